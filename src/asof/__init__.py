@@ -1,0 +1,39 @@
+"""A feature store: features defined once, history with two clocks, training that equals serving.
+
+Importing it is light: engines are loaded when a store opens.
+"""
+
+from typing import TYPE_CHECKING
+
+from asof import errors
+from asof.definitions import Check, Entity, Feature, FeatureGroup, FeatureView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from asof.store import Store
+
+__all__ = ["Check", "Entity", "Feature", "FeatureGroup", "FeatureView", "errors", "open"]
+
+__version__ = "0.1.0"
+
+
+def open(  # noqa: A001 - pinned: `asof.open` reads like the builtin on purpose
+    path: "str | Path", *, create: bool = True, clock: "Callable[[], datetime] | None" = None
+) -> "Store":
+    """Open a store.
+
+    Args:
+        path: A folder.
+        create: Make the store if the folder is empty or absent.
+        clock: A callable that returns an aware datetime; default: the system's clock.
+
+    Raises:
+        NotFoundError: There is no store and `create` is False.
+        UsageError: The folder holds other files, or a store that a newer version wrote.
+    """
+    from asof.store import Store  # noqa: PLC0415 - engines load only now
+
+    return Store.open(path, create=create, clock=clock)

@@ -1,0 +1,125 @@
+"""Keys as bytes whose order is that of the keys, for the online store.
+
+Integers, booleans, dates and times: 8 bytes, big-endian, sign flipped. Strings and bytes: zero bytes escaped, two zero
+bytes at the end. A composite key is its parts one after the other. Keys over 510 bytes keep their first 479 and end in
+their SHA-256, which makes 511 bytes, a length that no other key has.
+"""
+
+import hashlib
+import operator
+import struct
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asof.clock import to_us
+from asof.errors import UsageError
+
+LONGEST = 510
+KEPT = 479
+SIGN = 1 << 63
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+
+def encode_keys(table: pa.Table) -> list[bytes]:
+    """Return the key of each row; the table holds the key columns only, in order, without nulls."""
+    parts = [_encode_column(column) for column in table.columns]
+    joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary()))
+    keys = joined.to_pylist()
+    if (
+        pc.max(pc.binary_length(joined)).as_py() is not None
+        and pc.max(pc.binary_length(joined)).as_py() > LONGEST
+    ):
+        return [_shortened(key) for key in keys]
+    return keys
+
+
+def _encode_column(column: pa.ChunkedArray) -> pa.Array:
+    arrow = column.type
+    array = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+    if pa.types.is_string(arrow) or pa.types.is_binary(arrow):
+        raw = array.cast(pa.binary())
+        if pc.any(pc.match_substring(raw, b"\0")).as_py():
+            raw = pc.replace_substring(raw, b"\0", b"\0\xff")
+        return pc.binary_join_element_wise(raw, pa.scalar(b"\0\0", pa.binary()), pa.scalar(b"", pa.binary()))
+    integers = array.cast(pa.int8()) if pa.types.is_boolean(arrow) else array
+    if pa.types.is_date32(arrow):
+        integers = array.cast(pa.int32())
+    numbers = integers.cast(pa.int64()).to_numpy()
+    flipped = (numbers.view(np.uint64) ^ np.uint64(SIGN)).astype(">u8")
+    fixed = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(8), len(numbers), [None, pa.py_buffer(flipped.tobytes())]
+    )
+    return fixed.cast(pa.binary())
+
+
+def _shortened(key: bytes) -> bytes:
+    return key if len(key) <= LONGEST else key[:KEPT] + hashlib.sha256(key).digest()
+
+
+def key_encoder(types: Sequence[pa.DataType], names: Sequence[str]) -> Callable[[Sequence[Any]], bytes]:
+    """Return the function that encodes one key given as Python values, as `encode_keys` does.
+
+    Raises (the function):
+        UsageError: A value is of the wrong type, or an integer does not fit 64 bits.
+    """
+    parts = [_value_encoder(arrow, name) for arrow, name in zip(types, names, strict=True)]
+    if len(parts) == 1:
+        first = parts[0]
+        return lambda values: _shortened(first(values[0]))
+    return lambda values: _shortened(
+        b"".join([part(value) for part, value in zip(parts, values, strict=True)])
+    )
+
+
+def _value_encoder(arrow: pa.DataType, name: str) -> Callable[[Any], bytes]:
+    def wrong(value: object) -> UsageError:
+        return UsageError(f"key {name}={value!r} is no {arrow}", todo=f"pass a value of type {arrow}")
+
+    def integer(value: int) -> bytes:
+        try:
+            return struct.pack(">Q", operator.index(value) + SIGN)
+        except (TypeError, struct.error):
+            raise wrong(value) from None
+
+    def text(value: str) -> bytes:
+        if type(value) is not str and not isinstance(value, str):
+            raise wrong(value)
+        raw = value.encode()
+        return (raw.replace(b"\0", b"\0\xff") if b"\0" in raw else raw) + b"\0\0"
+
+    def raw_bytes(value: bytes) -> bytes:
+        if not isinstance(value, bytes):
+            raise wrong(value)
+        return value.replace(b"\0", b"\0\xff") + b"\0\0"
+
+    def moment(value: datetime) -> bytes:
+        if not isinstance(value, datetime):
+            raise wrong(value)
+        return integer(to_us(value, what=f"key {name}"))
+
+    def day(value: date) -> bytes:
+        if not isinstance(value, date) or isinstance(value, datetime):
+            raise wrong(value)
+        return integer(value.toordinal() - _EPOCH_DAY)
+
+    def truth(value: bool) -> bytes:  # noqa: FBT001 - the value itself
+        if not isinstance(value, bool):
+            raise wrong(value)
+        return integer(int(value))
+
+    if pa.types.is_string(arrow):
+        return text
+    if pa.types.is_binary(arrow):
+        return raw_bytes
+    if pa.types.is_timestamp(arrow):
+        return moment
+    if pa.types.is_date(arrow):
+        return day
+    if pa.types.is_boolean(arrow):
+        return truth
+    return integer

@@ -1,0 +1,143 @@
+"""Rows in the order of storage: by key, then event time; and one row per key and event time.
+
+Source: SEMANTICS section 2, "Duplicates in one write".
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asof.arrow.rows import encode_rows
+from asof.clock import show_us
+from asof.errors import DataError
+
+OnConflict = Literal["error", "last"]
+
+CODE_LIMIT = 2**62
+
+
+def arrange(
+    table: pa.Table,
+    keys: Sequence[str],
+    event_time: str | None,
+    *,
+    arrivals: str | None = None,
+    on_conflict: OnConflict = "error",
+    where: str = "",
+) -> pa.Table:
+    """Return the rows ordered by (keys, event time), one for each.
+
+    Equal rows collapse; with different recorded arrivals the earliest stays.
+
+    Args:
+        table: Conformed rows: no nulls in keys and event time, canonical floats.
+        keys: Key columns.
+        event_time: Event time column, None in a static group.
+        arrivals: Column of recorded arrivals, if there is one.
+        on_conflict: With "last", of rows with the same key and event time the last in frame order stays.
+        where: Place for the message.
+
+    Raises:
+        DataError: Two rows of one key and event time differ and `on_conflict` is "error".
+    """
+    if table.num_rows <= 1:
+        return table
+    codes = key_codes(table, keys)
+    times = _integers(table, event_time, len(codes))
+    order = _stable_order(codes, times)
+    ordered_codes = codes if order is None else codes[order]
+    ordered_times = times if order is None else times[order]
+    same = (ordered_codes[1:] == ordered_codes[:-1]) & (ordered_times[1:] == ordered_times[:-1])
+    ordered = table if order is None else table.take(order)
+    if not same.any():
+        return ordered
+    if on_conflict == "last":
+        return ordered.take(np.flatnonzero(np.append(~same, True)))  # noqa: FBT003 - the last row always ends a run
+    values = [name for name in table.column_names if name != arrivals]
+    _refuse_conflicts(ordered.select(values), same, order, keys, event_time, where)
+    firsts = np.append(True, ~same)  # noqa: FBT003 - the first row always begins a run
+    if arrivals is None:
+        return ordered.take(np.flatnonzero(firsts))
+    runs = np.cumsum(firsts)
+    earliest = np.lexsort((_integers(ordered, arrivals, len(codes)), runs))
+    return ordered.take(earliest[np.flatnonzero(np.append(True, runs[earliest][1:] != runs[earliest][:-1]))])  # noqa: FBT003
+
+
+def newest_per_key(table: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Return the last row of each key of rows that are ordered by key and version."""
+    if table.num_rows <= 1:
+        return table
+    codes = key_codes(table, keys)
+    last = np.append(codes[1:] != codes[:-1], True)  # noqa: FBT003 - the last row always ends a run
+    return table if last.all() else table.take(np.flatnonzero(last))
+
+
+def key_codes(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
+    """Return one int64 for each row, equal for equal keys and in the order of the keys."""
+    codes: np.ndarray | None = None
+    bound = 1
+    for key in keys:
+        ranks, count = _ranks(table.column(key))
+        if codes is None:
+            codes, bound = ranks, count
+            continue
+        if bound * count >= CODE_LIMIT:
+            codes = np.unique(codes, return_inverse=True)[1].astype(np.int64)
+            bound = int(codes.max()) + 1
+        codes = codes * count + ranks
+        bound *= count
+    assert codes is not None  # noqa: S101 - an entity has at least one key
+    return codes
+
+
+def _ranks(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks[encoded.indices.to_numpy()], max(len(order), 1)
+
+
+def _integers(table: pa.Table, column: str | None, count: int) -> np.ndarray:
+    if column is None:
+        return np.zeros(count, dtype=np.int64)
+    return table.column(column).cast(pa.int64()).to_numpy()
+
+
+def _stable_order(codes: np.ndarray, times: np.ndarray) -> np.ndarray | None:
+    """Return the order by (code, time), equal rows in frame order; None if the rows are in order already."""
+    step = codes[1:] - codes[:-1]
+    if bool(np.all((step > 0) | ((step == 0) & (times[1:] >= times[:-1])))):
+        return None
+    return np.lexsort((times, codes))
+
+
+def _refuse_conflicts(  # noqa: PLR0913, PLR0917 - the parts of one message
+    ordered: pa.Table,
+    same: np.ndarray,
+    order: np.ndarray | None,
+    keys: Sequence[str],
+    event_time: str | None,
+    where: str,
+) -> None:
+    second = np.flatnonzero(same) + 1
+    before = encode_rows(ordered.take(second - 1))
+    after = encode_rows(ordered.take(second))
+    for position, (one, other) in enumerate(zip(before, after, strict=True)):
+        if one == other:
+            continue
+        at = int(second[position])
+        rows = (at - 1, at) if order is None else (int(order[at - 1]), int(order[at]))
+        key = {name: ordered.column(name)[at].as_py() for name in keys}
+        moment = "" if event_time is None else f" at {show_us(ordered.column(event_time)[at].value)}"
+        raise DataError(
+            f"rows {rows[0]} and {rows[1]} both describe {key}{moment}, with different values",
+            where=where,
+            todo='drop one, or pass on_conflict="last" to keep the later row of the frame',
+            data={"rows": rows},
+        )

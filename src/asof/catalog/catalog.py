@@ -1,0 +1,193 @@
+"""`store.catalog`: everything about knowing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from asof.catalog.search import Hit, search
+from asof.clock import show_us
+from asof.definitions.durations import show_duration
+from asof.online.port import Applied
+from asof.parts import Parts, table_of
+from asof.records import Commit
+from asof.registry.port import RegisteredGroup, RegisteredView
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What there is to know about a group or view.
+
+    Attributes:
+        name: "weather@1".
+        kind: "group" or "view".
+        facts: (what, how) in the order to show.
+        features: (name, type, unit, description) of each feature.
+    """
+
+    name: str
+    kind: str
+    facts: tuple[tuple[str, str], ...]
+    features: tuple[tuple[str, str, str, str], ...]
+
+    def __str__(self) -> str:
+        """Return it as text."""
+        lines = [
+            f"{self.kind} {self.name}",
+            *(f"  {what:<12} {how}" for what, how in self.facts),
+            "  features",
+        ]
+        for name, dtype, unit, description in self.features:
+            lines.append(f"    {name:<20} {dtype:<12} {unit:<8} {description}".rstrip())
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What something is made of, and what is made of it; names are versions ("weather@1").
+
+    Attributes:
+        name: The thing.
+        reads: What it reads: for a view, its groups.
+        read_by: What reads it: for a group, views.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    read_by: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as a small tree."""
+        lines = [
+            self.name,
+            *(f"  <- {name}" for name in self.reads),
+            *(f"  -> {name}" for name in self.read_by),
+        ]
+        return "\n".join(lines)
+
+
+class Catalog:
+    """Everything about knowing: what is defined, what was written, how it hangs together."""
+
+    def __init__(self, parts: Parts, changed: Callable[[], None]) -> None:
+        """Keep the parts; `changed` is called when a definition goes."""
+        self._parts = parts
+        self._changed = changed
+
+    def groups(self) -> list[RegisteredGroup]:
+        """Return every version of every group, by name and version."""
+        return self._parts.registry.groups()
+
+    def views(self) -> list[RegisteredView]:
+        """Return every version of every view, by name and version."""
+        return self._parts.registry.views()
+
+    def commits(self, group: str, *, limit: int | None = None) -> list[Commit]:
+        """Return the commits of a group in order; with a limit, the newest ones.
+
+        Raises:
+            NotFoundError: Unknown group.
+        """
+        return self._parts.log.commits(self._parts.registry.group(group), limit=limit)
+
+    def search(self, words: str) -> list[Hit]:
+        """Return the groups, features and views that match all the words, the best first."""
+        return search(self.groups(), self.views(), words)
+
+    def describe(self, name: str) -> Description:
+        """Return what there is to know about a group or view.
+
+        Raises:
+            NotFoundError: Unknown name.
+        """
+        base = name.partition("@")[0]
+        if any(view.definition.name == base for view in self.views()):
+            return _describe_view(self._parts.registry.view(name))
+        group = self._parts.registry.group(name)
+        with self._parts.online.snapshot() as snapshot:
+            applied = snapshot.applied.get(group.id, Applied())
+        keys = self._parts.online.count(group.id) if group.definition.online else 0
+        return _describe_group(group, self._parts.log.commits(group), applied, keys)
+
+    def lineage(self, name: str) -> Lineage:
+        """Return what a group or view reads, and what reads it.
+
+        Raises:
+            NotFoundError: Unknown name.
+        """
+        base = name.partition("@")[0]
+        views = self.views()
+        if any(view.definition.name == base for view in views):
+            view = self._parts.registry.view(name)
+            return Lineage(view.ref, tuple(sorted(group.ref for group in view.groups.values())), ())
+        group = self._parts.registry.group(name)
+        used = (view.ref for view in views if any(g.ref == group.ref for g in view.groups.values()))
+        return Lineage(group.ref, (), tuple(sorted(used)))
+
+    def remove(self, name: str) -> list[str]:
+        """Remove a group with its data, or a view: one version ("weather@1") or all ("weather").
+
+        Returns:
+            The group versions whose data were deleted.
+
+        Raises:
+            NotFoundError: Unknown name. ConflictError: Something depends on it; the dependants are named.
+        """
+        gone = self._parts.registry.remove(name)
+        for group in gone:
+            self._parts.online.clear(group.id)
+            self._parts.history.drop(table_of(group))
+        self._changed()
+        return [group.ref for group in gone]
+
+
+def _describe_view(view: RegisteredView) -> Description:
+    definition = view.definition
+    facts = [
+        ("keys", ", ".join(f"{name}: {dtype}" for name, dtype in definition.spine_keys.items())),
+        ("reads", ", ".join(sorted(group.ref for group in view.groups.values()))),
+    ]
+    features = tuple(
+        (name, str(ref.feature.dtype), ref.feature.unit, f"{ref.group.name}.{ref.feature.name}")
+        for name, ref in zip(definition.output_names(), definition.features, strict=True)
+    )
+    return Description(
+        view.ref,
+        "view",
+        (*facts, *_about(definition.description, definition.owner, definition.tags)),
+        features,
+    )
+
+
+def _describe_group(
+    group: RegisteredGroup, commits: list[Commit], applied: Applied, keys: int
+) -> Description:
+    definition = group.definition
+    facts = [
+        ("entity", definition.entity.name),
+        ("keys", ", ".join(f"{name}: {dtype}" for name, dtype in definition.entity.keys.items())),
+        ("event_time", definition.event_time or "none: a static group"),
+        ("ttl", "never expires" if definition.ttl_us is None else show_duration(definition.ttl_us)),
+        ("delay", show_duration(definition.delay_us)),
+        ("known", f"{group.known} (default of historical reads)"),
+        ("online", f"{keys:,} keys, up to commit {applied.commit}" if definition.online else "no"),
+        ("commits", f"{len(commits):,}"),
+        ("rows", f"{sum(commit.rows for commit in commits):,}"),
+    ]
+    if commits:
+        facts.append(("last commit", f"{commits[-1].id} at {show_us(commits[-1].committed_at_us)}"))
+    events = [commit.max_event_us for commit in commits if commit.max_event_us is not None]
+    if events:
+        facts.append(("last event", show_us(max(events))))
+    if definition.retention_us is not None:
+        facts.append(("retention", show_duration(definition.retention_us)))
+    if definition.checks:
+        facts.append(("checks", "; ".join(map(str, definition.checks)) + f" ({definition.on_violation})"))
+    features = tuple((f.name, str(f.dtype), f.unit, f.description) for f in definition.features)
+    facts += _about(definition.description, definition.owner, definition.tags)
+    return Description(group.ref, "group", tuple(facts), features)
+
+
+def _about(description: str, owner: str, tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    shown = ", ".join(f"{k}={v}" for k, v in tags.items())
+    return [
+        (what, how) for what, how in (("description", description), ("owner", owner), ("tags", shown)) if how
+    ]

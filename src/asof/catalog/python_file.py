@@ -1,0 +1,39 @@
+"""Definitions from a Python file."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from asof.definitions import FeatureGroup, FeatureView
+from asof.errors import NotFoundError, UsageError
+
+
+def load_definitions(path: Path) -> list[FeatureGroup | FeatureView]:
+    """Return the groups and views that a Python file defines at its top level, in their order.
+
+    The file is run as a module of its own, with its folder importable; it is the user's own code.
+
+    Raises:
+        NotFoundError: There is no such file. UsageError: It cannot be run, or defines nothing.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"there is no file {str(path)!r}", todo="name a Python file with definitions")
+    name = f"asof_definitions_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{str(path)!r} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    folder = str(path.parent.resolve())
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError, AttributeError, TypeError) as error:
+        raise UsageError(
+            f"{path.name} cannot be run: {type(error).__name__}: {error}", where=str(path)
+        ) from error
+    finally:
+        sys.path.remove(folder)
+    found = [value for value in vars(module).values() if isinstance(value, FeatureGroup | FeatureView)]
+    if not found:
+        raise UsageError(f"{path.name} defines no group and no view", where=str(path))
+    return list({id(value): value for value in found}.values())

@@ -1,0 +1,99 @@
+"""Search over definitions: names, columns, descriptions, units, owners and tags."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from asof.registry.port import RegisteredGroup, RegisteredView
+
+R = TypeVar("R", RegisteredGroup, RegisteredView)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something that was found.
+
+    Attributes:
+        kind: "group", "feature" or "view".
+        name: Its name; "weather.temp" for a feature.
+        where: What matched ("name", "description", "tag domain").
+        text: The text that matched.
+        score: Greater is better.
+    """
+
+    kind: Literal["group", "feature", "view"]
+    name: str
+    where: str
+    text: str
+    score: int
+
+
+def search(groups: Sequence[RegisteredGroup], views: Sequence[RegisteredView], words: str) -> list[Hit]:
+    """Return what matches all the words, the best first; of several matches of one thing the best."""
+    wanted = words.lower().split()
+    best: dict[str, Hit] = {}
+    if not wanted:
+        return []
+    for kind, name, texts in _things(groups, views):
+        every = " ".join(text for _, text, _ in texts).lower()
+        if not all(word in every for word in wanted):
+            continue
+        where, text, weight = max(
+            texts, key=lambda t: (sum(w in t[1].lower() for w in wanted) > 0, t[2], -len(t[1]))
+        )
+        exact = 5 if name.rpartition(".")[2] in wanted else 0
+        hit = Hit(kind, name, where, text, weight + exact)
+        if name not in best or best[name].score < hit.score:
+            best[name] = hit
+    return sorted(best.values(), key=lambda hit: (-hit.score, hit.name))
+
+
+_Text = tuple[str, str, int]
+
+
+def _things(
+    groups: Sequence[RegisteredGroup], views: Sequence[RegisteredView]
+) -> Iterator[tuple[Literal["group", "feature", "view"], str, list[_Text]]]:
+    for group in _newest(groups):
+        definition = group.definition
+        yield (
+            "group",
+            definition.name,
+            [
+                ("name", definition.name, 10),
+                ("description", definition.description, 5),
+                ("owner", definition.owner, 4),
+                ("entity", f"{definition.entity.name} {definition.entity.description}", 4),
+                ("keys", " ".join(definition.keys), 4),
+                *((f"tag {tag}", f"{tag} {value}", 4) for tag, value in definition.tags.items()),
+            ],
+        )
+        for feature in definition.features:
+            yield (
+                "feature",
+                f"{definition.name}.{feature.name}",
+                [
+                    ("name", feature.name, 10),
+                    ("description", feature.description, 6),
+                    ("unit", feature.unit, 3),
+                    ("group", definition.name, 2),
+                    *((f"tag {tag}", f"{tag} {value}", 4) for tag, value in feature.tags.items()),
+                ],
+            )
+    for view in _newest(views):
+        definition = view.definition
+        yield (
+            "view",
+            definition.name,
+            [
+                ("name", definition.name, 10),
+                ("description", definition.description, 5),
+                ("owner", definition.owner, 4),
+                ("features", " ".join(definition.output_names()), 2),
+                *((f"tag {tag}", f"{tag} {value}", 4) for tag, value in definition.tags.items()),
+            ],
+        )
+
+
+def _newest(versions: Sequence[R]) -> list[R]:
+    return list({version.definition.name: version for version in versions}.values())

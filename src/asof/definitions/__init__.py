@@ -1,0 +1,18 @@
+"""What users declare: pure values, without I/O, clock or engine."""
+
+from asof.definitions.check import Check
+from asof.definitions.entity import Entity
+from asof.definitions.feature import Feature, FeatureRef
+from asof.definitions.group import FeatureGroup
+from asof.definitions.view import FeatureView, Lookup, view_of_group
+
+__all__ = [
+    "Check",
+    "Entity",
+    "Feature",
+    "FeatureGroup",
+    "FeatureRef",
+    "FeatureView",
+    "Lookup",
+    "view_of_group",
+]

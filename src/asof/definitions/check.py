@@ -1,0 +1,61 @@
+"""Rules that the values of a group must keep. Source: SEMANTICS section 7.
+
+A check is a value; `asof.ingest.checks` evaluates it. A null passes every check but `not_null`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from asof.errors import UsageError
+
+CheckKind = Literal["between", "not_null", "one_of", "matches"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A rule over one column; make one with `between`, `not_null`, `one_of` or `matches`."""
+
+    kind: CheckKind
+    column: str
+    low: float | None = None
+    high: float | None = None
+    values: tuple[object, ...] = ()
+    pattern: str = ""
+
+    @classmethod
+    def between(cls, column: str, low: float | None, high: float | None) -> "Check":
+        """Every value lies in [low, high], both inclusive; NaN does not. None leaves a side open."""
+        if low is None and high is None:
+            raise UsageError(f"check between on {column!r} has neither a low nor a high bound")
+        if low is not None and high is not None and low > high:
+            raise UsageError(f"check between on {column!r}: low {low} is above high {high}")
+        return cls("between", column, low=low, high=high)
+
+    @classmethod
+    def not_null(cls, column: str) -> "Check":
+        """No value is null."""
+        return cls("not_null", column)
+
+    @classmethod
+    def one_of(cls, column: str, *values: object) -> "Check":
+        """Every value is one of the given ones."""
+        if not values:
+            raise UsageError(f"check one_of on {column!r} names no values")
+        return cls("one_of", column, values=tuple(values))
+
+    @classmethod
+    def matches(cls, column: str, pattern: str) -> "Check":
+        """Every string holds a match of the RE2 pattern; anchor it with ^ and $ for a full match."""
+        return cls("matches", column, pattern=pattern)
+
+    def __str__(self) -> str:
+        """Return the rule as a short sentence."""
+        match self.kind:
+            case "between":
+                return f"{self.column} between {self.low} and {self.high}"
+            case "not_null":
+                return f"{self.column} not null"
+            case "one_of":
+                return f"{self.column} one of {', '.join(map(repr, self.values))}"
+            case "matches":
+                return f"{self.column} matches {self.pattern!r}"

@@ -1,0 +1,189 @@
+"""Definitions as plain documents (dicts of JSON types), and the identity of a version.
+
+The registry stores documents, never code or pickles. A definition read back equals the one written.
+Source: SEMANTICS section 6.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any, cast
+
+from asof.definitions.check import Check
+from asof.definitions.entity import Entity
+from asof.definitions.feature import Feature, FeatureRef
+from asof.definitions.group import FeatureGroup, GroupOn
+from asof.definitions.view import FeatureView
+
+Document = dict[str, Any]  # JSON: the foreign edge where Any is honest
+
+GroupLoader = Callable[[str], FeatureGroup]
+"""Gives the group of a reference such as "weather@1"."""
+
+
+def group_document(group: FeatureGroup) -> Document:
+    """Return a group as a document."""
+    return {
+        "name": group.name,
+        "entity": {
+            "name": group.entity.name,
+            "keys": {key: str(dtype) for key, dtype in group.entity.keys.items()},
+            "description": group.entity.description,
+        },
+        "features": [_feature_document(f) for f in group.features],
+        "event_time": group.event_time,
+        "ttl_us": group.ttl_us,
+        "delay_us": group.delay_us,
+        "online": group.online,
+        "known": group.known,
+        "timezone": group.timezone,
+        "retention_us": group.retention_us,
+        "checks": [_check_document(c) for c in group.checks],
+        "on_violation": group.on_violation,
+        "on_unchanged": group.on_unchanged,
+        "description": group.description,
+        "owner": group.owner,
+        "tags": dict(group.tags),
+    }
+
+
+def group_from(document: Mapping[str, Any]) -> FeatureGroup:
+    """Return the group of a document."""
+    entity = document["entity"]
+    return FeatureGroup(
+        document["name"],
+        entity=Entity(entity["name"], entity["keys"], entity["description"]),
+        features=[_feature_from(f) for f in document["features"]],
+        event_time=document["event_time"],
+        ttl=_length(document["ttl_us"]),
+        delay=timedelta(microseconds=document["delay_us"]),
+        online=document["online"],
+        known=document["known"],
+        timezone=document["timezone"],
+        retention=_length(document["retention_us"]),
+        checks=[_check_from(c) for c in document["checks"]],
+        on_violation=document["on_violation"],
+        on_unchanged=document["on_unchanged"],
+        description=document["description"],
+        owner=document["owner"],
+        tags=document["tags"],
+    )
+
+
+def view_document(view: FeatureView, pins: Mapping[str, int]) -> Document:
+    """Return a view as a document that pins group versions.
+
+    Args:
+        view: The view.
+        pins: Group name to the version that the view reads.
+    """
+    return {
+        "name": view.name,
+        "features": [_ref_document(ref, pins) for ref in view.features],
+        "description": view.description,
+        "owner": view.owner,
+        "tags": dict(view.tags),
+    }
+
+
+def view_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureView:
+    """Return the view of a document."""
+    return FeatureView(
+        document["name"],
+        features=[_ref_from(ref, group) for ref in document["features"]],
+        description=document["description"],
+        owner=document["owner"],
+        tags=document["tags"],
+    )
+
+
+AMENDABLE = frozenset(
+    {"description", "owner", "tags", "checks", "retention_us", "on_violation", "on_unchanged", "online"}
+)
+"""Parts of a group that change in place."""
+
+VIEW_AMENDABLE = frozenset({"description", "owner", "tags"})
+
+
+def group_identity(document: Mapping[str, Any]) -> str:
+    """Return the hash of what a group version fixes."""
+    return _digest(
+        {
+            "name": document["name"],
+            "keys": list(document["entity"]["keys"].items()),
+            "event_time": document["event_time"],
+            "features": [(f["name"], f["dtype"], f["nullable"]) for f in document["features"]],
+            "ttl_us": document["ttl_us"],
+            "delay_us": document["delay_us"],
+        }
+    )
+
+
+def view_identity(document: Mapping[str, Any]) -> str:
+    """Return the hash of what a view version fixes."""
+    return _digest({"name": document["name"], "features": document["features"]})
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _length(length_us: int | None) -> timedelta | None:
+    return None if length_us is None else timedelta(microseconds=length_us)
+
+
+def _feature_document(feature: Feature) -> Document:
+    return {
+        "name": feature.name,
+        "dtype": str(feature.dtype),
+        "description": feature.description,
+        "unit": feature.unit,
+        "nullable": feature.nullable,
+        "tags": dict(feature.tags),
+    }
+
+
+def _feature_from(document: Mapping[str, Any]) -> Feature:
+    return Feature(
+        document["name"],
+        document["dtype"],
+        description=document["description"],
+        unit=document["unit"],
+        nullable=document["nullable"],
+        tags=document["tags"],
+    )
+
+
+def _check_document(check: Check) -> Document:
+    return {f.name: getattr(check, f.name) for f in fields(check)} | {"values": list(check.values)}
+
+
+def _check_from(document: Mapping[str, Any]) -> Check:
+    return Check(**{**document, "values": tuple(document["values"])})
+
+
+def _ref_document(ref: FeatureRef, pins: Mapping[str, int]) -> Document:
+    return {
+        "group": f"{ref.group.name}@{pins[ref.group.name]}",
+        "feature": ref.feature.name,
+        "alias": ref.name,
+        "on": {
+            key: _ref_document(source, pins) if isinstance(source, FeatureRef) else source
+            for key, source in ref.on
+        },
+    }
+
+
+def _ref_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureRef:
+    sources = cast("Mapping[str, Any]", document["on"])
+    on = GroupOn(
+        group(document["group"]),
+        tuple(
+            (key, source if isinstance(source, str) else _ref_from(source, group))
+            for key, source in sources.items()
+        ),
+    )
+    ref = on[document["feature"]]
+    return ref.alias(document["alias"]) if document["alias"] else ref

@@ -1,0 +1,71 @@
+"""Features: typed columns of a group, and references to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from asof.definitions.names import checked_name
+from asof.definitions.types import DType, parse_type
+
+if TYPE_CHECKING:
+    from asof.definitions.group import FeatureGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One column of a group.
+
+    Args:
+        name: The column's name.
+        dtype: Its type, see `asof.definitions.types`.
+        description: What it says, for people and search.
+        unit: Unit of measure ("°F", "min").
+        nullable: Whether a null may be written; a null is an answer (NULL).
+        tags: Free words for search.
+    """
+
+    name: str
+    dtype: DType
+    description: str = ""
+    unit: str = ""
+    nullable: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+
+    def __init__(  # noqa: PLR0913 - a declaration: all but the first two by keyword
+        self,
+        name: str,
+        dtype: str | DType,
+        *,
+        description: str = "",
+        unit: str = "",
+        nullable: bool = True,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Check and keep the parts."""
+        object.__setattr__(self, "name", checked_name(name, "feature"))
+        object.__setattr__(self, "dtype", parse_type(dtype))
+        object.__setattr__(self, "description", description)
+        object.__setattr__(self, "unit", unit)
+        object.__setattr__(self, "nullable", nullable)
+        object.__setattr__(self, "tags", dict(tags or {}))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRef:
+    """A feature of a group, as a view uses it: `group["x"]`, perhaps under other spine keys or another name.
+
+    Attributes:
+        group: The group.
+        feature: The feature.
+        name: The name given by `alias`, "" for the feature's own.
+        on: Key of the group to its source; keys that are not named come from the spine column of the same name.
+    """
+
+    group: "FeatureGroup"
+    feature: Feature
+    name: str = ""
+    on: tuple[tuple[str, "str | FeatureRef"], ...] = ()
+
+    def alias(self, name: str) -> "FeatureRef":
+        """Return the same feature under another name."""
+        return replace(self, name=checked_name(name, "feature"))

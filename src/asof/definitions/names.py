@@ -1,0 +1,35 @@
+"""Names that may become paths, columns and table rows. Source: SEMANTICS section 6."""
+
+import re
+
+from asof.errors import UsageError
+
+PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def checked_name(name: object, kind: str) -> str:
+    """Return the name if it may be used.
+
+    Args:
+        name: The name as given.
+        kind: What it names, for the message ("group").
+
+    Raises:
+        UsageError: It does not match `[a-z][a-z0-9_]{0,62}`, or holds `__`, which is kept for stored clocks.
+    """
+    if isinstance(name, str) and PATTERN.fullmatch(name) and "__" not in name:
+        return name
+    raise UsageError(
+        f"{name!r} is no name for a {kind}",
+        todo="use lower-case letters, digits and single underscores, a letter first, 63 at most"
+        + (f", such as {suggested!r}" if (suggested := suggest_name(str(name))) else ""),
+    )
+
+
+def suggest_name(text: str) -> str:
+    """Return the nearest permitted name to a foreign one ("Arr Delay" gives "arr_delay"), or ""."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
+    name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")[:63].rstrip("_")
+    if name and not name[0].isalpha():
+        name = f"c_{name}"[:63]
+    return name if PATTERN.fullmatch(name) else ""

@@ -1,0 +1,154 @@
+"""Feature views: the features that one model reads, over several groups and entities."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from asof.definitions.feature import Feature, FeatureRef
+from asof.definitions.group import FeatureGroup, GroupOn
+from asof.definitions.names import checked_name
+from asof.definitions.types import DType
+from asof.errors import UsageError
+
+Source = str | tuple[int, str]
+"""A key's source in a look-up: a spine column, or (index of an earlier look-up, feature)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One group under one set of keys: the unit in which a view is answered.
+
+    Attributes:
+        group: The group.
+        sources: One per key of the group, in their order.
+        outputs: (feature, output name); the name is "" for a feature that only serves as a key.
+    """
+
+    group: FeatureGroup
+    sources: tuple[Source, ...]
+    outputs: tuple[tuple[Feature, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureView:
+    """The features that one model reads.
+
+    Args:
+        name: Unique among views.
+        features: References (`group["x"]`, `group.on(key="column")["x"].alias("y")`), or whole groups.
+        description: For people and search.
+        owner: Whom to ask.
+        tags: For search.
+
+    Raises:
+        UsageError: Two features would have the same name.
+    """
+
+    name: str
+    features: tuple[FeatureRef, ...]
+    description: str = ""
+    owner: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        features: Sequence[FeatureRef | FeatureGroup | GroupOn],
+        description: str = "",
+        owner: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Check and keep the parts."""
+        put = object.__setattr__
+        refs: list[FeatureRef] = []
+        for item in features:
+            match item:
+                case FeatureRef():
+                    refs.append(item)
+                case FeatureGroup():
+                    refs.extend(GroupOn(item, ()).all())
+                case GroupOn():
+                    refs.extend(item.all())
+        if not refs:
+            raise UsageError("a view needs at least one feature", where=f"view {name}")
+        put(self, "name", checked_name(name, "view"))
+        put(self, "features", tuple(refs))
+        put(self, "description", description)
+        put(self, "owner", owner)
+        put(self, "tags", dict(tags or {}))
+        self.output_names()
+
+    def output_names(self, *, full_names: bool = False) -> tuple[str, ...]:
+        """Return the output column of each feature, in their order.
+
+        A feature is named by its alias, else by its own name where that is unambiguous, else `group__feature`.
+
+        Raises:
+            UsageError: Two features still share a name.
+        """
+        plain = [ref.name or ref.feature.name for ref in self.features]
+        names = [
+            f"{ref.group.name}__{ref.feature.name}"
+            if not ref.name and (full_names or plain.count(ref.feature.name) > 1)
+            else ref.name or ref.feature.name
+            for ref in self.features
+        ]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(
+                    f"two features are named {name!r}",
+                    where=f"view {self.name}",
+                    todo=f'name one of them, such as group["{name.rpartition("__")[2]}"].alias("other_name")',
+                )
+        return tuple(names)
+
+    def lookups(self, *, full_names: bool = False) -> tuple[Lookup, ...]:
+        """Return what must be looked up, each after the look-ups that its keys come from."""
+        return lookups_of(self.features, self.output_names(full_names=full_names))
+
+    @property
+    def spine_keys(self) -> dict[str, DType]:
+        """The columns that a spine must have for this view, with the types of their keys.
+
+        A column that serves keys of several types is listed with the first; each look-up converts it for itself.
+        """
+        columns: dict[str, DType] = {}
+        for lookup in self.lookups():
+            for key, source in zip(lookup.group.keys, lookup.sources, strict=True):
+                if isinstance(source, str):
+                    columns.setdefault(source, lookup.group.entity.keys[key])
+        return columns
+
+    @property
+    def groups(self) -> tuple[FeatureGroup, ...]:
+        """The groups that the view reads, each once."""
+        return tuple({lookup.group.name: lookup.group for lookup in self.lookups()}.values())
+
+
+def lookups_of(refs: Sequence[FeatureRef], names: Sequence[str]) -> tuple[Lookup, ...]:
+    """Return the look-ups that answer the references, sources before the look-ups that use them."""
+    found: dict[tuple[str, tuple[Source, ...]], tuple[int, FeatureGroup, list[tuple[Feature, str]]]] = {}
+
+    def place(ref: FeatureRef, name: str) -> int:
+        given = dict(ref.on)
+        sources: list[Source] = []
+        for key in ref.group.keys:
+            source = given.get(key, key)
+            sources.append(
+                (place(source, ""), source.feature.name) if isinstance(source, FeatureRef) else source
+            )
+        index, _, outputs = found.setdefault((ref.group.name, tuple(sources)), (len(found), ref.group, []))
+        if name or not any(feature == ref.feature for feature, _ in outputs):
+            outputs.append((ref.feature, name))
+        return index
+
+    for ref, name in zip(refs, names, strict=True):
+        place(ref, name)
+    return tuple(
+        Lookup(group, sources, tuple(outputs)) for (_, sources), (_, group, outputs) in found.items()
+    )
+
+
+def view_of_group(group: FeatureGroup) -> FeatureView:
+    """Return the view that reads all features of one group under its own keys."""
+    return FeatureView(group.name, features=[group])

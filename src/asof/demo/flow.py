@@ -1,0 +1,81 @@
+"""A run of the demo from the first step to the last."""
+
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+import asof
+from asof.demo.context import NOW, Context
+from asof.demo.history import define, load_history, show_facts
+from asof.demo.result import DemoResult
+from asof.demo.screen import Screen
+from asof.demo.serving import serve, verify
+from asof.demo.source import load
+from asof.demo.training import build, train
+from asof.errors import UsageError
+
+STEPS = 7
+MARK = "made-by-asof-demo.txt"
+
+
+def run_all(folder: Path, *, quick: bool, console: Console) -> DemoResult:
+    """Make the store in the folder and go through all steps; see `asof.demo.run`."""
+    _clear(folder)
+    screen = Screen(console, STEPS)
+    screen.say(
+        f"[bold]asof[/bold] on real flights. The store is the folder [bold]{folder}[/bold];"
+        f" its clock stands at {NOW:%Y-%m-%d %H:%M} UTC."
+    )
+    with asof.open(folder, clock=lambda: NOW) as store:
+        (folder / MARK).write_text("The next `asof demo` may replace this folder.\n", encoding="utf-8")
+        context = Context(screen, store, load("data"), load("features"), quick)
+        show_facts(context)
+        define(context)
+        loaded = load_history(context)
+        training = build(context)
+        model, aucs = train(context, training)
+        latency = serve(context, model)
+        proof = verify(context)
+    _farewell(screen, folder)
+    return DemoResult(
+        folder=str(folder),
+        seconds=screen.seconds(),
+        loaded_rows=loaded.rows,
+        load_rows_per_second=loaded.rows_per_second,
+        training_rows=training.frame.num_rows,
+        training_seconds=training.seconds,
+        statuses=training.statuses,
+        leaked={leak.group: leak.leaked for leak in training.leaks},
+        auc_honest=aucs.honest,
+        auc_promised=aucs.promised,
+        auc_kept=aucs.kept,
+        p50_us=latency.p50_us,
+        p99_us=latency.p99_us,
+        compared=proof.compared,
+        differences=proof.differences,
+    )
+
+
+def _clear(folder: Path) -> None:
+    """Remove the store of an earlier demo.
+
+    Raises:
+        UsageError: The folder holds something else.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / MARK).is_file():
+        raise UsageError(
+            "the demo will not overwrite what it has not made",
+            where=str(folder),
+            todo="name an empty or new folder",
+        )
+    shutil.rmtree(folder)
+
+
+def _farewell(screen: Screen, folder: Path) -> None:
+    screen.say(f"\nDone in {screen.seconds():.0f} s. Three commands to try next:")
+    screen.say(f"  [bold]asof describe {folder} weather[/bold]   what a group is")
+    screen.say(f"  [bold]asof search {folder} delay[/bold]       find features by their words")
+    screen.say(f"  [bold]asof read {folder} route_days[/bold]    the history itself")

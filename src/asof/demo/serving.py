@@ -1,0 +1,135 @@
+"""Steps 6 and 7: read vectors online, one by one and timed; prove that they equal history."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import cycle, islice
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asof.demo.context import NOW_US, Context
+from asof.demo.model import Model
+from asof.demo.screen import Advance
+
+if TYPE_CHECKING:
+    from asof.store import Store
+
+READS, QUICK_READS = 20_000, 2_000
+WARM_UP = 500
+STRIDE = 500
+KEYS = ["origin", "dest", "tailnum"]
+
+Keys = Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Time of one call of `store.online`, in microseconds."""
+
+    reads: int
+    p50_us: float
+    p99_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What verify found."""
+
+    compared: int
+    differences: int
+
+
+def serve(context: Context, model: Model) -> Latency:
+    """Serve the departures that lie after the store's clock, and time it."""
+    screen, store = context.screen, context.store
+    screen.heading('Serve: store.online("departure", {"origin": "EWR", "dest": ..., ...})')
+    timetable: pa.Table = context.data.timetable()
+    coming = timetable.filter(pc.greater(timetable["sched_dep"].cast(pa.int64()), NOW_US))
+    keys: Sequence[Keys] = coming.select(KEYS).to_pylist()
+    reads = QUICK_READS if context.quick else READS
+    with screen.progress(
+        f"{coming.num_rows} departures after the clock, again and again", WARM_UP + reads
+    ) as advance:
+        latency = measure(store, keys, reads=reads, advance=advance)
+    _show_vector(context, model, _due(coming))
+    screen.say(
+        f"{len(context.view.features)} features of {len(context.groups)} groups, {reads:,} reads:"
+        f" [bold]p50 {latency.p50_us:.0f} µs, p99 {latency.p99_us:.0f} µs[/bold]"
+    )
+    return latency
+
+
+def measure(store: "Store", keys: Sequence[Keys], *, reads: int, advance: Advance) -> Latency:
+    """Read the view again and again, going around the keys; the values are taken from each answer."""
+    taken_ns = np.fromiter(_timed(store, islice(cycle(keys), WARM_UP + reads), advance), dtype=np.int64)
+    p50, p99 = np.percentile(taken_ns[WARM_UP:] / 1_000, [50, 99])
+    return Latency(reads=reads, p50_us=float(p50), p99_us=float(p99))
+
+
+def verify(context: Context) -> Proof:
+    """Prove that what is served equals what is trained on."""
+    screen = context.screen
+    screen.heading('Prove it: store.verify("departure")')
+    with screen.progress("replaying the history through a fresh online store, reading, comparing"):
+        report = context.store.verify(context.view.name)
+    proof = Proof(compared=report.compared, differences=len(report.differences))
+    colour = "green" if proof.differences == 0 else "red"
+    screen.say(
+        f"{proof.compared:,} values compared between online and history:"
+        f" [bold {colour}]{proof.differences} differences[/bold {colour}]"
+    )
+    return proof
+
+
+def _timed(store: "Store", keys: Iterator[Keys], advance: Advance) -> Iterator[int]:
+    for number, key in enumerate(keys, start=1):
+        start = perf_counter_ns()
+        _ = store.online("departure", key).values
+        yield perf_counter_ns() - start
+        if number % STRIDE == 0:
+            advance(STRIDE)
+
+
+def _due(coming: pa.Table) -> pa.Table:
+    """Return the first departure that is to be predicted just now."""
+    return coming.filter(pc.greater_equal(coming["as_of"].cast(pa.int64()), NOW_US)).slice(0, 1)
+
+
+def _show_vector(context: Context, model: Model, departure: pa.Table) -> None:
+    """Show one answer, the first feature of each group, and what the model makes of it."""
+    screen, view = context.screen, context.view
+    row = departure.to_pylist()[0]
+    vector = context.store.online(view.name, {key: row[key] for key in KEYS})
+    first: dict[str, str] = {}
+    for ref, name in zip(view.features, view.output_names(), strict=True):
+        first.setdefault(ref.group.name, name)
+    screen.say(
+        f"One of them: {row['carrier']} {row['flight']}, {row['origin']} to {row['dest']},"
+        f" aircraft {row['tailnum']}, scheduled {row['sched_dep']:%d %b %H:%M} UTC"
+    )
+    screen.table(
+        ("group", "feature", "value", "status", "event time"),
+        [
+            (
+                group,
+                name,
+                str(vector.values[name]),
+                str(vector.statuses[name]),
+                _moment(vector.event_times[name]),
+            )
+            for group, name in first.items()
+        ],
+    )
+    answer = departure
+    for name in view.output_names():
+        answer = answer.append_column(name, pa.array([vector.values[name]], pa.float64()))
+    chance = float(model.predict(answer)[0])
+    screen.say(f"The model says: late with a probability of {chance:.0%}.")
+
+
+def _moment(event_time: datetime | None) -> str:
+    return "" if event_time is None else f"{event_time:%d %b %H:%M}"

@@ -1,0 +1,1 @@
+"""Computing over history: the port, plans as SQL text, and one adapter a file."""

@@ -1,0 +1,211 @@
+"""The engine port over DuckDB, in process, reading the files of the pinned commits by explicit list."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asof.engine import point_in_time
+from asof.engine.port import EVENT_COLUMN, MISSING, STATUS_COLUMN, TIME_COLUMN, Known, Rows
+from asof.errors import BackendError, PermanentError, TransientError
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
+
+BATCH_ROWS = 1_000_000
+
+
+class DuckDBEngine:
+    """The engine port over DuckDB.
+
+    Args:
+        url: "duckdb".
+        root: The store's folder; what does not fit memory is spilled below it.
+    """
+
+    def __init__(self, url: str = "duckdb", *, root: str = "") -> None:
+        """Open an in-memory database."""
+        del url
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+        )
+        if root:
+            self._connection.execute(f"SET temp_directory = {point_in_time.text(str(Path(root) / 'tmp'))}")
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute("SET preserve_insertion_order = false")
+        self._numbers = itertools.count()
+
+    def look_up(
+        self, spine: pa.Table, rows: Rows, *, columns: Sequence[str], known: Known, ttl_us: int | None
+    ) -> pa.Table:
+        """See `Engine.look_up`."""
+        schema = pa.schema(
+            [
+                *(rows.schema.field(name) for name in columns),
+                pa.field(STATUS_COLUMN, pa.int8()),
+                pa.field(EVENT_COLUMN, pa.int64()),
+                pa.field(COMMIT_COLUMN, pa.int64()),
+            ]
+        )
+        if not spine.num_rows or (not rows.files and rows.journal is None):
+            return _nothing_found(schema, spine.num_rows)
+        numbered = spine.select(list(rows.keys))
+        numbered = numbered.append_column("__t_us", spine.column(TIME_COLUMN).cast(pa.int64()))
+        numbered = numbered.append_column("__row", pa.array(np.arange(spine.num_rows)))
+        with self._session(rows, __asof_spine=numbered) as (run, names):
+            statement = point_in_time.look_up(
+                rows,
+                spine=names["__asof_spine"],
+                journal=names["__asof_journal"],
+                columns=columns,
+                known=known,
+                ttl_us=ttl_us,
+            )
+            found = run.sql(statement).to_arrow_table()
+        order = np.argsort(found.column("__row").to_numpy(), kind="stable")
+        return _typed(found.drop_columns(["__row"]).take(order), schema)
+
+    def scan(  # noqa: PLR0913 - see the port
+        self,
+        rows: Rows,
+        *,
+        columns: Sequence[str],
+        after_us: int | None = None,
+        until_us: int | None = None,
+        known: Known = "event",
+        latest: bool = False,
+        clocks: bool = False,
+    ) -> pa.RecordBatchReader:
+        """See `Engine.scan`."""
+        names = [*columns, *((COMMIT_COLUMN, AVAILABLE_COLUMN) if clocks else ())]
+        schema = pa.schema([rows.schema.field(name) for name in names])
+        if not rows.files and rows.journal is None:
+            return schema.empty_table().to_reader()
+
+        def statement(journal: str) -> str:
+            return point_in_time.scan(
+                rows,
+                journal=journal,
+                columns=columns,
+                after_us=after_us,
+                until_us=until_us,
+                known=known,
+                latest=latest,
+                clocks=clocks,
+            )
+
+        with self._session(rows) as (run, tables):
+            return _stream(run, statement(tables["__asof_journal"]), schema)
+
+    def newest(self, rows: Rows, *, keys: pa.Table | None = None) -> pa.RecordBatchReader:
+        """See `Engine.newest`."""
+        ours = (rows.event_time, AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN)
+        schema = pa.schema(
+            [
+                *(rows.schema.field(key) for key in rows.keys),
+                pa.field(EVENT_COLUMN, pa.int64()),
+                pa.field(COMMIT_COLUMN, pa.int64()),
+                pa.field(RETIRED_COLUMN, pa.bool_()),
+                *(field for field in rows.schema if field.name not in (*rows.keys, *ours)),
+            ]
+        )
+        if not rows.files and rows.journal is None:
+            return schema.empty_table().to_reader()
+        with self._session(rows, __asof_keys=keys) as (run, names):
+            statement = point_in_time.newest(
+                rows, journal=names["__asof_journal"], keys_table=names.get("__asof_keys")
+            )
+            return _stream(run, statement, schema)
+
+    def stamped(self, rows: Rows, *, horizon_us: int | None = None) -> pa.RecordBatchReader:
+        """See `Engine.stamped`."""
+        if not rows.files and rows.journal is None:
+            return rows.schema.empty_table().to_reader()
+        with self._session(rows) as (run, names):
+            statement = point_in_time.stamped(rows, journal=names["__asof_journal"], horizon_us=horizon_us)
+            return _stream(run, statement, rows.schema)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._connection.close()
+
+    @contextmanager
+    def _session(
+        self, rows: Rows, **tables: pa.Table | None
+    ) -> Iterator[tuple[duckdb.DuckDBPyConnection, dict[str, str]]]:
+        """Open a cursor with the given tables registered, native errors translated."""
+        given = {"__asof_journal": rows.journal, **tables}
+        names = {"__asof_journal": "__asof_journal"}
+        with _translated():
+            cursor = self._connection.cursor()
+            for name, table in given.items():
+                if table is not None:
+                    names[name] = f"{name}_{next(self._numbers)}"
+                    cursor.register(names[name], table)
+            yield cursor, names
+
+
+def _stream(cursor: duckdb.DuckDBPyConnection, statement: str, schema: pa.Schema) -> pa.RecordBatchReader:
+    with _translated():
+        reader = cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with _translated():
+            for batch in reader:
+                yield from _typed(pa.Table.from_batches([batch]), schema).to_batches()
+        cursor.close()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the table in our types: DuckDB has its own zones, and reads fixed-size lists as lists."""
+    columns = [
+        column if column.type == field.type else _cast(column, field.type)
+        for column, field in zip(table.columns, schema, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _cast(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_fixed_size_list(target) and column.null_count:
+        # Arrow casts no null lists to a fixed size: give them a length first.
+        blank = pa.scalar([None] * target.list_size, pa.list_(target.value_type))
+        filled = pc.fill_null(column.cast(pa.list_(target.value_type)), blank).cast(target)
+        return pc.if_else(pc.is_valid(column), filled, pa.scalar(None, target))
+    return column.cast(target)
+
+
+def _nothing_found(schema: pa.Schema, count: int) -> pa.Table:
+    columns: list[pa.Array] = [
+        pa.repeat(pa.scalar(MISSING, pa.int8()), count)
+        if field.name == STATUS_COLUMN
+        else pa.nulls(count, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _translation(error) from error
+
+
+def _translation(error: duckdb.Error) -> BackendError:
+    reason = " ".join(str(error).split())
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return PermanentError(
+            f"the query needs more memory: {reason}", todo="read fewer rows or columns at once"
+        )
+    if "No files found" in reason or "No such file" in reason:
+        return TransientError(
+            f"a data file is gone: {reason}", todo="read again; if it stays, run `asof doctor`"
+        )
+    return PermanentError(f"the engine failed: {reason}", todo="run `asof doctor`")

@@ -1,0 +1,313 @@
+"""Point-in-time plans as SQL text.
+
+Every stored row gets a packed version `__v = event_us * 2^40 + commit`: a total order of the rows of a key (SEMANTICS
+section 1), which an as-of join compares in one step. Integers are microseconds. Internal columns begin with `__`.
+
+    event, K   as-of join on the packed version, after the rows that are not visible are filtered out
+    served     a row is visible from __s = max(event_time, available_at) on. Ordered by __s, only the rows that raise
+               the running maximum of the version ever answer: as-of join on __s over those
+    hash       join on the key with the visibility predicate, then the greatest version: for keys with rows that
+               were visible for a while and then retracted
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, RETIRED, STATUS_COLUMN, Known, Rows
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Stamp
+
+COMMIT_SPAN = 1 << 40
+"""Commits of a group stay below this; the packed version then fits 128 bits for every int64 time."""
+
+NO_TIME = -(1 << 62)
+"""The event time of static rows, and the arrival of rows that were always available: before every T."""
+
+
+def quoted(name: str) -> str:
+    """Return a column name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """Return a string as SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The parts of a base relation: SQL, and which files it reads by which stamps.
+
+    Attributes:
+        sql: A SELECT that gives keys, `__e`, `__c`, `__a`, `__x` and columns.
+        in_order: Whether rows become available in the order of their versions (`__s` = event time for all).
+    """
+
+    sql: str
+    in_order: bool
+
+
+def base(rows: Rows, columns: Sequence[str], *, journal: str) -> Sources:
+    """Return the stored rows of a history as a relation.
+
+    Args:
+        rows: The history.
+        columns: Columns wanted beside the keys.
+        journal: Name of the registered table of journal rows.
+
+    The relation has the keys, the columns, and
+        __e  event time, us        __c  commit        __a  arrival, us        __x  whether it is a retirement
+    """
+    wanted = [quoted(name) for name in (*rows.keys, *columns)]
+    parts: list[str] = []
+    in_order = rows.event_time is not None
+    event = f"epoch_us({quoted(rows.event_time)})" if rows.event_time is not None else f"({NO_TIME})"
+    plain: dict[Stamp, list[str]] = {}
+    stamped: list[str] = []
+    for place, file, stamp in rows.files:
+        if stamp is None:
+            stamped.append(place)
+            in_order = in_order and not file.late
+        else:
+            plain.setdefault(stamp, []).append(place)
+            in_order = in_order and stamp.availability == "delay" and not rows.delay_us
+    if plain:
+        parts.append(_plain_part(plain, wanted, event, rows))
+    own = f"coalesce(epoch_us({quoted(AVAILABLE_COLUMN)}), ({NO_TIME}))"
+    stored = f"{event} AS __e, {quoted(COMMIT_COLUMN)} AS __c, {own} AS __a, {quoted(RETIRED_COLUMN)} AS __x"
+    if stamped:
+        parts.append(
+            f"SELECT {', '.join(wanted)}, {stored} FROM {_files(stamped)} WHERE {quoted(COMMIT_COLUMN)} <= {rows.pin}"
+        )
+    if rows.journal is not None:
+        in_order = False
+        parts.append(f"SELECT {', '.join(wanted)}, {stored} FROM {journal}")
+    return Sources(" UNION ALL ".join(parts), in_order)
+
+
+def _plain_part(plain: dict[Stamp, list[str]], wanted: Sequence[str], event: str, rows: Rows) -> str:
+    """Files without stamps: their commit and times come from a small table, joined by the number of the file."""
+    places = [place for group in plain.values() for place in group]
+    arrival = {
+        "commit": "__at",
+        "delay": f"least({event} + {rows.delay_us}, __at)" if rows.event_time is not None else f"({NO_TIME})",
+        "column": f"epoch_us({quoted(AVAILABLE_COLUMN)})",
+    }
+    if len(plain) == 1:
+        (stamp,) = plain
+        own = arrival[stamp.availability].replace("__at", str(stamp.committed_at_us))
+        return (
+            f"SELECT {', '.join(wanted)}, {event} AS __e, {stamp.number}::BIGINT AS __c, {own} AS __a,"
+            f" {quoted(RETIRED_COLUMN)} AS __x FROM {_files(places)}"
+        )
+    values: list[str] = []
+    index = 0
+    for stamp, group in plain.items():
+        for _ in group:
+            values.append(f"({index}, {stamp.number}, {stamp.committed_at_us}, {text(stamp.availability)})")
+            index += 1
+    used = {stamp.availability for stamp in plain}
+    own = (
+        arrival[next(iter(used))]
+        if len(used) == 1
+        else "CASE __how "
+        + " ".join(f"WHEN {text(how)} THEN {arrival[how]}" for how in sorted(used))
+        + " END"
+    )
+    return (
+        f"SELECT {', '.join(wanted)}, {event} AS __e, __number AS __c, {own} AS __a, {quoted(RETIRED_COLUMN)} AS __x"
+        f" FROM (SELECT *, file_index AS __file FROM {_files(places)})"
+        f" JOIN (VALUES {', '.join(values)}) AS __stamps(__index, __number, __at, __how) ON __file = __index"
+    )
+
+
+def _files(places: Sequence[str]) -> str:
+    # By name, since files written before a feature was added lack its column.
+    listed = ", ".join(text(place) for place in places)
+    return f"read_parquet([{listed}], union_by_name = true)"
+
+
+def look_up(  # noqa: PLR0913 - the parts of one statement
+    rows: Rows,
+    *,
+    spine: str,
+    journal: str,
+    columns: Sequence[str],
+    known: Known,
+    ttl_us: int | None,
+) -> str:
+    """Return the statement that answers a spine; see `Engine.look_up`.
+
+    Args:
+        rows: The history; it holds rows.
+        spine: Name of the registered spine: keys, `__t_us` (int64), `__row` (int64).
+        journal: Name of the registered journal rows.
+        columns: The features wanted.
+        known: Knowledge mode.
+        ttl_us: Time to live.
+
+    The statement gives the columns, `__status`, `__event_us`, `__commit` and `__row`, in no order.
+    """
+    sources = base(rows, columns, journal=journal)
+    version = f"(__e::HUGEINT * {COMMIT_SPAN} + __c)"
+    payload = ", ".join(["__e", "__c", "__x", *(quoted(name) for name in columns)])
+    keys = ", ".join(quoted(key) for key in rows.keys)
+    same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
+    answer = _answer(columns, ttl_us)
+    if known != "served" or (sources.in_order and not rows.retracted):
+        visible = _visible(rows, known)
+        return (
+            f"WITH r AS (SELECT {keys}, {version} AS __v, {payload} FROM ({sources.sql}){visible}),"
+            f" s AS (SELECT *, __t_us::HUGEINT * {COMMIT_SPAN} + {COMMIT_SPAN - 1} AS __bound FROM {spine})"
+            f" SELECT {answer} FROM s ASOF LEFT JOIN r ON {same_key} AND s.__bound >= r.__v"
+        )
+    never = [commit for commit, since in rows.retracted.items() if since is None]
+    later = {commit: since for commit, since in rows.retracted.items() if since is not None}
+    seen = f"greatest(__e, __a) AS __s, {version} AS __v, {payload}"
+    shown = f" WHERE __c NOT IN ({_list(never)})" if never else ""
+    winners = (
+        f"WITH b AS (SELECT {keys}, {seen} FROM ({sources.sql}){shown}),"
+        f" r AS (SELECT * FROM b QUALIFY __v = max(__v) OVER (PARTITION BY {keys} ORDER BY __s))"
+    )
+    if not later:
+        return (
+            f"{winners} SELECT {answer} FROM {spine} s ASOF LEFT JOIN r ON {same_key} AND s.__t_us >= r.__s"
+        )
+    # Rows that were visible and then hidden break "once visible, always visible": their keys go the other way.
+    hidden = ", ".join(f"({commit}, {since})" for commit, since in later.items())
+    odd = f"(SELECT DISTINCT {keys} FROM b WHERE __c IN ({_list(later)}))"
+    is_odd = f"EXISTS (SELECT 1 FROM {odd} r WHERE {same_key})"
+    return (
+        f"{winners},"
+        f" h AS (SELECT b.*, __until FROM b LEFT JOIN (VALUES {hidden}) AS x(__commit, __until) ON __c = x.__commit),"
+        f" best AS (SELECT s.__row, max(r.__v) AS __best FROM {spine} s JOIN h r ON {same_key} AND s.__t_us >= r.__s"
+        f" AND (r.__until IS NULL OR s.__t_us < r.__until) WHERE {is_odd} GROUP BY s.__row)"
+        f" SELECT {answer} FROM (SELECT * FROM {spine} s WHERE NOT {is_odd}) s"
+        f" ASOF LEFT JOIN r ON {same_key} AND s.__t_us >= r.__s"
+        f" UNION ALL SELECT {answer} FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row) WHERE {is_odd}) s"
+        f" LEFT JOIN b r ON {same_key} AND r.__v = s.__best"
+    )
+
+
+def _list(commits: Sequence[int] | dict[int, int]) -> str:
+    return ", ".join(map(str, commits))
+
+
+def _visible(rows: Rows, known: Known) -> str:
+    """Return the filter of the modes in which visibility does not depend on T."""
+    conditions: list[str] = []
+    if isinstance(known, int):
+        conditions.append(f"__a <= {known}")
+        hidden = [c for c, since in rows.retracted.items() if since is None or since <= known]
+    else:
+        hidden = list(rows.retracted)
+    if hidden:
+        conditions.append(f"__c NOT IN ({_list(hidden)})")
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _answer(columns: Sequence[str], ttl_us: int | None) -> str:
+    expired = "false" if ttl_us is None else f"(r.__e <= s.__t_us - {ttl_us})"
+    status = (
+        f"(CASE WHEN r.__e IS NULL THEN {MISSING} WHEN r.__x THEN {RETIRED} WHEN {expired} THEN {EXPIRED}"
+        f" ELSE {FOUND} END)::TINYINT AS {STATUS_COLUMN}"
+    )
+    value = "r.{0}" if ttl_us is None else f"CASE WHEN NOT {expired} THEN r.{{0}} END AS {{0}}"
+    return ", ".join(
+        [
+            *(value.format(quoted(name)) for name in columns),
+            status,
+            f"r.__e AS {EVENT_COLUMN}",
+            f"r.__c AS {quoted(COMMIT_COLUMN)}",
+            "s.__row",
+        ]
+    )
+
+
+def scan(  # noqa: PLR0913 - the parts of one statement
+    rows: Rows,
+    *,
+    journal: str,
+    columns: Sequence[str],
+    after_us: int | None,
+    until_us: int | None,
+    known: Known,
+    latest: bool,
+    clocks: bool,
+) -> str:
+    """Return the statement that reads stored rows; see `Engine.scan`."""
+    features = [name for name in columns if name not in rows.keys]
+    sources = base(
+        rows, [name for name in features if name != rows.event_time] + _time(rows, features), journal=journal
+    )
+    conditions = [condition for condition in (_visible(rows, known).removeprefix(" WHERE "),) if condition]
+    if after_us is not None:
+        conditions.append(f"__e > {after_us}")
+    if until_us is not None:
+        conditions.append(f"__e <= {until_us}")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    keys = ", ".join(quoted(key) for key in rows.keys)
+    newest = (
+        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1" if latest else ""
+    )
+    wanted = [quoted(name) for name in columns]
+    if clocks:
+        wanted += [
+            f"__c AS {quoted(COMMIT_COLUMN)}",
+            f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
+        ]
+    return (
+        f"SELECT {', '.join(wanted)} FROM (SELECT * FROM ({sources.sql}){where}{newest})"
+        f" WHERE NOT __x ORDER BY {keys}, __e, __c"
+    )
+
+
+def newest(rows: Rows, *, journal: str, keys_table: str | None) -> str:
+    """Return the statement that finds the newest row of each key; see `Engine.newest`."""
+    features = _features(rows)
+    sources = base(rows, features, journal=journal)
+    keys = ", ".join(quoted(key) for key in rows.keys)
+    wanted = [
+        keys,
+        f"__e AS {EVENT_COLUMN}" if rows.event_time is not None else f"0::BIGINT AS {EVENT_COLUMN}",
+        f"__c AS {quoted(COMMIT_COLUMN)}",
+        f"__x AS {quoted(RETIRED_COLUMN)}",
+        *(quoted(name) for name in features),
+    ]
+    visible = _visible(rows, "event")
+    only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
+    return (
+        f"SELECT {', '.join(wanted)} FROM (SELECT * FROM ({sources.sql}){visible}){only}"
+        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1 ORDER BY {keys}"
+    )
+
+
+def stamped(rows: Rows, *, journal: str, horizon_us: int | None) -> str:
+    """Return the statement that gives all rows with their stamps; see `Engine.stamped`."""
+    features = _features(rows)
+    sources = base(rows, features + _time(rows, [rows.event_time or ""]), journal=journal)
+    keys = ", ".join(quoted(key) for key in rows.keys)
+    time = [] if rows.event_time is None else [quoted(rows.event_time)]
+    wanted = [
+        keys,
+        *time,
+        *(quoted(name) for name in features),
+        f"__x AS {quoted(RETIRED_COLUMN)}",
+        f"__c AS {quoted(COMMIT_COLUMN)}",
+        f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
+    ]
+    relation = f"({sources.sql})"
+    if horizon_us is not None:
+        version = f"__e::HUGEINT * {COMMIT_SPAN} + __c"
+        hidden = f" AND __c NOT IN ({_list(rows.retracted)})" if rows.retracted else ""
+        settled = f"max(CASE WHEN greatest(__e, __a) <= {horizon_us}{hidden} THEN {version} END)"
+        relation = f"(SELECT * FROM ({sources.sql}) QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
+    return f"SELECT {', '.join(wanted)} FROM {relation} ORDER BY {keys}, __e, __c"
+
+
+def _features(rows: Rows) -> list[str]:
+    ours = {*rows.keys, rows.event_time, RETIRED_COLUMN, COMMIT_COLUMN, AVAILABLE_COLUMN}
+    return [name for name in rows.schema.names if name not in ours]
+
+
+def _time(rows: Rows, wanted: Sequence[str]) -> list[str]:
+    return [rows.event_time] if rows.event_time is not None and rows.event_time in wanted else []

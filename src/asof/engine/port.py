@@ -1,0 +1,118 @@
+"""What an engine must do: answer questions over the pinned history of one group. Tables in, tables out.
+
+Source: SEMANTICS sections 1 and 2.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import pyarrow as pa
+
+from asof.records import DataFile, Stamp
+
+MISSING, FOUND, EXPIRED, RETIRED = 0, 1, 2, 3
+"""Statuses of a looked-up row; whether a value of a FOUND row is PRESENT or NULL is the value's own matter."""
+
+STATUS_COLUMN = "__status"
+EVENT_COLUMN = "__event_us"
+TIME_COLUMN = "__t"
+
+Known = Literal["served", "event"] | int
+"""Knowledge mode; an integer is K in microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The pinned history of one group version.
+
+    Attributes:
+        schema: Columns of the files, see `asof.arrow.layout.stored_schema`.
+        keys: Key columns.
+        event_time: Event time column, None in a static group.
+        delay_us: Delay of backfilled rows.
+        pin: The last commit in it.
+        files: (where to read it, what it is, the stamp of its rows or None if they are stamped).
+        journal: Rows not in files yet, stamped; None if there are none.
+        retracted: Hidden commits to the time since which they are; None: always.
+    """
+
+    schema: pa.Schema
+    keys: tuple[str, ...]
+    event_time: str | None
+    delay_us: int
+    pin: int
+    files: tuple[tuple[str, DataFile, Stamp | None], ...] = ()
+    journal: pa.Table | None = None
+    retracted: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
+
+
+class Engine(Protocol):
+    """Computes over history. Safe to call from several threads."""
+
+    def look_up(
+        self, spine: pa.Table, rows: Rows, *, columns: Sequence[str], known: Known, ttl_us: int | None
+    ) -> pa.Table:
+        """Answer each row of a spine, point in time.
+
+        Args:
+            spine: The group's key columns, in their types, perhaps null; and `__t` (timestamp us, UTC).
+            rows: The history.
+            columns: The feature columns wanted.
+            known: Knowledge mode.
+            ttl_us: Time to live.
+
+        Returns:
+            As many rows as the spine, in its order: the columns (null unless FOUND), `__status` (int8),
+            `__event_us` and `__commit` (int64, of the row that answered; null where MISSING).
+        """
+        ...
+
+    def scan(  # noqa: PLR0913 - one question
+        self,
+        rows: Rows,
+        *,
+        columns: Sequence[str],
+        after_us: int | None = None,
+        until_us: int | None = None,
+        known: Known = "event",
+        latest: bool = False,
+        clocks: bool = False,
+    ) -> pa.RecordBatchReader:
+        """Return stored rows with event times in (after, until], ordered by key and version, without retracted ones.
+
+        Args:
+            rows: The history.
+            columns: The columns wanted.
+            after_us: Exclusive lower bound.
+            until_us: Inclusive upper bound.
+            known: An integer K keeps rows available at K; otherwise all rows.
+            latest: Only the newest row of each key, and none for a retired key; else retirements are left out too.
+            clocks: Add `__commit` and `__available_at`.
+        """
+        ...
+
+    def newest(self, rows: Rows, *, keys: pa.Table | None = None) -> pa.RecordBatchReader:
+        """Return the newest row of each key, retirements included, ordered by key; retracted rows do not count.
+
+        Args:
+            rows: The history.
+            keys: Only these keys.
+
+        Returns:
+            The key columns, `__event_us` (0 in a static group), `__commit`, `__retired`, and the features.
+        """
+        ...
+
+    def stamped(self, rows: Rows, *, horizon_us: int | None = None) -> pa.RecordBatchReader:
+        """Return all stored rows, retracted ones too, each with its commit and arrival, ordered by key and version.
+
+        Args:
+            rows: The history.
+            horizon_us: Leave out rows that no answer at or after this time can show.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the engine."""
+        ...

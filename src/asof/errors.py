@@ -1,0 +1,107 @@
+"""Every error that asof raises.
+
+    AsofError
+    ├── UsageError (ValueError)                the call is wrong: correct it
+    ├── NotFoundError (LookupError)            the name is unknown: see "did you mean"
+    ├── ConflictError                          somebody or something was there first: look, then decide
+    ├── DataError                              the data break a rule: mend them, nothing was written
+    ├── UnsupportedError                       this part cannot do it: choose another part
+    ├── MissingDependencyError (ImportError)   a package is not installed: install it
+    └── BackendError                           a part of the store failed
+        ├── TransientError                     try again
+        └── PermanentError                     repair first (`asof doctor`)
+
+The branches answer "what can the caller do?". A message says what happened with the value, where, and what to do; it
+never holds a secret.
+"""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+
+class AsofError(Exception):
+    """Root of all errors of asof.
+
+    Args:
+        what: What happened, with the offending value.
+        where: The place: a path, a group, a column and row.
+        todo: What the caller can do.
+        data: The facts behind the message, for programs.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", todo: str = "", data: Mapping[str, object] | None = None
+    ) -> None:
+        """Compose the message from its parts."""
+        self.what = what
+        self.where = where
+        self.todo = todo
+        self.data = dict(data or {})
+        place = f" [{where}]" if where else ""
+        advice = f" -> {todo}" if todo else ""
+        super().__init__(f"{what}{place}{advice}")
+
+
+class UsageError(AsofError, ValueError):
+    """The call itself is wrong."""
+
+
+class NotFoundError(AsofError, LookupError):
+    """A name that nobody registered."""
+
+    @classmethod
+    def named(cls, kind: str, name: str, known: Iterable[str], *, where: str = "") -> "NotFoundError":
+        """Say which name is unknown and which known ones come close.
+
+        Args:
+            kind: What was looked for, in one word ("group").
+            name: The name as given.
+            known: The names that exist.
+            where: The place that was searched.
+        """
+        names = sorted(known)
+        close = get_close_matches(name, names, n=3, cutoff=0.5)
+        if close:
+            todo = "did you mean " + " or ".join(repr(c) for c in close) + "?"
+        elif names:
+            shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")  # noqa: PLR2004 - one line of names
+            todo = f"known {kind}s: {shown}"
+        else:
+            todo = f"there is no {kind} yet"
+        return cls(f"unknown {kind} {name!r}", where=where, todo=todo, data={"kind": kind, "name": name})
+
+
+class ConflictError(AsofError):
+    """Something else was there first."""
+
+
+class DataError(AsofError):
+    """The data break a rule; nothing was written."""
+
+
+class UnsupportedError(AsofError):
+    """A part of the store cannot do this."""
+
+
+class MissingDependencyError(AsofError, ImportError):
+    """A package of an extra is not installed."""
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        """Name the package and the command that installs it."""
+        super().__init__(
+            f"the package {package!r} is not installed",
+            todo=f'pip install "asof[{extra}]"',
+            data={"package": package, "extra": extra},
+        )
+
+
+class BackendError(AsofError):
+    """A part of the store failed."""
+
+
+class TransientError(BackendError):
+    """A failure that may pass: try again."""
+
+
+class PermanentError(BackendError):
+    """A failure that stays until somebody repairs it."""

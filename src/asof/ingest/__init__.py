@@ -1,0 +1,1 @@
+"""The way in: normalise, validate, publish, serve; and the upkeep of what was written."""

@@ -1,0 +1,194 @@
+"""From a user's frame to rows that may be stored: conformed, checked, one per key and event time, in order.
+
+Source: SEMANTICS sections 1, 2 and 7.
+"""
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asof.arrow.conform import check_future, conform, conform_time
+from asof.arrow.frames import Frame, to_table
+from asof.arrow.layout import declared_schema, stored_rows
+from asof.arrow.order import OnConflict, arrange
+from asof.arrow.rows import encode_rows
+from asof.clock import show_us
+from asof.errors import DataError, UsageError
+from asof.ingest.checks import refuse, violations
+from asof.records import AVAILABLE_COLUMN, Availability, CommitKind, Draft
+from asof.registry.port import RegisteredGroup
+
+SKEW_US = 60_000_000
+DAY_US = 86_400_000_000
+
+
+class DataWarning(UserWarning):
+    """Something about data that were accepted, and that people usually want to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows that may be stored, and the commit they are to become.
+
+    Attributes:
+        group: Their group.
+        rows: In the shape and order of a data file.
+        draft: The commit, without files.
+    """
+
+    group: RegisteredGroup
+    rows: pa.Table
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller may say about a write; see `asof.store.Store.write` for each."""
+
+    available_at: str | None = None
+    on_conflict: OnConflict = "error"
+    truncate: bool = False
+    idempotency_key: str = ""
+    meta: dict[str, str] | None = None
+
+
+def prepare(
+    group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Options, *, now_us: int
+) -> Prepared:
+    """Return a frame as rows that may be stored.
+
+    Raises:
+        DataError: The rows break a rule; nothing was written.
+        UsageError: The call does not fit the group.
+    """
+    definition = group.definition
+    where = f"group {definition.name}"
+    table, _ = to_table(frame)
+    arrivals = _arrivals(group, table, options, now_us, kind)
+    extra = () if options.available_at is None else (options.available_at,)
+    rows = conform(table, definition, extra=extra, truncate=options.truncate)
+    if definition.event_time is not None:
+        check_future(rows.column(definition.event_time), now_us + SKEW_US, where)
+    if definition.on_violation != "off":
+        found = violations(rows, definition.checks)
+        if definition.on_violation == "warn":
+            for violation in found:
+                warnings.warn(f"{where}: {violation}", DataWarning, stacklevel=5)
+        else:
+            refuse(found, where)
+    if kind == "write" and group.known == "served":
+        _warn_of_old_rows(group, rows, now_us)
+    arrival_column = None if arrivals is None else AVAILABLE_COLUMN
+    if arrivals is not None:
+        rows = rows.append_column(AVAILABLE_COLUMN, arrivals)
+    rows = arrange(
+        rows,
+        definition.keys,
+        definition.event_time,
+        arrivals=arrival_column,
+        on_conflict=options.on_conflict,
+        where=where,
+    )
+    stored = stored_rows(
+        definition, rows, arrivals=None if arrivals is None else rows.column(AVAILABLE_COLUMN)
+    )
+    availability: Availability = "commit" if kind != "backfill" else "delay" if arrivals is None else "column"
+    return Prepared(group, stored, _draft(group, stored, kind, availability, options))
+
+
+def prepare_retirement(
+    group: RegisteredGroup, keys: Frame, event_us: int | None, options: Options, *, now_us: int
+) -> Prepared:
+    """Return keys as the rows of a retirement.
+
+    Raises:
+        DataError: The keys break a rule. UsageError: A time for a static group, or none for another.
+    """
+    definition = group.definition
+    where = f"group {definition.name}"
+    if definition.static and event_us is not None:
+        raise UsageError("a static group has no event time", where=where, todo="leave out event_time")
+    if not definition.static and event_us is None:
+        raise UsageError("when did it end?", where=where, todo="pass event_time=")
+    table, _ = to_table([keys] if isinstance(keys, dict) else keys)
+    schema = pa.schema([declared_schema(definition).field(key) for key in definition.keys])
+    rows = conform(table, definition, columns=schema)
+    if definition.event_time is not None and event_us is not None:
+        field = declared_schema(definition).field(definition.event_time)
+        times = pa.repeat(pa.scalar(event_us, pa.int64()), rows.num_rows).cast(field.type)
+        rows = rows.append_column(field, times)
+        check_future(rows.column(definition.event_time), now_us + SKEW_US, where)
+    rows = arrange(rows, definition.keys, definition.event_time, where=where)
+    stored = stored_rows(definition, rows, retired=True)
+    return Prepared(group, stored, _draft(group, stored, "retire", "commit", options))
+
+
+def _draft(
+    group: RegisteredGroup, stored: pa.Table, kind: CommitKind, availability: Availability, options: Options
+) -> Draft:
+    least, greatest = None, None
+    if group.definition.event_time is not None and stored.num_rows:
+        bounds = pc.min_max(stored.column(group.definition.event_time).cast(pa.int64()))
+        least, greatest = bounds["min"].as_py(), bounds["max"].as_py()
+    return Draft(
+        group_id=group.id,
+        kind=kind,
+        availability=availability,
+        rows=stored.num_rows,
+        min_event_us=least,
+        max_event_us=greatest,
+        idempotency_key=options.idempotency_key,
+        digest=digest_of(stored) if options.idempotency_key else "",
+        meta=options.meta or {},
+    )
+
+
+def digest_of(table: pa.Table) -> str:
+    """Return the hash of the canonical values of ordered rows, never of file bytes."""
+    digest = hashlib.sha256()
+    for row in encode_rows(table):
+        digest.update(len(row).to_bytes(4, "big"))
+        digest.update(row)
+    return digest.hexdigest()
+
+
+def _arrivals(
+    group: RegisteredGroup, table: pa.Table, options: Options, now_us: int, kind: CommitKind
+) -> pa.ChunkedArray | None:
+    name = options.available_at
+    if name is None:
+        return None
+    where = f"group {group.definition.name}"
+    if kind != "backfill":
+        raise UsageError("rows that arrive now have no recorded arrival", where=where, todo="use backfill")
+    if group.definition.static:
+        raise UsageError("backfilled rows of a static group count as available always", where=where)
+    if name not in table.column_names:
+        raise DataError(f"column {name!r} of arrivals is missing", where=where)
+    spot = f"{where}, column {name}"
+    arrivals = conform_time(
+        table.column(name), spot, timezone=group.definition.timezone, truncate=options.truncate
+    )
+    if arrivals.null_count:
+        row = int(pc.index(pc.is_null(arrivals), True).as_py())  # noqa: FBT003 - the value looked for
+        raise DataError(f"null arrival in row {row}", where=spot, data={"row": row})
+    check_future(arrivals, now_us, spot)
+    return arrivals
+
+
+def _warn_of_old_rows(group: RegisteredGroup, rows: pa.Table, now_us: int) -> None:
+    definition = group.definition
+    if definition.event_time is None or not rows.num_rows:
+        return
+    old = pc.sum(pc.less(rows.column(definition.event_time).cast(pa.int64()), now_us - DAY_US)).as_py()
+    if old * 2 > rows.num_rows:
+        warnings.warn(
+            f"{old:,} of {rows.num_rows:,} rows written to {definition.name!r} are more than a day old "
+            f"(before {show_us(now_us - DAY_US)}); a write counts as known only from now on: "
+            "load history with backfill",
+            DataWarning,
+            stacklevel=5,
+        )

@@ -1,0 +1,229 @@
+"""The upkeep of history, in the background: move the journal to files, mirror the commit log in Delta, delete debris.
+
+None of it changes an answer; all of it may be interrupted at any point and done again.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asof.engine.port import Rows
+from asof.errors import AsofError, ConflictError, NotFoundError
+from asof.parts import Parts, pinned_rows, table_of
+from asof.records import AVAILABLE_COLUMN, DataFile, Snapshot
+from asof.registry.port import RegisteredGroup
+
+JOURNAL_ROWS = 20_000
+"""Journal rows after which they are moved to a file: a read decodes them all."""
+
+GRACE_US = 15 * 60 * 1_000_000
+"""How long replaced files are kept for readers that still hold their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What a compaction did.
+
+    Attributes:
+        group: The group, "weather@1".
+        files_before: Files and journal parts before.
+        files_after: Files after.
+        rows: Rows kept.
+        dropped: Rows dropped by retention.
+    """
+
+    group: str
+    files_before: int
+    files_after: int
+    rows: int
+    dropped: int
+
+
+class Upkeep:
+    """Keeps the history of one store in shape; work is done by one thread that ends when there is nothing to do."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Start idle."""
+        self._parts = parts
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._mirror: dict[int, RegisteredGroup] = {}
+        self._journal: Counter[int] = Counter()
+        self._seal: dict[int, RegisteredGroup] = {}
+        self._closed = False
+        self.failures: list[str] = []
+
+    def written(self, groups: Iterable[RegisteredGroup]) -> None:
+        """Remember that groups have new files."""
+        with self._lock:
+            self._mirror |= {group.id: group for group in groups}
+        self._wake()
+
+    def pushed(self, group: RegisteredGroup, rows: int) -> None:
+        """Remember that a group's journal grew."""
+        with self._lock:
+            self._journal[group.id] += rows
+            if self._journal[group.id] < JOURNAL_ROWS:
+                return
+            self._journal[group.id] = 0
+            self._seal[group.id] = group
+        self._wake()
+
+    def close(self) -> None:
+        """Finish what is waiting."""
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+        self._work()
+
+    def seal(self, group: RegisteredGroup) -> int:
+        """Move the journal rows of a group to a file; return how many. Nothing happens if another process was first."""
+        rows, snapshot = pinned_rows(self._parts, group)
+        if rows.journal is None:
+            return 0
+        only = Rows(rows.schema, rows.keys, rows.event_time, rows.delay_us, rows.pin, journal=rows.journal)
+        try:
+            self._replace(
+                group, only, snapshot, removed=(), sealed=[stamp.number for stamp, _ in snapshot.journal]
+            )
+        except ConflictError:
+            return 0
+        return rows.journal.num_rows
+
+    def compact(self, group: RegisteredGroup, *, now_us: int) -> Compaction:
+        """Write all rows of a group anew, ordered and stamped, and drop what its retention no longer keeps.
+
+        Raises:
+            ConflictError: Another process compacted it meanwhile.
+        """
+        rows, snapshot = pinned_rows(self._parts, group)
+        before = len(rows.files) + len(snapshot.journal)
+        had = sum(file.rows for file, _ in snapshot.files) + (rows.journal.num_rows if rows.journal else 0)
+        keep_us = group.definition.retention_us
+        horizon_us = None if keep_us is None else max(now_us - keep_us, snapshot.horizon_us or -(2**62))
+        settled = before <= 1 and all(stamp is None for _, stamp in snapshot.files) and not snapshot.journal
+        if settled and horizon_us is None:
+            return Compaction(group.ref, before, before, had, 0)
+        files = self._replace(
+            group,
+            rows,
+            snapshot,
+            removed=[file.path for file, _ in snapshot.files],
+            sealed=[stamp.number for stamp, _ in snapshot.journal],
+            horizon_us=horizon_us,
+        )
+        self._mirror_now(group)
+        self.sweep(now_us=now_us)
+        kept = sum(file.rows for file in files)
+        return Compaction(group.ref, before, len(files), kept, had - kept)
+
+    def mirror(self, group: RegisteredGroup) -> None:
+        """Make the Delta log of a group hold its live files."""
+        self._mirror_now(group)
+
+    def sweep(self, *, now_us: int, grace_us: int = GRACE_US) -> int:
+        """Delete replaced files that no reader can hold any more, and debris; return how many files went."""
+        log, history = self._parts.log, self._parts.history
+        old = list(log.files(replaced_before_us=now_us - grace_us))
+        history.discard(old)
+        if old:
+            log.forget_files(old)
+        # Debris is listed before the log is asked, so that a file published in between is known.
+        debris = history.debris(())
+        known = log.files()
+        debris = [path for path in debris if path not in known]
+        history.discard(debris)
+        return len(old) + len(debris)
+
+    def _replace(  # noqa: PLR0913 - the parts of one step
+        self,
+        group: RegisteredGroup,
+        rows: Rows,
+        snapshot: Snapshot,
+        *,
+        removed: Iterable[str],
+        sealed: list[int],
+        horizon_us: int | None = None,
+    ) -> list[DataFile]:
+        parts = self._parts
+        late = _LateRows(group.definition.event_time)
+        reader = late.watch(parts.engine.stamped(rows, horizon_us=horizon_us))
+        files = parts.history.stage(table_of(group), reader)
+        first = min([f.first_commit for f, _ in snapshot.files if f.path in set(removed)] + sealed, default=0)
+        stamped = [
+            replace(file, stamped=True, late=late.found, first_commit=max(first, 1), last_commit=snapshot.pin)
+            for file in files
+        ]
+        try:
+            parts.log.replace_files(
+                group,
+                removed=removed,
+                added=stamped,
+                sealed=sealed,
+                now_us=parts.now_us(),
+                horizon_us=horizon_us,
+            )
+        except AsofError:
+            parts.history.discard(file.path for file in files)
+            raise
+        return stamped
+
+    def _mirror_now(self, group: RegisteredGroup) -> None:
+        snapshot = self._parts.log.snapshot(group)
+        self._parts.history.mirror(table_of(group), live=[file for file, _ in snapshot.files])
+
+    def _wake(self) -> None:
+        with self._lock:
+            if self._closed or (self._thread is not None and self._thread.is_alive()):
+                return
+            self._thread = threading.Thread(target=self._work, name="asof-upkeep", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                seal, self._seal = self._seal, {}
+                mirror, self._mirror = self._mirror, {}
+                if not seal and not mirror:
+                    self._thread = None
+                    return
+            for group in seal.values():
+                if self._tried(f"moving the journal of {group.ref} to files", lambda g=group: self.seal(g)):
+                    mirror[group.id] = group
+            for group in mirror.values():
+                self._tried(f"mirroring {group.ref} in Delta", lambda g=group: self._mirror_now(g))
+
+    def _tried(self, what: str, work: Callable[[], object]) -> bool:
+        try:
+            work()
+        except (ConflictError, NotFoundError):
+            return False  # another process did it, or the group is gone
+        except AsofError as error:
+            self.failures.append(f"{what}: {error}")  # tried again with the next write; `doctor` shows it
+            return False
+        return True
+
+
+class _LateRows:
+    """Watches a stream of stamped rows for rows that became available after their event time."""
+
+    def __init__(self, event_time: str | None) -> None:
+        self.event_time = event_time
+        self.found = event_time is None
+
+    def watch(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        def batches() -> Iterable[pa.RecordBatch]:
+            for batch in reader:
+                if not self.found and batch.num_rows:
+                    arrivals = batch.column(batch.schema.get_field_index(AVAILABLE_COLUMN))
+                    events = batch.column(batch.schema.get_field_index(self.event_time))
+                    self.found = bool(pc.any(pc.greater(arrivals, events)).as_py())
+                yield batch
+
+        return pa.RecordBatchReader.from_batches(reader.schema, batches())

@@ -1,0 +1,173 @@
+"""Write rows into a store: prepare, make durable, publish, serve.
+
+Nothing is visible before the commit record is published, and everything is when it is. What a crash leaves behind is
+either debris (files that no commit names) or a commit that the online store has not applied yet; both are repaired.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from asof.arrow.frames import Frame
+from asof.clock import to_us
+from asof.errors import AsofError, UnsupportedError, UsageError
+from asof.ingest.feed import OnlineFeed, Published
+from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement
+from asof.ingest.push import Pusher
+from asof.ingest.upkeep import Upkeep
+from asof.online.port import Applied
+from asof.parts import Parts, table_of
+from asof.records import Commit, CommitKind, Draft
+
+
+class Writer:
+    """The way in for one store."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Keep the parts; background upkeep starts with the first write."""
+        self._parts = parts
+        self.feed = OnlineFeed(parts)
+        self.upkeep = Upkeep(parts)
+        self._pusher = Pusher(parts, self.feed, self.upkeep)
+
+    def write(self, group: str, frame: Frame, kind: CommitKind, options: Options) -> Commit:
+        """Store a frame as one commit of a group; see `Store.write` and `Store.backfill`."""
+        registered = self._parts.registry.group(group)
+        return self.publish([prepare(registered, frame, kind, options, now_us=self._parts.now_us())])[0]
+
+    def retire(self, group: str, keys: Frame, event_time: datetime | None, options: Options) -> Commit:
+        """Store the end of keys as one commit; see `Store.retire`."""
+        registered = self._parts.registry.group(group)
+        event_us = None if event_time is None else to_us(event_time, what="event_time")
+        return self.publish(
+            [prepare_retirement(registered, keys, event_us, options, now_us=self._parts.now_us())]
+        )[0]
+
+    def push(self, group: str, records: Sequence[Mapping[str, object]], options: Options) -> Commit:
+        """Store records through the journal; see `Store.push`."""
+        registered = self._parts.registry.group(group)
+        return self._pusher.push(registered, records, options)
+
+    def retract(self, commit: str | Commit, reason: str) -> Commit:
+        """Hide the rows of a commit; see `Store.retract`."""
+        ref, number = commit_name(commit)
+        group = self._parts.registry.group(ref)
+        if not reason.strip():
+            raise UsageError("a retract needs a reason", todo='pass reason="..."')
+        draft = Draft(group.id, "retract", target=number, reason=reason)
+        published = self._publish([draft])
+        self.feed.apply([Published(group, published[0], None)])
+        return published[0]
+
+    def publish(self, prepared: Sequence[Prepared]) -> list[Commit]:
+        """Make prepared rows durable, publish them as one, and serve them."""
+        history = self._parts.history
+        files = [history.stage(table_of(item.group), item.rows) for item in prepared]
+        try:
+            drafts = [
+                replace(item.draft, files=tuple(new)) for item, new in zip(prepared, files, strict=True)
+            ]
+            commits = self._publish(drafts)
+        except AsofError:
+            history.discard(file.path for new in files for file in new)
+            raise
+        if any(commit.repeated for commit in commits):
+            history.discard(file.path for new in files for file in new)
+            return commits
+        self.upkeep.written(item.group for item in prepared)
+        self.feed.apply(
+            [Published(item.group, commit, item.rows) for item, commit in zip(prepared, commits, strict=True)]
+        )
+        return commits
+
+    def recover(self) -> None:
+        """Apply commits that the online store lacks, after a crash or a definition that turned it on."""
+        heads = self._parts.log.heads()
+        with self._parts.online.snapshot() as snapshot:
+            applied = dict(snapshot.applied)
+        suspect = self._parts.online.suspect
+        for group in self._parts.registry.groups():
+            if not group.definition.online or group.id not in heads:
+                continue
+            mark = applied.get(group.id, Applied())
+            if suspect:
+                self.feed.rebuild(group)
+            elif mark.commit < heads[group.id].number or mark.applying:
+                self.feed.catch_up(group)
+        if suspect:
+            self._parts.online.trust()
+
+    def close(self) -> None:
+        """Finish the upkeep."""
+        self.upkeep.close()
+
+    def _publish(self, drafts: Sequence[Draft]) -> list[Commit]:
+        (answer,) = self._parts.log.publish([drafts], now_us=self._parts.now_us())
+        if isinstance(answer, AsofError):
+            raise answer
+        return answer
+
+
+class Together:
+    """Several groups written as one: `with store.together() as tx: tx.write(...); tx.write(...)`.
+
+    Nothing is stored before the block ends; if it raises, nothing is stored at all. A group is written once.
+    """
+
+    def __init__(self, parts: Parts, writer: Writer) -> None:
+        """Start empty."""
+        self._parts = parts
+        self._writer = writer
+        self._prepared: list[Prepared] = []
+        self.commits: list[Commit] = []
+
+    def write(
+        self,
+        group: str,
+        frame: Frame,
+        *,
+        meta: dict[str, str] | None = None,
+        idempotency_key: str = "",
+        on_conflict: str = "error",
+    ) -> None:
+        """Add rows arriving now; see `Store.write`.
+
+        Raises:
+            DataError: The rows break a rule. UsageError: The group is in it already.
+        """
+        registered = self._parts.registry.group(group)
+        if any(item.group.id == registered.id for item in self._prepared):
+            raise UsageError(f"group {registered.ref} is written twice together", todo="join the frames")
+        if on_conflict not in ("error", "last"):
+            raise UnsupportedError(f"on_conflict={on_conflict!r}", todo='use "error" or "last"')
+        options = Options(
+            meta=meta,
+            idempotency_key=idempotency_key,
+            on_conflict="last" if on_conflict == "last" else "error",
+        )
+        self._prepared.append(prepare(registered, frame, "write", options, now_us=self._parts.now_us()))
+
+    def __enter__(self) -> "Together":
+        """Begin."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Publish what was added, as one; unless the block raised."""
+        if kind is None and self._prepared:
+            self.commits = self._writer.publish(self._prepared)
+
+
+def commit_name(commit: str | Commit) -> tuple[str, int]:
+    """Return (group, number) of a commit or its name, such as "weather@1:17" or "weather:17".
+
+    Raises:
+        UsageError: The text names no commit.
+    """
+    if isinstance(commit, Commit):
+        return commit.group, commit.number
+    group, _, number = str(commit).rpartition(":")
+    if not group or not number.isdigit():
+        raise UsageError(
+            f"{commit!r} names no commit", todo='write it as "weather:17"; see `asof commits weather`'
+        )
+    return group, int(number)

@@ -1,0 +1,1 @@
+"""History: the port, and one adapter a file."""

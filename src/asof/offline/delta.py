@@ -1,0 +1,270 @@
+"""History as Delta tables: Parquet files that we write, and a Delta log that makes them readable by every engine.
+
+The commit log of the registry is the truth. The Delta log mirrors it: files are added when they are published and
+removed when they are compacted, so that DuckDB, Polars or Spark read whole commits without us.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable, Schema
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from asof.errors import BackendError, PermanentError, TransientError
+from asof.offline.port import Table
+from asof.records import DataFile
+
+ROW_GROUP_ROWS = 122_880
+"""Rows of a row group: DuckDB's own measure, so that its threads share a file."""
+
+FILE_ROWS = 4_000_000
+"""Rows of a file: a few hundred MB at most, so that a reader skips and a writer fails in parts."""
+
+WRITERS = "writers"
+ATTEMPTS = 20
+
+
+class DeltaHistory:
+    """The history port over a folder of Delta tables.
+
+    Args:
+        url: The folder, relative to the store's.
+        root: The store's folder.
+    """
+
+    def __init__(self, url: str, *, root: str = "") -> None:
+        """Remember the folder; a writer announces itself at its first file."""
+        self.folder = Path(root) / url
+        with _translated(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._writer: tuple[int, str, IO[bytes]] | None = None
+
+    def stage(self, table: Table, batches: pa.RecordBatchReader | pa.Table) -> list[DataFile]:
+        """See `History.stage`."""
+        folder = self.folder / table.name
+        written: list[DataFile] = []
+        with _translated(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                for rows in _in_files(batches):
+                    written.append(self._write(table, folder, rows))
+                _sync_folder(folder)
+            except BaseException:
+                self.discard([file.path for file in written])
+                raise
+        return written
+
+    def mirror(self, table: Table, *, live: Sequence[DataFile]) -> None:
+        """See `History.mirror`."""
+        folder = self.folder / table.name
+        wanted = {file.path.partition("/")[2]: file for file in live}
+        with _translated(folder):
+            for attempt in range(ATTEMPTS):
+                try:
+                    return self._mirror_once(folder, table.schema, wanted)
+                except CommitFailedError:  # another process was first: look again
+                    time.sleep(0.01 * attempt)
+                except DeltaError:
+                    if attempt < ATTEMPTS - 1 and not (folder / "_delta_log").exists():
+                        continue
+                    raise
+        raise TransientError(
+            "other processes kept changing the Delta log", where=str(folder), todo="try again"
+        )
+
+    def _mirror_once(self, folder: Path, schema: pa.Schema, wanted: dict[str, DataFile]) -> None:
+        add = [_add_action(path, file, schema) for path, file in wanted.items()]
+        if not (folder / "_delta_log").exists():
+            if wanted:
+                create_table_with_add_actions(
+                    str(folder), Schema.from_arrow(schema), add, mode="error", partition_by=[]
+                )
+            return
+        delta = DeltaTable(str(folder))
+        sizes: dict[str, int] = {}
+        actions = pa.table(delta.get_add_actions(flatten=True))
+        for path, size in zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True):
+            sizes[unquote(path)] = size
+        now_ms = _modified_ms(folder)
+        changes: list[AddAction | RemoveAction] = [
+            action for action in add if unquote(action.path) not in sizes
+        ]
+        changes += [_remove_action(path, size, now_ms) for path, size in sizes.items() if path not in wanted]
+        if changes:
+            delta.create_write_transaction(
+                changes, mode="append", schema=Schema.from_arrow(schema), partition_by=[]
+            )
+
+    def location(self, path: str) -> str:
+        """See `History.location`."""
+        return str(self.folder / path)
+
+    def check(self, path: str) -> str:
+        """See `History.check`."""
+        place = self.folder / path
+        try:
+            with pq.ParquetFile(place, page_checksum_verification=True) as file:
+                for batch in file.iter_batches():
+                    batch.validate(full=True)
+        except FileNotFoundError:
+            return f"{place}: the file is gone"
+        except (pa.ArrowException, OSError) as error:
+            return f"{place}: {' '.join(str(error).split())}"
+        return ""
+
+    def discard(self, paths: Iterable[str]) -> None:
+        """See `History.discard`."""
+        for path in paths:
+            (self.folder / path).unlink(missing_ok=True)
+
+    def debris(self, known: Iterable[str]) -> list[str]:
+        """See `History.debris`."""
+        kept = set(known)
+        found = [f"{p.parent.name}/{p.name}" for p in self.folder.glob("*/*.parquet*")]
+        alive: dict[str, bool] = {}
+        debris: list[str] = []
+        for path in found:
+            if path in kept:
+                continue
+            writer = path.partition("/")[2].partition(".")[0].rpartition("-")[0]
+            if not alive.setdefault(writer, self._writes(writer)):
+                debris.append(path)
+        return debris
+
+    def drop(self, table: Table) -> None:
+        """See `History.drop`."""
+        shutil.rmtree(self.folder / table.name, ignore_errors=True)
+
+    def close(self) -> None:
+        """See `History.close`."""
+        with self._lock:
+            if self._writer is not None:
+                _, name, handle = self._writer
+                handle.close()
+                with suppress(OSError):
+                    (self.folder / WRITERS / name).unlink()
+                self._writer = None
+
+    def _write(self, table: Table, folder: Path, rows: pa.Table) -> DataFile:
+        name = f"{self._writer_name()}-{uuid.uuid4().hex[:12]}.parquet"
+        place = folder / name
+        unfinished = place.with_suffix(".parquet.part")
+        try:
+            with pq.ParquetWriter(
+                unfinished, table.schema, compression="zstd", compression_level=1, write_page_checksum=True
+            ) as writer:
+                writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+            with unfinished.open("rb") as handle:
+                os.fsync(handle.fileno())
+            unfinished.rename(place)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+        least, greatest = 0, 0
+        if table.event_time is not None:
+            bounds = pc.min_max(rows.column(table.event_time).cast(pa.int64()))
+            least, greatest = bounds["min"].as_py(), bounds["max"].as_py()
+        return DataFile(f"{table.name}/{name}", rows.num_rows, place.stat().st_size, least, greatest)
+
+    def _writer_name(self) -> str:
+        """Return a name for this process, announced by a locked file: its unpublished files are no debris."""
+        with self._lock:
+            if self._writer is None or self._writer[0] != os.getpid():
+                name = uuid.uuid4().hex[:12]
+                place = self.folder / WRITERS / name
+                place.parent.mkdir(exist_ok=True)
+                handle = place.open("wb")
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._writer = (os.getpid(), name, handle)
+            return self._writer[1]
+
+    def _writes(self, writer: str) -> bool:
+        place = self.folder / WRITERS / writer
+        if self._writer is not None and self._writer[1] == writer:
+            return True
+        try:
+            with place.open("rb") as handle:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        place.unlink(missing_ok=True)
+        return False
+
+
+def _in_files(batches: pa.RecordBatchReader | pa.Table) -> Iterator[pa.Table]:
+    if isinstance(batches, pa.Table):
+        for start in range(0, batches.num_rows, FILE_ROWS):
+            yield batches.slice(start, FILE_ROWS)
+        return
+    held: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        held.append(batch)
+        count += batch.num_rows
+        if count >= FILE_ROWS:
+            yield pa.Table.from_batches(held)
+            held, count = [], 0
+    if count:
+        yield pa.Table.from_batches(held)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _modified_ms(place: Path) -> int:
+    return int(place.stat().st_mtime * 1000)
+
+
+def _add_action(path: str, file: DataFile, schema: pa.Schema) -> AddAction:
+    del schema
+    stats: dict[str, Any] = {"numRecords": file.rows}
+    return AddAction(quote(path), file.size_bytes, {}, 0, data_change=True, stats=json.dumps(stats))
+
+
+def _remove_action(path: str, size: int, now_ms: int) -> RemoveAction:
+    return RemoveAction(
+        path=quote(path), data_change=True, deletion_timestamp=now_ms, size=size, partition_values={}
+    )
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException, DeltaError) as error:
+        raise _translation(error, folder) from error
+
+
+def _translation(error: Exception, folder: Path) -> BackendError:
+    where = str(folder)
+    code = getattr(error, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error):
+        return PermanentError(f"no space for the history: {error}", where=where, todo="free some disk space")
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return PermanentError(
+            f"the history cannot be written: {error}", where=where, todo="check permissions"
+        )
+    return PermanentError(f"the history failed: {error}", where=where, todo="run `asof doctor`")

@@ -1,0 +1,1 @@
+"""The newest values: the port, and one adapter a file."""

@@ -1,0 +1,72 @@
+"""The newest values in this process's memory: for tests, for verification, and for stores that need no disk."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from asof.online.port import HEAD_BYTES, Applied, Change, marked, pending
+
+
+class MemoryOnlineStore:
+    """The online port over dicts; rebuilt from history whenever a process starts."""
+
+    def __init__(self, url: str = "memory:", *, root: str = "") -> None:
+        """Start empty; the arguments are those of every adapter and mean nothing here."""
+        del url, root
+        self._lock = threading.RLock()
+        self._rows: dict[int, dict[bytes, bytes]] = {}
+        self._applied: dict[int, Applied] = {}
+
+    @contextmanager
+    def snapshot(self) -> Iterator["_Snapshot"]:
+        """See `OnlineStore.snapshot`; writers wait meanwhile."""
+        with self._lock:
+            yield _Snapshot(self._rows, self._applied)
+
+    def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:
+        """See `OnlineStore.apply`."""
+        with self._lock:
+            for change in pending(changes, self._applied) or ():
+                rows = self._rows.setdefault(change.group_id, {})
+                for key, row in zip(change.keys, change.rows, strict=True):
+                    if row is None:
+                        rows.pop(key, None)
+                    elif change.replace or row[:HEAD_BYTES] > rows.get(key, b"")[:HEAD_BYTES]:
+                        rows[key] = row
+                self._applied[change.group_id] = marked(change, self._applied.get(change.group_id, Applied()))
+            return {change.group_id: self._applied.get(change.group_id, Applied()) for change in changes}
+
+    def clear(self, group_id: int) -> None:
+        """See `OnlineStore.clear`."""
+        with self._lock:
+            self._rows.pop(group_id, None)
+            self._applied.pop(group_id, None)
+
+    def count(self, group_id: int) -> int:
+        """See `OnlineStore.count`."""
+        return len(self._rows.get(group_id, {}))
+
+    @property
+    def suspect(self) -> bool:
+        """See `OnlineStore.suspect`: what was in memory is gone as a whole."""
+        return False
+
+    def trust(self) -> None:
+        """See `OnlineStore.trust`."""
+
+    def check(self) -> list[str]:
+        """See `OnlineStore.check`: memory has no files."""
+        return []
+
+    def close(self) -> None:
+        """See `OnlineStore.close`."""
+
+
+class _Snapshot:
+    def __init__(self, rows: Mapping[int, Mapping[bytes, bytes]], applied: Mapping[int, Applied]) -> None:
+        self._rows = rows
+        self.applied = applied
+
+    def get(self, requests: Sequence[tuple[int, bytes]]) -> list[bytes | None]:
+        rows = self._rows
+        return [rows[group].get(key) if group in rows else None for group, key in requests]

@@ -1,0 +1,158 @@
+"""Open a store's parts by the URLs of its `asof.toml`: the one module that knows adapters by name.
+
+An adapter is an entry point: group `asof.history`, `asof.online`, `asof.engine` or `asof.registry`, name = the URL's scheme.
+"""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from asof.clock import Clock, to_us
+from asof.engine.port import Engine
+from asof.errors import NotFoundError, PermanentError, UsageError
+from asof.offline.port import History
+from asof.online.port import OnlineStore
+from asof.registry.port import CommitLog, Registry
+
+FORMAT = 1
+"""Format of a store's folder; a greater one was written by a newer asof."""
+
+FILE = "asof.toml"
+DEFAULTS = {
+    "registry": "sqlite:///registry.db",
+    "history": "history/",
+    "online": "lmdb:online/",
+    "engine": "duckdb",
+}
+TEXT = f"""# A feature store of asof. Each part is named by a URL; relative paths lie in this folder.
+# The variables ASOF_REGISTRY, ASOF_HISTORY, ASOF_ONLINE and ASOF_ENGINE override; keep secrets there, never here.
+format = {FORMAT}
+""" + "".join(f'{part} = "{url}"\n' for part, url in DEFAULTS.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a store is made of.
+
+    Attributes:
+        root: The store's folder.
+        clock: The store's clock.
+        registry: Definitions.
+        log: Commits.
+        history: Data files.
+        online: Newest values.
+        engine: Computes over history.
+    """
+
+    root: Path
+    clock: Clock
+    registry: Registry
+    log: CommitLog
+    history: History
+    online: OnlineStore
+    engine: Engine
+
+    def now_us(self) -> int:
+        """Return the time by the store's clock."""
+        return to_us(self.clock(), what="the clock's time")
+
+    def close(self) -> None:
+        """Close every part, the online store first: its last commits are on disk before the rest goes."""
+        self.online.close()
+        self.engine.close()
+        self.history.close()
+        self.log.close()
+
+
+def open_parts(folder: Path, *, create: bool, clock: Clock) -> Parts:
+    """Open the parts of the store in a folder.
+
+    Args:
+        folder: The store's folder.
+        create: Make a store if the folder is empty or absent.
+        clock: The store's clock.
+
+    Raises:
+        NotFoundError: No store there.
+        UsageError: Other files there, a store that a newer asof wrote, or settings that nobody understands.
+        PermanentError: The folder cannot be read or written.
+    """
+    try:
+        settings = _settings(folder, create=create)
+    except OSError as error:
+        raise PermanentError(
+            f"the folder cannot be used: {error.strerror}", where=str(folder), todo="check its permissions"
+        ) from error
+    root = str(folder)
+    registry, log = _adapter("registry", settings["registry"])(_in_folder(settings["registry"], folder))
+    return Parts(
+        root=folder,
+        clock=clock,
+        registry=registry,
+        log=log,
+        history=_adapter("history", settings["history"])(settings["history"], root=root),
+        online=_adapter("online", settings["online"])(settings["online"], root=root),
+        engine=_adapter("engine", settings["engine"])(settings["engine"], root=root),
+    )
+
+
+def _settings(folder: Path, *, create: bool) -> dict[str, str]:
+    file = folder / FILE
+    if not file.exists():
+        if not create:
+            raise NotFoundError(
+                f"there is no store in {str(folder)!r}", todo=f"`asof init {folder}` makes one"
+            )
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{str(folder)!r} is a file, no folder")
+        if folder.exists() and any(folder.iterdir()):
+            raise UsageError(
+                f"{str(folder)!r} is not a store, and not empty",
+                todo=f"choose an empty folder; a store has a file {FILE}",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f".{FILE}.{os.getpid()}"
+        unfinished.write_text(TEXT)
+        unfinished.replace(file)
+    try:
+        given = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"the settings cannot be read: {error}", where=str(file)) from error
+    version = given.pop("format", None)
+    if not isinstance(version, int):
+        raise UsageError(
+            "the settings have no format number", where=str(file), todo=f"add: format = {FORMAT}"
+        )
+    if version > FORMAT:
+        raise UsageError(
+            f"the store has format {version}, this asof reads up to {FORMAT}",
+            where=str(file),
+            todo="a newer asof wrote it: upgrade asof",
+        )
+    settings = dict(DEFAULTS)
+    for name, value in given.items():
+        if name not in DEFAULTS:
+            raise NotFoundError.named("setting", name, DEFAULTS, where=str(file))
+        settings[name] = str(value)
+    for name in DEFAULTS:
+        settings[name] = os.environ.get(f"ASOF_{name.upper()}", settings[name])
+    return settings
+
+
+def _adapter(part: str, url: str) -> Any:  # noqa: ANN401 - a class that only its entry point knows
+    scheme = url.partition(":")[0] if ":" in url else "delta" if part == "history" else url
+    known = {point.name: point for point in entry_points(group=f"asof.{part}")}
+    if scheme not in known:
+        raise NotFoundError.named(f"{part} adapter", scheme, known, where=FILE)
+    return known[scheme].load()
+
+
+def _in_folder(url: str, folder: Path) -> str:
+    """Return a SQLite URL with its relative path inside the store's folder."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or url.startswith(prefix + "/"):
+        return url
+    return f"{prefix}{(folder / url.removeprefix(prefix)).resolve()}"

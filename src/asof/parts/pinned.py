@@ -1,0 +1,71 @@
+"""The pinned history of a group, as an engine reads it."""
+
+import numpy as np
+import pyarrow as pa
+
+from asof.arrow.layout import declared_schema, stored_rows, stored_schema
+from asof.arrow.rows import decode_blocks
+from asof.arrow.types import TIMESTAMP
+from asof.engine.port import Rows
+from asof.offline.port import Table
+from asof.parts.open import Parts
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Snapshot
+from asof.registry.port import RegisteredGroup
+
+
+def table_of(group: RegisteredGroup) -> Table:
+    """Return where the files of a group lie, and their shape."""
+    definition = group.definition
+    time = () if definition.event_time is None else (definition.event_time,)
+    return Table(
+        f"{group.ref}.{group.id}", stored_schema(definition), (*definition.keys, *time), definition.event_time
+    )
+
+
+def journal_schema(group: RegisteredGroup) -> pa.Schema:
+    """Return the columns of a journal row: keys, event time, features in the order of the layout."""
+    definition = group.definition
+    declared = declared_schema(definition)
+    time = () if definition.event_time is None else (definition.event_time,)
+    return pa.schema([declared.field(name) for name in (*definition.keys, *time, *group.layout)])
+
+
+def pinned_rows(
+    parts: Parts, group: RegisteredGroup, *, pin: int | None = None, after: int = 0
+) -> tuple[Rows, Snapshot]:
+    """Return the history of a group up to a pin.
+
+    Args:
+        parts: The store's parts.
+        group: The group.
+        pin: The last commit that counts; None for all.
+        after: Leave out files and journal rows all of whose commits are <= this one.
+    """
+    snapshot = parts.log.snapshot(group, pin=pin, after=after)
+    definition = group.definition
+    rows = Rows(
+        schema=stored_schema(definition),
+        keys=definition.keys,
+        event_time=definition.event_time,
+        delay_us=definition.delay_us,
+        pin=snapshot.pin,
+        files=tuple((parts.history.location(file.path), file, stamp) for file, stamp in snapshot.files),
+        journal=_journal(group, snapshot),
+        retracted=snapshot.retracted,
+    )
+    return rows, snapshot
+
+
+def _journal(group: RegisteredGroup, snapshot: Snapshot) -> pa.Table | None:
+    if not snapshot.journal:
+        return None
+    rows, counts = decode_blocks([payload for _, payload in snapshot.journal], journal_schema(group))
+    table = stored_rows(group.definition, rows)
+    commits = np.repeat([stamp.number for stamp, _ in snapshot.journal], counts)
+    times = np.repeat([stamp.committed_at_us for stamp, _ in snapshot.journal], counts)
+    for name, values in (
+        (COMMIT_COLUMN, pa.array(commits, pa.int64())),
+        (AVAILABLE_COLUMN, pa.array(times, pa.int64()).cast(TIMESTAMP)),
+    ):
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
+    return table

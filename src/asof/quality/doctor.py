@@ -1,0 +1,145 @@
+"""The health of a store: every data file is read, every online row is compared with history."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from asof.errors import AsofError
+from asof.ingest.feed import OnlineFeed, encode_online
+from asof.ingest.upkeep import Upkeep
+from asof.online.port import Applied
+from asof.parts import Parts, pinned_rows
+from asof.registry.port import RegisteredGroup
+
+BATCH_KEYS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        where: The part: "history", "online", "debris", "upkeep".
+        what: What is wrong, with its place.
+        repaired: Whether it was repaired.
+        todo: What a person can do about it.
+    """
+
+    where: str
+    what: str
+    repaired: bool = False
+    todo: str = ""
+
+    def __str__(self) -> str:
+        """Return it as a line."""
+        return f"{self.where}: {self.what}" + (
+            " (repaired)" if self.repaired else f" -> {self.todo}" if self.todo else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was looked at, and what is wrong.
+
+    Attributes:
+        files: Data files that were read in full.
+        keys: Online keys that were compared with history.
+        findings: What is wrong.
+    """
+
+    files: int
+    keys: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong (any more)."""
+        return all(finding.repaired for finding in self.findings)
+
+    def __str__(self) -> str:
+        """Return it as text."""
+        head = f"{self.files:,} data files read, {self.keys:,} online keys compared with history"
+        return "\n".join((head, *map(str, self.findings), "all is well" if self.healthy else "not well"))
+
+
+def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool) -> Diagnosis:
+    """Examine a store; see `Quality.doctor`."""
+    findings: list[Finding] = []
+    files = 0
+    keys = 0
+    for group in parts.registry.groups():
+        damaged = False
+        for file, _ in parts.log.snapshot(group).files:
+            files += 1
+            fault = parts.history.check(file.path)
+            if fault:
+                damaged = True
+                todo = "bring the file back from a backup, or remove the group and load it again"
+                findings.append(Finding("history", f"{group.ref}: {fault}", todo=todo))
+        if group.definition.online and not damaged:
+            count, wrong = _online(parts, feed, group, repair=repair)
+            keys += count
+            findings += wrong
+        if repair and not damaged:
+            upkeep.mirror(group)
+    findings += [
+        Finding("online", fault, todo="run `asof doctor --repair`") for fault in parts.online.check()
+    ]
+    known = parts.log.files()
+    debris = [path for path in parts.history.debris(known)]
+    if debris:
+        if repair:
+            parts.history.discard(debris)
+        findings.append(
+            Finding(
+                "debris", f"{len(debris)} files that no commit names", repair, "run `asof doctor --repair`"
+            )
+        )
+    findings += [Finding("upkeep", failure, todo="run `asof compact`") for failure in upkeep.failures]
+    return Diagnosis(files, keys, tuple(findings))
+
+
+def _online(
+    parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: bool
+) -> tuple[int, list[Finding]]:
+    todo = "run `asof doctor --repair`"
+    findings: list[Finding] = []
+    commits = parts.log.commits(group, limit=1)
+    with parts.online.snapshot() as snapshot:
+        applied = snapshot.applied.get(group.id, Applied())
+    head = commits[0].number if commits else 0
+    if applied.commit < head or applied.applying:
+        if repair:
+            feed.catch_up(group)
+        what = f"{group.ref} has commits up to {head}, {applied.commit} is applied"
+        findings.append(Finding("online", what, repair, todo))
+        if not repair:
+            return 0, findings
+    try:
+        count, wrong = _compare(parts, group)
+    except AsofError as error:
+        return 0, [*findings, Finding("online", f"{group.ref}: {error}", todo=todo)]
+    if wrong:
+        if repair:
+            feed.rebuild(group)
+        findings.append(
+            Finding("online", f"{group.ref}: {wrong:,} of {count:,} keys differ from history", repair, todo)
+        )
+    return count, findings
+
+
+def _compare(parts: Parts, group: RegisteredGroup) -> tuple[int, int]:
+    """Return how many keys history has, and how many online rows differ (missing and surplus ones included)."""
+    with parts.online.snapshot() as snapshot:
+        pin = snapshot.applied.get(group.id, Applied()).commit
+    rows, _ = pinned_rows(parts, group, pin=pin)
+    count = wrong = 0
+    for batch in parts.engine.newest(rows):
+        keys, values = encode_online(pa.Table.from_batches([batch]), group)
+        for start in range(0, len(keys), BATCH_KEYS):
+            with parts.online.snapshot() as snapshot:
+                found = snapshot.get([(group.id, key) for key in keys[start : start + BATCH_KEYS]])
+            wrong += sum(a != b for a, b in zip(found, values[start : start + BATCH_KEYS], strict=True))
+        count += len(keys)
+    surplus = parts.online.count(group.id) - count
+    return count, wrong + max(surplus, 0)

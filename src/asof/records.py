@@ -1,0 +1,162 @@
+"""What the parts of a store tell each other about history: commits, data files, pins.
+
+Times are int64 microseconds since the epoch, UTC. Source: SEMANTICS section 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from asof.clock import from_us
+
+SEMANTICS = 1
+"""Version of the rules that every manifest and receipt records."""
+
+CommitKind = Literal["write", "push", "backfill", "retire", "retract"]
+
+Availability = Literal["commit", "delay", "column"]
+"""Since when a commit's rows count as servable: its committed_at; min(event_time + delay, committed_at); or recorded."""
+
+Status = Literal["PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"]
+
+COMMIT_COLUMN = "__commit"
+AVAILABLE_COLUMN = "__available_at"
+RETIRED_COLUMN = "__retired"
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One immutable file of a group's history.
+
+    Attributes:
+        path: Place of the file, relative to the history's root.
+        rows: Number of rows.
+        size_bytes: Size.
+        min_event_us: Least event time; 0 in a static group.
+        max_event_us: Greatest event time; 0 in a static group.
+        late: Whether some row of a stamped file became available after its event time.
+        stamped: Whether the file itself says the commit and arrival of each row (after compaction); else its rows
+            are those of one commit, which the registry names.
+        first_commit: Least commit in it; 0 until it is published.
+        last_commit: Greatest commit in it; 0 until it is published.
+    """
+
+    path: str
+    rows: int
+    size_bytes: int
+    min_event_us: int
+    max_event_us: int
+    stamped: bool = False
+    late: bool = True
+    first_commit: int = 0
+    last_commit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A commit that is not published: it has no number and no time yet.
+
+    Attributes:
+        group_id: The group version.
+        kind: What it does.
+        availability: How its rows become servable.
+        rows: Rows that it adds.
+        files: Its data files, already durable.
+        payload: Its rows in the journal's form (pushes), instead of files.
+        min_event_us: Least event time of its rows, None without rows.
+        max_event_us: Greatest event time of its rows, None without rows.
+        target: The commit that a retract hides.
+        reason: Why, for a retract.
+        idempotency_key: The caller's name for this write, "" for none.
+        digest: Hash of the content, with an idempotency_key.
+        unchanged: Rows that were equal to their predecessor.
+        quarantined: Rows that were set aside.
+        meta: What the caller wants to remember with the commit.
+    """
+
+    group_id: int
+    kind: CommitKind
+    availability: Availability = "commit"
+    rows: int = 0
+    files: tuple[DataFile, ...] = ()
+    payload: bytes | None = None
+    min_event_us: int | None = None
+    max_event_us: int | None = None
+    target: int | None = None
+    reason: str = ""
+    idempotency_key: str = ""
+    digest: str = ""
+    unchanged: int = 0
+    quarantined: int = 0
+    meta: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A published commit of a group.
+
+    Attributes:
+        group: The group, "weather@1".
+        number: Its number: the total order of the writes of this group. Numbers may have gaps.
+        committed_at_us: When it became visible, strictly increasing with the number.
+        kind: What it did.
+        rows: Rows that it added.
+        repeated: Whether this answer is the first commit of a repeated idempotency_key.
+    """
+
+    group: str
+    number: int
+    committed_at_us: int
+    kind: CommitKind
+    availability: Availability
+    rows: int
+    unchanged: int = 0
+    quarantined: int = 0
+    target: int | None = None
+    reason: str = ""
+    idempotency_key: str = ""
+    meta: Mapping[str, str] = field(default_factory=dict[str, str])
+    min_event_us: int | None = None
+    max_event_us: int | None = None
+    repeated: bool = field(default=False, compare=False)
+
+    @property
+    def id(self) -> str:
+        """The commit's name, such as "weather@1:17"."""
+        return f"{self.group}:{self.number}"
+
+    @property
+    def committed_at(self) -> datetime:
+        """When it became visible."""
+        return from_us(self.committed_at_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the rows of one commit share: number, time and how they become servable."""
+
+    number: int
+    committed_at_us: int
+    availability: Availability
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The history of a group up to a pin, as the commit log knows it.
+
+    Attributes:
+        pin: The last commit in it; 0 for an empty history.
+        committed_at_us: When the pin became visible.
+        files: Data files, each with the stamp of its rows, or None if the file is stamped.
+        journal: Rows not yet in files, in the journal's form, with their stamps, in commit order.
+        retracted: Hidden commits to the time since which they are hidden; None: at every time (backfills).
+        horizon_us: Before this time superseded history was dropped by retention; None: nothing was.
+    """
+
+    pin: int
+    committed_at_us: int
+    files: tuple[tuple[DataFile, Stamp | None], ...] = ()
+    journal: tuple[tuple[Stamp, bytes], ...] = ()
+    retracted: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
+    horizon_us: int | None = None

@@ -1,0 +1,1 @@
+"""What is registered: definitions, and the commit log that says what is visible."""

@@ -1,0 +1,172 @@
+"""What applying definitions would change: the difference between what is declared and what is registered.
+
+Source: SEMANTICS section 6.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from asof.definitions.documents import AMENDABLE, VIEW_AMENDABLE
+
+Action = Literal["create", "amend", "new version", "unchanged"]
+SIGNS: Mapping[Action, str] = {"create": "+", "amend": "~", "new version": "^", "unchanged": "="}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of a plan.
+
+    Attributes:
+        action: What happens.
+        kind: "group" or "view".
+        name: Which one.
+        version: The version that it makes or touches.
+        details: What differs, a line each.
+    """
+
+    action: Action
+    kind: Literal["group", "view"]
+    name: str
+    version: int
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the step as a line, with its details below."""
+        head = f"{SIGNS[self.action]} {self.kind} {self.name}@{self.version}: {self.action}"
+        return "\n".join((head, *(f"    {line}" for line in self.details)))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What changes, in the order in which it is done."""
+
+    changes: tuple[Change, ...]
+
+    def __iter__(self) -> Iterator[Change]:
+        """Iterate over the steps."""
+        return iter(self.changes)
+
+    def __bool__(self) -> bool:
+        """Whether anything changes."""
+        return any(change.action != "unchanged" for change in self.changes)
+
+    def __str__(self) -> str:
+        """Return the steps as text."""
+        return "\n".join(map(str, self.changes)) if self.changes else "nothing to do"
+
+
+def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: int, known: str) -> Change:
+    """Return the step that leads from a registered group document to a declared one.
+
+    Args:
+        new: The declared document.
+        old: The newest registered document, None if there is none.
+        version: The newest registered version, 0 if there is none.
+        known: The default knowledge mode that the group has, or would be created with.
+    """
+    name = str(new["name"])
+    if old is None:
+        entity = new["entity"]
+        return Change(
+            "create",
+            "group",
+            name,
+            1,
+            (
+                f"keys {', '.join(f'{k}: {t}' for k, t in entity['keys'].items())} (entity {entity['name']})",
+                f"event_time {new['event_time']}" if new["event_time"] else "static: no event time",
+                f"{len(new['features'])} features: {', '.join(f['name'] for f in new['features'])}",
+                f"historical reads default to known={known!r}; "
+                + ("online" if new["online"] else "offline only"),
+            ),
+        )
+    details = tuple(_differences(old, new))
+    if not details:
+        return Change("unchanged", "group", name, version)
+    if _amendable(old, new):
+        if new["online"] and not old["online"] and known == "event":
+            details += (
+                "historical reads still default to known='event'; declare known='served' to change that",
+            )
+        return Change("amend", "group", name, version, details)
+    return Change(
+        "new version", "group", name, version + 1, (*details, "the new version starts without history")
+    )
+
+
+def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: int) -> Change:
+    """Return the step that leads from a registered view document to a declared one."""
+    name = str(new["name"])
+    if old is None:
+        names = [f"{f['group']}.{f['feature']}" for f in new["features"]]
+        return Change("create", "view", name, 1, (f"{len(names)} features: {', '.join(names)}",))
+    details = tuple(_differences(old, new))
+    if not details:
+        return Change("unchanged", "view", name, version)
+    changed = {key for key in new if new[key] != old.get(key)}
+    if changed <= VIEW_AMENDABLE:
+        return Change("amend", "view", name, version, details)
+    return Change("new version", "view", name, version + 1, details)
+
+
+def _amendable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    changed = {key for key in new if new[key] != old.get(key)}
+    if "features" in changed and _features_amendable(old["features"], new["features"]):
+        changed.discard("features")
+    if (
+        "entity" in changed
+        and old["entity"]["keys"] == new["entity"]["keys"]
+        and list(old["entity"]["keys"]) == list(new["entity"]["keys"])
+    ):
+        changed.discard("entity")
+    # The knowledge default and the zone of naive times change no stored row.
+    return changed <= AMENDABLE | {"known", "timezone"}
+
+
+def _features_amendable(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> bool:
+    before = {f["name"]: f for f in old}
+    after = {f["name"]: f for f in new}
+    kept = [n for n in after if n in before]
+    return (
+        kept == list(before)
+        and all(after[n][part] == before[n][part] for n in kept for part in ("dtype", "nullable"))
+        and all(after[n]["nullable"] for n in after if n not in before)
+    )
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for key in new:
+        if new[key] == old.get(key) and not (
+            key == "entity" and list(new[key]["keys"]) != list(old[key]["keys"])
+        ):
+            continue
+        if key == "features":
+            yield from _feature_differences(old[key], new[key])
+        else:
+            yield f"{key}: {old.get(key)!r} -> {new[key]!r}"
+
+
+def _feature_differences(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> Iterator[str]:
+    def label(feature: Mapping[str, Any]) -> str:
+        return feature.get("name") or f"{feature['group']}.{feature['feature']}" + (
+            f" as {feature['alias']}" if feature["alias"] else ""
+        )
+
+    before = {label(f): f for f in old}
+    after = {label(f): f for f in new}
+    for name, feature in after.items():
+        if name not in before:
+            yield f"+ {name}" + (f": {feature['dtype']}" if "dtype" in feature else "")
+        elif feature != before[name]:
+            parts = (
+                f"{p}: {before[name].get(p)!r} -> {v!r}"
+                for p, v in feature.items()
+                if v != before[name].get(p)
+            )
+            yield f"~ {name} ({'; '.join(parts)})"
+    for name in before:
+        if name not in after:
+            yield f"- {name}"
+    if list(before) != list(after) and set(before) == set(after):
+        yield "order of features"

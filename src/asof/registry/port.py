@@ -1,0 +1,178 @@
+"""What a registry must do: remember definitions, and be the one truth about which commits are visible."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from asof.definitions import FeatureGroup, FeatureView
+from asof.definitions.group import Known
+from asof.errors import AsofError
+from asof.records import Commit, DataFile, Draft, Snapshot
+from asof.registry.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredGroup:
+    """A version of a group.
+
+    Attributes:
+        id: Number of the version, unique in the registry.
+        version: Number of the version among those of its name, from 1.
+        definition: What was declared.
+        known: The default knowledge mode, fixed when the group was created.
+        created_at_us: When it was created.
+        layout: Features in the order in which they were added: the order of values in encoded rows, so that rows
+            from before an amendment stay readable.
+    """
+
+    id: int
+    version: int
+    definition: FeatureGroup
+    known: Known
+    created_at_us: int
+    layout: tuple[str, ...]
+
+    @property
+    def ref(self) -> str:
+        """The version's name, such as "weather@1"."""
+        return f"{self.definition.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredView:
+    """A version of a view, with the group versions that it is pinned to."""
+
+    id: int
+    version: int
+    definition: FeatureView
+    groups: Mapping[str, RegisteredGroup]
+    created_at_us: int
+
+    @property
+    def ref(self) -> str:
+        """The version's name, such as "departure@1"."""
+        return f"{self.definition.name}@{self.version}"
+
+
+class Registry(Protocol):
+    """Remembers definitions. All methods are atomic, and safe to call from several threads and processes."""
+
+    def plan(self, definitions: Sequence[FeatureGroup | FeatureView]) -> Plan:
+        """Return what `apply` would change, and change nothing.
+
+        Raises:
+            UsageError: A change that is not allowed; NotFoundError: a view reads an unknown group.
+        """
+        ...
+
+    def apply(self, definitions: Sequence[FeatureGroup | FeatureView], *, now_us: int) -> Plan:
+        """Register definitions, all or none, against the state at that moment; repeating it changes nothing.
+
+        Concurrent applies of different definitions all survive.
+        """
+        ...
+
+    def group(self, name: str) -> RegisteredGroup:
+        """Return the newest version of "weather", or version 1 of "weather@1".
+
+        Raises:
+            NotFoundError: With names that come close.
+        """
+        ...
+
+    def view(self, name: str) -> RegisteredView:
+        """Return the newest version of "departure", or version 1 of "departure@1".
+
+        Raises:
+            NotFoundError: With names that come close.
+        """
+        ...
+
+    def groups(self) -> list[RegisteredGroup]:
+        """Return every version of every group, by name and version."""
+        ...
+
+    def views(self) -> list[RegisteredView]:
+        """Return every version of every view, by name and version."""
+        ...
+
+    def remove(self, name: str) -> list[RegisteredGroup]:
+        """Forget a group or view: one version ("x@1") or all ("x"); return the group versions that are gone.
+
+        Raises:
+            NotFoundError: Unknown name. ConflictError: Something depends on it; the dependants are named.
+        """
+        ...
+
+
+class CommitLog(Protocol):
+    """The one truth about what is visible. A commit is visible when `publish` returns, and not before."""
+
+    def publish(self, together: Sequence[Sequence[Draft]], *, now_us: int) -> list[list[Commit] | AsofError]:
+        """Give drafts their numbers and times, and make them visible, durably.
+
+        The drafts of one inner sequence become visible as one and share `committed_at`; they must be of different
+        groups. Inner sequences are independent: one that breaks a rule gives its error in the answer and publishes
+        nothing. committed_at = max(now, previous + 1 us, greatest event_time), for each group.
+
+        Answers in place of an inner sequence:
+            ConflictError: An idempotency_key with other content, or a group that is gone.
+            NotFoundError: A retract of an unknown commit. UsageError: a retract of a retract, or a second one.
+        """
+        ...
+
+    def commits(self, group: RegisteredGroup, *, after: int = 0, limit: int | None = None) -> list[Commit]:
+        """Return the commits of a group with number > `after`, in order; with a limit, the newest ones."""
+        ...
+
+    def heads(self) -> dict[int, Commit]:
+        """Return the last commit of each group version that has one, by its id."""
+        ...
+
+    def snapshot(self, group: RegisteredGroup, *, pin: int | None = None, after: int = 0) -> Snapshot:
+        """Return the history of a group up to a pin (None: all of it), from one consistent read.
+
+        Args:
+            group: The group.
+            pin: The last commit that counts.
+            after: Leave out files and journal rows all of whose commits are <= this one.
+
+        Raises:
+            ConflictError: Retention dropped rows that the pin could see.
+        """
+        ...
+
+    def replace_files(  # noqa: PLR0913 - one atomic step
+        self,
+        group: RegisteredGroup,
+        *,
+        removed: Iterable[str],
+        added: Sequence[DataFile],
+        sealed: Iterable[int] = (),
+        now_us: int,
+        horizon_us: int | None = None,
+    ) -> None:
+        """Put stamped files in the place of others and of the journal rows of the `sealed` commits, in one step.
+
+        The replaced files are remembered until `forget_files`, since readers may still hold them.
+
+        Raises:
+            ConflictError: Some of them are gone: somebody else did the same; nothing was changed.
+        """
+        ...
+
+    def files(self, *, replaced_before_us: int | None = None) -> dict[str, bool]:
+        """Return the path of every data file, and whether it is live (else it was replaced).
+
+        Args:
+            replaced_before_us: Return only files replaced before this time.
+        """
+        ...
+
+    def forget_files(self, paths: Iterable[str]) -> None:
+        """Drop the memory of replaced files that were deleted."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...

@@ -1,0 +1,383 @@
+"""The commit log in the registry's database."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, tuple_, update
+
+from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
+from asof.records import Commit, DataFile, Draft, Snapshot, Stamp
+from asof.registry.port import RegisteredGroup
+from asof.registry.sql.database import Database
+from asof.registry.sql.tables import commit_record, data_file, group_version, journal
+
+T = TypeVar("T")
+
+SLICE = 500
+"""Values in one SQL list, below every database's limit."""
+
+# Built once: SQLAlchemy caches compiled text by statement, and a push runs these for every record.
+_GROUP = select(group_version.c.name, group_version.c.version).where(group_version.c.id == bindparam("g"))
+_LAST = (
+    select(commit_record.c.number, commit_record.c.committed_at_us)
+    .where(commit_record.c.group_id == bindparam("g"))
+    .order_by(commit_record.c.number.desc())
+    .limit(1)
+)
+_SAME_KEY = select(commit_record).where(
+    commit_record.c.group_id == bindparam("g"), commit_record.c.idempotency_key == bindparam("k")
+)
+_COMMIT = insert(commit_record)
+_JOURNAL = insert(journal)
+_FILE = insert(data_file)
+
+
+class SqlCommitLog:
+    """The commit log port over a relational database."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database."""
+        self._database = database
+
+    def publish(self, together: Sequence[Sequence[Draft]], *, now_us: int) -> list[list[Commit] | AsofError]:
+        """See `CommitLog.publish`."""
+        with self._database.write() as connection:
+            transaction = _Publication(connection, now_us)
+            return [transaction.publish(drafts) for drafts in together]
+
+    def commits(self, group: RegisteredGroup, *, after: int = 0, limit: int | None = None) -> list[Commit]:
+        """See `CommitLog.commits`."""
+        query = select(commit_record).where(
+            commit_record.c.group_id == group.id, commit_record.c.number > after
+        )
+        query = query.order_by(commit_record.c.number.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [_commit_of(row, group.ref) for row in reversed(connection.execute(query).all())]
+
+    def heads(self) -> dict[int, Commit]:
+        """See `CommitLog.heads`."""
+        last = select(commit_record.c.group_id, func.max(commit_record.c.number)).group_by(
+            commit_record.c.group_id
+        )
+        query = (
+            select(commit_record, group_version.c.name, group_version.c.version)
+            .join(group_version, group_version.c.id == commit_record.c.group_id)
+            .where(tuple_(commit_record.c.group_id, commit_record.c.number).in_(last))
+        )
+        with self._database.read() as connection:
+            return {
+                row.group_id: _commit_of(row, f"{row.name}@{row.version}")
+                for row in connection.execute(query)
+            }
+
+    def snapshot(self, group: RegisteredGroup, *, pin: int | None = None, after: int = 0) -> Snapshot:
+        """See `CommitLog.snapshot`."""
+        with self._database.read() as connection:
+            return _snapshot(connection, group, pin, after)
+
+    def replace_files(  # noqa: PLR0913 - see the port
+        self,
+        group: RegisteredGroup,
+        *,
+        removed: Iterable[str],
+        added: Sequence[DataFile],
+        sealed: Iterable[int] = (),
+        now_us: int,
+        horizon_us: int | None = None,
+    ) -> None:
+        """See `CommitLog.replace_files`."""
+        gone = ConflictError(f"the files of {group.ref} changed meanwhile", todo="run it again")
+        with self._database.write() as connection:
+            for part in _slices(removed):
+                live = data_file.c.replaced_at_us.is_(None)
+                done = connection.execute(
+                    update(data_file).where(data_file.c.path.in_(part), live).values(replaced_at_us=now_us)
+                )
+                if done.rowcount != len(part):
+                    raise gone
+            for part in _slices(sealed):
+                done = connection.execute(
+                    delete(journal).where(journal.c.group_id == group.id, journal.c.number.in_(part))
+                )
+                if done.rowcount != len(part):
+                    raise gone
+            if added:
+                connection.execute(_FILE, [_file_row(group.id, file) for file in added])
+            if horizon_us is not None:
+                last = connection.execute(_LAST, {"g": group.id}).first()
+                connection.execute(
+                    update(group_version)
+                    .where(group_version.c.id == group.id)
+                    .values(horizon_us=horizon_us, horizon_commit=last.number if last else 0)
+                )
+
+    def files(self, *, replaced_before_us: int | None = None) -> dict[str, bool]:
+        """See `CommitLog.files`."""
+        query = select(data_file.c.path, data_file.c.replaced_at_us)
+        if replaced_before_us is not None:
+            query = query.where(data_file.c.replaced_at_us < replaced_before_us)
+        with self._database.read() as connection:
+            return {row.path: row.replaced_at_us is None for row in connection.execute(query)}
+
+    def forget_files(self, paths: Iterable[str]) -> None:
+        """See `CommitLog.forget_files`."""
+        with self._database.write() as connection:
+            for part in _slices(paths):
+                connection.execute(
+                    delete(data_file).where(
+                        data_file.c.path.in_(part), data_file.c.replaced_at_us.is_not(None)
+                    )
+                )
+
+    def close(self) -> None:
+        """See `CommitLog.close`."""
+        self._database.close()
+
+
+class _Publication:
+    """One transaction that publishes; remembers each group's last commit so that a batch asks once."""
+
+    def __init__(self, connection: Connection, now_us: int) -> None:
+        self.connection = connection
+        self.now_us = now_us
+        self.groups: dict[int, tuple[str, int, int]] = {}  # id -> (ref, last number, last time)
+
+    def publish(self, drafts: Sequence[Draft]) -> list[Commit] | AsofError:
+        """Publish drafts as one, or say why not; nothing is written before all of them are found good."""
+        try:
+            heads = [self.head(draft.group_id) for draft in drafts]
+            earlier = [self.earlier(draft, head[0]) for draft, head in zip(drafts, heads, strict=True)]
+            repeated = [commit for commit in earlier if commit is not None]
+            if repeated:
+                if len(repeated) < len(drafts):
+                    raise ConflictError(
+                        "only some of the groups written together were written before with this key"
+                    )
+                return repeated
+            for draft in drafts:
+                self.check_target(draft)
+        except AsofError as error:
+            return error
+        time_us = max(
+            self.now_us,
+            *(head[2] + 1 for head in heads),
+            *(draft.max_event_us or self.now_us for draft in drafts),
+        )
+        return [self.insert(draft, head, time_us) for draft, head in zip(drafts, heads, strict=True)]
+
+    def head(self, group_id: int) -> tuple[str, int, int]:
+        if group_id not in self.groups:
+            group = self.connection.execute(_GROUP, {"g": group_id}).first()
+            if group is None:
+                raise ConflictError("the group was removed meanwhile", todo="apply its definition again")
+            last = self.connection.execute(_LAST, {"g": group_id}).first()
+            number, time_us = (last.number, last.committed_at_us) if last else (0, -(2**62))
+            self.groups[group_id] = (f"{group.name}@{group.version}", number, time_us)
+        return self.groups[group_id]
+
+    def earlier(self, draft: Draft, ref: str) -> Commit | None:
+        if not draft.idempotency_key:
+            return None
+        row = self.connection.execute(_SAME_KEY, {"g": draft.group_id, "k": draft.idempotency_key}).first()
+        if row is None:
+            return None
+        if row.digest != draft.digest or row.kind != draft.kind:
+            raise ConflictError(
+                f"idempotency_key {draft.idempotency_key!r} was used with other content",
+                where=f"{ref}:{row.number}",
+                todo="use a new key for new content",
+            )
+        return _commit_of(row, ref, repeated=True)
+
+    def check_target(self, draft: Draft) -> None:
+        if draft.target is None:
+            return
+        query = select(commit_record).where(commit_record.c.group_id == draft.group_id)
+        ref = self.head(draft.group_id)[0]
+        target = self.connection.execute(query.where(commit_record.c.number == draft.target)).first()
+        if target is None:
+            raise NotFoundError(f"there is no commit {ref}:{draft.target}", todo=f"see `asof commits {ref}`")
+        if target.kind == "retract":
+            raise UsageError(f"commit {ref}:{draft.target} is a retract", todo="write the rows again")
+        by = self.connection.execute(query.where(commit_record.c.target == draft.target)).first()
+        if by is not None:
+            raise UsageError(f"commit {ref}:{draft.target} is already retracted, by {ref}:{by.number}")
+        horizon = select(group_version.c.horizon_commit).where(group_version.c.id == draft.group_id)
+        if draft.target <= (self.connection.execute(horizon).scalar() or 0):
+            raise ConflictError(
+                f"commit {ref}:{draft.target} is older than the group's retention",
+                todo="rows that it replaced are gone; write a correction instead",
+            )
+
+    def insert(self, draft: Draft, head: tuple[str, int, int], time_us: int) -> Commit:
+        ref, last, _ = head
+        number = last + 1
+        self.groups[draft.group_id] = (ref, number, time_us)
+        values = {
+            "group_id": draft.group_id,
+            "number": number,
+            "committed_at_us": time_us,
+            "kind": draft.kind,
+            "availability": draft.availability,
+            "rows": draft.rows,
+            "unchanged": draft.unchanged,
+            "quarantined": draft.quarantined,
+            "min_event_us": draft.min_event_us,
+            "max_event_us": draft.max_event_us,
+            "target": draft.target,
+            "reason": draft.reason,
+            "idempotency_key": draft.idempotency_key or None,
+            "digest": draft.digest,
+            "meta": json.dumps(dict(draft.meta)) if draft.meta else "{}",
+        }
+        self.connection.execute(_COMMIT, values)
+        if draft.payload is not None:
+            self.connection.execute(
+                _JOURNAL, {"group_id": draft.group_id, "number": number, "payload": draft.payload}
+            )
+        if draft.files:
+            rows = [
+                _file_row(draft.group_id, f) | {"first_commit": number, "last_commit": number}
+                for f in draft.files
+            ]
+            self.connection.execute(_FILE, rows)
+        return Commit(
+            group=ref,
+            number=number,
+            committed_at_us=time_us,
+            kind=draft.kind,
+            availability=draft.availability,
+            rows=draft.rows,
+            unchanged=draft.unchanged,
+            quarantined=draft.quarantined,
+            target=draft.target,
+            reason=draft.reason,
+            idempotency_key=draft.idempotency_key,
+            meta=dict(draft.meta),
+            min_event_us=draft.min_event_us,
+            max_event_us=draft.max_event_us,
+        )
+
+
+def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, after: int) -> Snapshot:
+    records = select(commit_record).where(commit_record.c.group_id == group.id)
+    if pin is not None:
+        records = records.where(commit_record.c.number <= pin)
+    last = connection.execute(records.order_by(commit_record.c.number.desc()).limit(1)).first()
+    horizon = connection.execute(
+        select(group_version.c.horizon_us, group_version.c.horizon_commit).where(
+            group_version.c.id == group.id
+        )
+    ).first()
+    horizon_us = horizon.horizon_us if horizon else None
+    if horizon is not None and pin is not None and pin < (horizon.horizon_commit or 0):
+        raise ConflictError(
+            f"retention dropped rows that commit {group.ref}:{pin} could see",
+            todo=f"pin {group.ref}:{horizon.horizon_commit} or later",
+        )
+    if last is None:
+        return Snapshot(0, 0, horizon_us=horizon_us)
+    through = last.number
+    mine = (
+        data_file.c.group_id == group.id,
+        data_file.c.replaced_at_us.is_(None),
+        data_file.c.first_commit <= through,
+    )
+    mine = (*mine, data_file.c.last_commit > after)
+    files = connection.execute(
+        select(data_file, commit_record.c.committed_at_us, commit_record.c.availability)
+        .join(
+            commit_record,
+            (commit_record.c.group_id == data_file.c.group_id)
+            & (commit_record.c.number == data_file.c.first_commit),
+        )
+        .where(*mine)
+        .order_by(data_file.c.first_commit, data_file.c.path)
+    ).all()
+    rows = connection.execute(
+        select(
+            journal.c.number, journal.c.payload, commit_record.c.committed_at_us, commit_record.c.availability
+        )
+        .join(
+            commit_record,
+            (commit_record.c.group_id == journal.c.group_id) & (commit_record.c.number == journal.c.number),
+        )
+        .where(journal.c.group_id == group.id, journal.c.number <= through, journal.c.number > after)
+        .order_by(journal.c.number)
+    ).all()
+    target = commit_record.alias("target")
+    retracts = connection.execute(
+        select(target.c.number, target.c.kind, commit_record.c.committed_at_us)
+        .join(
+            target,
+            (target.c.group_id == commit_record.c.group_id) & (target.c.number == commit_record.c.target),
+        )
+        .where(commit_record.c.group_id == group.id, commit_record.c.number <= through)
+    ).all()
+    return Snapshot(
+        pin=through,
+        committed_at_us=last.committed_at_us,
+        files=tuple((_file_of(r), None if r.stamped else _stamp(r.first_commit, r)) for r in files),
+        journal=tuple((_stamp(r.number, r), r.payload) for r in rows),
+        retracted={r.number: None if r.kind == "backfill" else r.committed_at_us for r in retracts},
+        horizon_us=horizon_us,
+    )
+
+
+def _stamp(number: int, row: Row[Any]) -> Stamp:
+    return Stamp(number, row.committed_at_us, row.availability)
+
+
+def _file_of(row: Row[Any]) -> DataFile:
+    return DataFile(
+        path=row.path,
+        rows=row.rows,
+        size_bytes=row.size_bytes,
+        min_event_us=row.min_event_us,
+        max_event_us=row.max_event_us,
+        stamped=row.stamped,
+        late=row.late,
+        first_commit=row.first_commit,
+        last_commit=row.last_commit,
+    )
+
+
+def _file_row(group_id: int, file: DataFile) -> dict[str, Any]:
+    return {
+        "group_id": group_id,
+        "path": file.path,
+        "rows": file.rows,
+        "size_bytes": file.size_bytes,
+        "min_event_us": file.min_event_us,
+        "max_event_us": file.max_event_us,
+        "stamped": file.stamped,
+        "late": file.late,
+        "first_commit": file.first_commit,
+        "last_commit": file.last_commit,
+    }
+
+
+def _commit_of(row: Row[Any], ref: str, *, repeated: bool = False) -> Commit:
+    return Commit(
+        group=ref,
+        number=row.number,
+        committed_at_us=row.committed_at_us,
+        kind=row.kind,
+        availability=row.availability,
+        rows=row.rows,
+        unchanged=row.unchanged,
+        quarantined=row.quarantined,
+        target=row.target,
+        reason=row.reason,
+        idempotency_key=row.idempotency_key or "",
+        meta=json.loads(row.meta),
+        min_event_us=row.min_event_us,
+        max_event_us=row.max_event_us,
+        repeated=repeated,
+    )
+
+
+def _slices(values: Iterable[T]) -> Iterable[list[T]]:
+    every = list(values)
+    return (every[i : i + SLICE] for i in range(0, len(every), SLICE))

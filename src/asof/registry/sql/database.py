@@ -1,0 +1,146 @@
+"""The connection to the registry's database: transactions, migrations, and native errors translated."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from sqlalchemy import Connection, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from asof.errors import BackendError, PermanentError, TransientError, UsageError
+from asof.registry.sql.tables import REVISION, metadata
+
+WAIT_SECONDS = 60
+"""How long a writer waits for another one: far above any transaction of ours."""
+
+TRANSIENT = ("database is locked", "database table is locked", "connection", "deadlock", "timeout")
+
+
+class Database:
+    """A registry's database, opened by its URL.
+
+    Reads run in one consistent transaction; writes take the lock at once, so that they never fail half-way for it.
+
+    Raises:
+        UsageError: The URL is no database's, or the schema is newer than this package.
+        TransientError, PermanentError: The database failed.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Connect, create the tables in an empty database, migrate an old one."""
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise UsageError(f"registry {url.split('://', maxsplit=1)[0]!r} is no database URL") from error
+        self.name = parsed.render_as_string(hide_password=True)
+        self._engine = create_engine(parsed, pool_size=16, max_overflow=64)
+        if self._engine.dialect.name == "sqlite":
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            event.listen(self._engine, "connect", _prepare_sqlite)
+        event.listen(self._engine, "begin", _begin)
+        with self._translated():
+            self._prepare_schema()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that sees one consistent state."""
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that may write; it is durable when the block ends, or undone if the block raises."""
+        with (
+            self._translated(),
+            self._engine.connect().execution_options(asof_write=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._engine.dispose()
+
+    def _prepare_schema(self) -> None:
+        with self._engine.connect() as connection:
+            revision = self._revision(connection)
+        if revision == REVISION:
+            return
+        if revision is None:
+            with self.write() as connection:  # under the lock: another process may be creating it too
+                if self._revision(connection) is None:
+                    metadata.create_all(connection)
+                    connection.execute(
+                        text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+                    )
+                    connection.execute(
+                        text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION}
+                    )
+            return
+        if not revision.isdigit() or int(revision) > int(REVISION):
+            raise UsageError(
+                f"the registry has schema {revision}, this asof knows up to {REVISION}",
+                where=self.name,
+                todo="a newer asof wrote this store: upgrade asof",
+            )
+        self._migrate()
+
+    def _revision(self, connection: Connection) -> str | None:
+        if "alembic_version" not in inspect(connection).get_table_names():
+            return None
+        return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
+
+    def _migrate(self) -> None:
+        from alembic import command  # noqa: PLC0415 - 0.3 s, and only old stores need it
+        from alembic.config import Config  # noqa: PLC0415
+
+        with (
+            resources.as_file(resources.files("asof.registry.sql") / "migrations") as scripts,
+            self.write() as connection,
+        ):
+            config = Config()
+            config.set_main_option("script_location", str(scripts))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._translation(error) from error
+
+    def _translation(self, error: DBAPIError) -> BackendError:
+        reason = str(error.orig)
+        if isinstance(error, OperationalError) and any(word in reason.lower() for word in TRANSIENT):
+            return TransientError(f"the registry did not answer: {reason}", where=self.name, todo="try again")
+        if "readonly" in reason or "unable to open" in reason:
+            return PermanentError(
+                f"the registry cannot be written: {reason}",
+                where=self.name,
+                todo="check the folder's permissions",
+            )
+        if "full" in reason:
+            return PermanentError(
+                f"no space for the registry: {reason}", where=self.name, todo="free some disk space"
+            )
+        return PermanentError(f"the registry failed: {reason}", where=self.name, todo="run `asof doctor`")
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, see _begin
+    connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # a published commit survives a power cut
+    connection.execute("PRAGMA secure_delete = ON")  # what is erased leaves no bytes behind
+
+
+def _begin(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        write = connection.get_execution_options().get("asof_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

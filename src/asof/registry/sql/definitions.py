@@ -1,0 +1,258 @@
+"""Definitions in the registry's database."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from asof.definitions import FeatureGroup, FeatureView
+from asof.definitions.documents import (
+    Document,
+    group_document,
+    group_from,
+    group_identity,
+    view_document,
+    view_from,
+    view_identity,
+)
+from asof.definitions.group import Known
+from asof.errors import ConflictError, NotFoundError, UsageError
+from asof.registry.plan import Change, Plan, group_change, view_change
+from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.sql.database import Database
+from asof.registry.sql.tables import commit_record, data_file, group_version, journal, view_version
+
+Definition = FeatureGroup | FeatureView
+
+
+class SqlRegistry:
+    """The registry port over a relational database."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database."""
+        self._database = database
+
+    def plan(self, definitions: Sequence[Definition]) -> Plan:
+        """See `Registry.plan`."""
+        with self._database.read() as connection:
+            return Plan(tuple(step.change for step in _Steps(connection).of(definitions)))
+
+    def apply(self, definitions: Sequence[Definition], *, now_us: int) -> Plan:
+        """See `Registry.apply`."""
+        with self._database.write() as connection:
+            steps = _Steps(connection).of(definitions)
+            for step in steps:
+                step.do(connection, now_us)
+            return Plan(tuple(step.change for step in steps))
+
+    def group(self, name: str) -> RegisteredGroup:
+        """See `Registry.group`."""
+        with self._database.read() as connection:
+            return _load_group(connection, name)
+
+    def view(self, name: str) -> RegisteredView:
+        """See `Registry.view`."""
+        with self._database.read() as connection:
+            row = _find(connection, view_version, "view", name)
+            return _view_of(connection, row)
+
+    def groups(self) -> list[RegisteredGroup]:
+        """See `Registry.groups`."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(group_version).order_by(group_version.c.name, group_version.c.version)
+            )
+            return [_group_of(row) for row in rows]
+
+    def views(self) -> list[RegisteredView]:
+        """See `Registry.views`."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(view_version).order_by(view_version.c.name, view_version.c.version)
+            ).all()
+            return [_view_of(connection, row) for row in rows]
+
+    def remove(self, name: str) -> list[RegisteredGroup]:
+        """See `Registry.remove`."""
+        base, _, version = name.partition("@")
+        with self._database.write() as connection:
+            groups = connection.execute(select(group_version).where(group_version.c.name == base)).all()
+            views = connection.execute(select(view_version).where(view_version.c.name == base)).all()
+            found = [r for r in (*groups, *views) if not version or str(r.version) == version]
+            if not found:
+                known = connection.execute(
+                    select(group_version.c.name).union(select(view_version.c.name))
+                ).scalars()
+                raise NotFoundError.named("group or view", name, known)
+            gone = [_group_of(r) for r in found if r in groups]
+            _refuse_if_used(connection, gone)
+            for row in found:
+                table = group_version if row in groups else view_version
+                connection.execute(delete(table).where(table.c.id == row.id))
+            for group in gone:
+                for table in (commit_record, journal, data_file):
+                    connection.execute(delete(table).where(table.c.group_id == group.id))
+            return gone
+
+
+def _refuse_if_used(connection: Connection, gone: Sequence[RegisteredGroup]) -> None:
+    refs = {group.ref for group in gone}
+    for row in connection.execute(select(view_version)):
+        used = refs & _refs_in(json.loads(row.body)["features"])
+        if used:
+            raise ConflictError(
+                f"view {row.name}@{row.version} reads {', '.join(sorted(used))}",
+                todo=f"remove the view first: asof remove {row.name}",
+                data={"dependants": [f"{row.name}@{row.version}"]},
+            )
+
+
+def _refs_in(features: Sequence[Document]) -> set[str]:
+    found: set[str] = set()
+    for feature in features:
+        found.add(feature["group"])
+        found |= _refs_in([source for source in feature["on"].values() if isinstance(source, dict)])
+    return found
+
+
+class _Step:
+    """One change, with what is needed to do it."""
+
+    def __init__(self, change: Change, document: Document, old: Row[Any] | None, known: str = "") -> None:
+        self.change = change
+        self.document = document
+        self.old = old
+        self.known = known
+
+    def do(self, connection: Connection, now_us: int) -> None:
+        if self.change.action == "unchanged":
+            return
+        is_group = self.change.kind == "group"
+        table = group_version if is_group else view_version
+        values: dict[str, Any] = {
+            "identity": group_identity(self.document) if is_group else view_identity(self.document),
+            "body": json.dumps(self.document),
+        }
+        if is_group:
+            values["known"] = self.known
+            values["layout"] = json.dumps(self.layout())
+        if self.change.action == "amend" and self.old is not None:
+            connection.execute(update(table).where(table.c.id == self.old.id).values(**values))
+            return
+        values |= {"name": self.change.name, "version": self.change.version, "created_at_us": now_us}
+        connection.execute(insert(table).values(**values))
+
+    def layout(self) -> list[str]:
+        """Return the features in the order in which they were added to this version."""
+        before: list[str] = (
+            json.loads(self.old.layout) if self.change.action == "amend" and self.old is not None else []
+        )
+        return before + [f["name"] for f in self.document["features"] if f["name"] not in before]
+
+
+class _Steps:
+    """Compares declared definitions with the registered ones, groups first since views pin them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.versions: dict[str, int] = {}
+        self.declared: dict[str, FeatureGroup] = {}
+
+    def of(self, definitions: Sequence[Definition]) -> list[_Step]:
+        steps = [self.group(d) for d in definitions if isinstance(d, FeatureGroup)]
+        return steps + [self.view(d) for d in definitions if isinstance(d, FeatureView)]
+
+    def newest(self, table: Any, name: str) -> Row[Any] | None:  # noqa: ANN401 - SQLAlchemy's Table, either of two
+        query = select(table).where(table.c.name == name).order_by(table.c.version.desc()).limit(1)
+        return self.connection.execute(query).first()
+
+    def group(self, group: FeatureGroup) -> _Step:
+        if self.declared.setdefault(group.name, group) != group:
+            raise UsageError(f"group {group.name!r} is declared twice, differently")
+        if self.newest(view_version, group.name) is not None:
+            raise ConflictError(f"{group.name!r} is already the name of a view", todo="choose another name")
+        old = self.newest(group_version, group.name)
+        document = group_document(group)
+        known = group.known or (old.known if old is not None else "served" if group.online else "event")
+        change = group_change(
+            document, json.loads(old.body) if old is not None else None, getattr(old, "version", 0), known
+        )
+        self.versions[group.name] = change.version
+        return _Step(change, document, old, known)
+
+    def view(self, view: FeatureView) -> _Step:
+        if view.name in self.declared or self.newest(group_version, view.name) is not None:
+            raise ConflictError(f"{view.name!r} is already the name of a group", todo="choose another name")
+        pins = {group.name: self.pin(group, view.name) for group in view.groups}
+        document = view_document(view, pins)
+        old = self.newest(view_version, view.name)
+        change = view_change(
+            document, json.loads(old.body) if old is not None else None, getattr(old, "version", 0)
+        )
+        return _Step(change, document, old)
+
+    def pin(self, group: FeatureGroup, view: str) -> int:
+        """Return the version that a view means: the one declared beside it, else the registered equal one."""
+        if group.name in self.versions:
+            if self.declared[group.name] != group:
+                raise UsageError(
+                    f"view {view!r} reads a {group.name!r} that differs from the one declared beside it"
+                )
+            return self.versions[group.name]
+        identity = group_identity(group_document(group))
+        query = (
+            select(group_version)
+            .where(group_version.c.name == group.name)
+            .order_by(group_version.c.version.desc())
+        )
+        rows = self.connection.execute(query).all()
+        for row in rows:
+            if row.identity == identity:
+                return int(row.version)
+        raise NotFoundError(
+            f"view {view!r} reads group {group.name!r}, which is "
+            + ("registered with other contents" if rows else "not registered"),
+            todo="apply the group together with the view",
+        )
+
+
+def _find(connection: Connection, table: Any, kind: str, name: str) -> Row[Any]:  # noqa: ANN401 - either of two Tables
+    base, _, version = name.partition("@")
+    query = select(table).where(table.c.name == base).order_by(table.c.version.desc())
+    rows = connection.execute(query).all()
+    for row in rows:
+        if not version or str(row.version) == version:
+            return row
+    known = (
+        {f"{r.name}@{r.version}" for r in rows}
+        if rows
+        else set(connection.execute(select(table.c.name)).scalars())
+    )
+    raise NotFoundError.named(kind, name, known)
+
+
+def _load_group(connection: Connection, name: str) -> RegisteredGroup:
+    return _group_of(_find(connection, group_version, "group", name))
+
+
+def _group_of(row: Row[Any]) -> RegisteredGroup:
+    return RegisteredGroup(
+        row.id,
+        row.version,
+        group_from(json.loads(row.body)),
+        cast("Known", row.known),
+        row.created_at_us,
+        tuple(json.loads(row.layout)),
+    )
+
+
+def _view_of(connection: Connection, row: Row[Any]) -> RegisteredView:
+    groups: dict[str, RegisteredGroup] = {}
+
+    def load(ref: str) -> FeatureGroup:
+        registered = _load_group(connection, ref)
+        return groups.setdefault(registered.definition.name, registered).definition
+
+    definition = view_from(json.loads(row.body), load)
+    return RegisteredView(row.id, row.version, definition, groups, row.created_at_us)

@@ -1,0 +1,103 @@
+"""The tables of the registry. A change here needs a migration in `migrations/versions`."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+REVISION = "0001"
+"""The newest migration; a database with another one is migrated, or refused if it is newer."""
+
+metadata = MetaData()
+
+group_version = Table(
+    "group_version",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(63), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("identity", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("known", String(8), nullable=False),
+    Column("layout", Text, nullable=False),
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("horizon_us", BigInteger),
+    Column("horizon_commit", BigInteger),
+    UniqueConstraint("name", "version"),
+    sqlite_autoincrement=True,  # an id is never used again: it names folders and online rows
+)
+
+view_version = Table(
+    "view_version",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(63), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("identity", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at_us", BigInteger, nullable=False),
+    UniqueConstraint("name", "version"),
+    sqlite_autoincrement=True,
+)
+
+commit_record = Table(
+    "commit_record",
+    metadata,
+    Column("group_id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("committed_at_us", BigInteger, nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("availability", String(8), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("unchanged", BigInteger, nullable=False),
+    Column("quarantined", BigInteger, nullable=False),
+    Column("min_event_us", BigInteger),
+    Column("max_event_us", BigInteger),
+    Column("target", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("idempotency_key", String(255)),
+    Column("digest", String(64), nullable=False),
+    Column("meta", Text, nullable=False),
+    UniqueConstraint("group_id", "idempotency_key"),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("group_id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+data_file = Table(
+    "data_file",
+    metadata,
+    Column("path", String(255), primary_key=True),
+    Column("group_id", Integer, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("min_event_us", BigInteger, nullable=False),
+    Column("max_event_us", BigInteger, nullable=False),
+    Column("stamped", Boolean, nullable=False),
+    Column("late", Boolean, nullable=False),
+    Column("first_commit", BigInteger, nullable=False),
+    Column("last_commit", BigInteger, nullable=False),
+    Column("replaced_at_us", BigInteger),
+)
+Index("data_file_of_group", data_file.c.group_id, data_file.c.replaced_at_us)
+
+store_fact = Table(
+    "store_fact",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Online reads: the newest values, their statuses, and receipts."""

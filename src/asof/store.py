@@ -1,0 +1,410 @@
+"""The store: what people type. Each method is one call into the floors below."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, overload
+
+from asof.arrow.frames import Frame
+from asof.arrow.order import OnConflict
+from asof.catalog import Catalog
+from asof.catalog.python_file import load_definitions
+from asof.clock import system_clock, to_us
+from asof.definitions import FeatureGroup, FeatureView
+from asof.errors import NotFoundError, UnsupportedError, UsageError
+from asof.ingest.infer import infer_group
+from asof.ingest.prepare import DataWarning, Options
+from asof.ingest.upkeep import Compaction
+from asof.ingest.write import Together, Writer
+from asof.parts import Parts, open_parts
+from asof.quality import Quality
+from asof.quality.verify import Verification, verify
+from asof.records import Commit
+from asof.registry.plan import Plan
+from asof.serving.online import OnlineReader, Receipt, Vector, Vectors
+from asof.serving.replay import Replayed, replay
+from asof.training.frame import HistoricalFrame
+from asof.training.historical import HistoricalReader, Pins
+from asof.training.read import read_rows
+
+Definition = FeatureGroup | FeatureView
+
+
+class Store:
+    """A feature store in a folder; open one with `asof.open`. Safe to use from several threads and processes.
+
+    Attributes:
+        catalog: Everything about knowing.
+        quality: Everything about trust.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        """Serve a store from its parts."""
+        self._parts = parts
+        self._writer = Writer(parts)
+        self._history = HistoricalReader(parts)
+        self._online = OnlineReader(parts)
+        self.catalog = Catalog(parts, self._online.forget_plans)
+        self.quality = Quality(parts, self._writer.feed, self._writer.upkeep)
+
+    @classmethod
+    def open(
+        cls, path: str | Path, *, create: bool = True, clock: Callable[[], datetime] | None = None
+    ) -> "Store":
+        """Open a store and repair what a crash left; see `asof.open`."""
+        parts = open_parts(Path(path), create=create, clock=clock or system_clock)
+        store = cls(parts)
+        store._writer.recover()
+        return store
+
+    def plan(self, *definitions: Definition | str | Path) -> Plan:
+        """Return what `apply` would change, and change nothing."""
+        return self._parts.registry.plan(_definitions(definitions))
+
+    def apply(self, *definitions: Definition | str | Path) -> Plan:
+        """Register definitions, all or none; repeating it changes nothing.
+
+        Args:
+            definitions: Groups and views, or Python files that define them at their top level.
+
+        Returns:
+            What changed.
+
+        Raises:
+            UsageError, NotFoundError, ConflictError: A definition does not fit; nothing was registered.
+        """
+        plan = self._parts.registry.apply(_definitions(definitions), now_us=self._parts.now_us())
+        self._online.forget_plans()
+        self._writer.recover()
+        return plan
+
+    def write(  # noqa: PLR0913 - pinned
+        self,
+        group: str,
+        frame: Frame,
+        *,
+        keys: Sequence[str] | None = None,
+        event_time: str | None = None,
+        meta: dict[str, str] | None = None,
+        idempotency_key: str = "",
+        on_conflict: OnConflict = "error",
+        truncate: bool = False,
+    ) -> Commit:
+        """Store rows arriving now, as one commit: all or nothing, durable, and readable online when it returns.
+
+        Args:
+            group: Name of the group. An unknown one is inferred and registered if `keys` are given.
+            frame: The rows: pandas, polars, pyarrow, DuckDB, a dict of columns or a list of dicts.
+            keys: Key columns, to infer a group from the frame.
+            event_time: Event time column, to infer a group from the frame.
+            meta: Kept with the commit.
+            idempotency_key: The same key with the same rows is stored once; with other rows it is refused.
+            on_conflict: What to do with rows of one key and event time that differ: "error", or "last" to keep the last.
+            truncate: Cut event times to whole microseconds.
+
+        Raises:
+            DataError: The rows break a rule; nothing was written.
+            NotFoundError: Unknown group. ConflictError: The idempotency_key has other content.
+            BackendError: A part of the store failed.
+
+        Source: SEMANTICS sections 1 to 3.
+        """
+        if keys is not None:
+            self._infer(group, frame, keys, event_time)
+        options = Options(None, on_conflict, truncate, idempotency_key, meta)
+        return self._writer.write(group, frame, "write", options)
+
+    def backfill(  # noqa: PLR0913 - pinned
+        self,
+        group: str,
+        frame: Frame,
+        *,
+        available_at: str | None = None,
+        meta: dict[str, str] | None = None,
+        idempotency_key: str = "",
+        on_conflict: OnConflict = "error",
+        truncate: bool = False,
+    ) -> Commit:
+        """Store history as one commit: its rows count as known since their event time plus the group's delay.
+
+        Args:
+            group: Name of the group.
+            frame: The rows, as in `write`.
+            available_at: Column of recorded arrivals, in place of the delay.
+            meta: As in `write`.
+            idempotency_key: As in `write`.
+            on_conflict: As in `write`.
+            truncate: As in `write`.
+
+        Raises:
+            As `write`.
+        """
+        options = Options(available_at, on_conflict, truncate, idempotency_key, meta)
+        return self._writer.write(group, frame, "backfill", options)
+
+    def push(
+        self,
+        group: str,
+        records: Mapping[str, object] | Sequence[Mapping[str, object]],
+        *,
+        meta: dict[str, str] | None = None,
+        idempotency_key: str = "",
+        on_conflict: OnConflict = "error",
+    ) -> Commit:
+        """Store single records arriving now: durable, and readable online when it returns.
+
+        Cheaper than `write` for a few records: they go to the group's journal, and to files in the background.
+
+        Raises:
+            As `write`.
+        """
+        every = [records] if isinstance(records, Mapping) else records
+        options = Options(None, on_conflict, False, idempotency_key, meta)  # noqa: FBT003 - a dataclass
+        return self._writer.push(group, every, options)
+
+    def together(self) -> Together:
+        """Write several groups as one: `with store.together() as tx: tx.write(...); tx.write(...)`."""
+        return Together(self._parts, self._writer)
+
+    def retire(
+        self,
+        group: str,
+        keys: Frame,
+        *,
+        event_time: datetime | None = None,
+        meta: dict[str, str] | None = None,
+    ) -> Commit:
+        """Store that keys ended: reads after that time say RETIRED; history stays.
+
+        Args:
+            group: Name of the group.
+            keys: A dict of one key, or a frame of key columns.
+            event_time: When they ended; none for a static group.
+            meta: Kept with the commit.
+
+        Raises:
+            As `write`.
+        """
+        return self._writer.retire(group, keys, event_time, Options(meta=meta))
+
+    def retract(self, commit: str | Commit, *, reason: str) -> Commit:
+        """Hide the rows of a commit: a correction, itself a commit.
+
+        Args:
+            commit: A commit, or its name ("weather:17").
+            reason: Why; kept.
+
+        Raises:
+            NotFoundError: No such commit. UsageError: It is a retract, or retracted already.
+        """
+        return self._writer.retract(commit, reason)
+
+    def historical(  # noqa: PLR0913 - pinned
+        self,
+        view: str,
+        spine: Frame,
+        *,
+        time: str | datetime | None = None,
+        known: str | datetime | None = None,
+        commits: Pins | str | None = None,
+        statuses: bool = False,
+        full_names: bool = False,
+        timezone: str | None = None,
+        truncate: bool = False,
+    ) -> HistoricalFrame:
+        """Answer a spine point in time: for each row the values that were known at its time.
+
+        Args:
+            view: Name of a view, or of a group.
+            spine: Keys and times, and whatever else: one output row for each, in order, other columns untouched.
+            time: The spine's column of times, or one aware datetime for all rows.
+            known: "served" (what the online store could have answered), "event" (by event time alone), or a datetime
+                (what was known then); default: each group's.
+            commits: Pins of an earlier frame, to read the same again.
+            statuses: Add a column `<feature>__status` for each feature.
+            full_names: Name features `group__feature`.
+            timezone: Zone of naive times.
+            truncate: Cut times to whole microseconds.
+
+        Raises:
+            NotFoundError: Unknown view, or the spine lacks a column. DataError: Null or naive times, keys that do not fit.
+
+        Source: SEMANTICS section 2.
+        """
+        return self._history.read(
+            view,
+            spine,
+            time=time,
+            known=known,
+            commits=commits,
+            statuses=statuses,
+            full_names=full_names,
+            timezone=timezone,
+            truncate=truncate,
+        )
+
+    def read(  # noqa: PLR0913 - pinned
+        self,
+        group: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        columns: Sequence[str] | None = None,
+        known: str | datetime | None = None,
+        commits: Pins | None = None,
+        latest: bool = False,
+        clocks: bool = False,
+    ) -> HistoricalFrame:
+        """Return the stored rows of a group: all versions, or with `latest` the newest of each key.
+
+        Args:
+            group: Name of the group.
+            start: Exclusive lower bound of event times.
+            end: Inclusive upper bound of event times.
+            columns: The columns wanted; default: all.
+            known: A datetime keeps rows that were available then.
+            commits: Pins.
+            latest: Only the newest row of each key.
+            clocks: Add `__commit` and `__available_at`.
+
+        Raises:
+            NotFoundError: Unknown group or column.
+        """
+        return read_rows(
+            self._parts,
+            group,
+            start_us=None if start is None else to_us(start, what="start"),
+            end_us=None if end is None else to_us(end, what="end"),
+            columns=columns,
+            known=known,
+            commits=commits,
+            latest=latest,
+            clocks=clocks,
+        )
+
+    @overload
+    def online(
+        self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None
+    ) -> Vector: ...
+    @overload
+    def online(
+        self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Mapping[str, Any] | None = None
+    ) -> Vectors: ...
+    def online(
+        self,
+        view: str,
+        keys: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        request: Mapping[str, Any] | None = None,
+    ) -> Vector | Vectors:
+        """Return the newest values: one vector for one key set, or a sequence of them.
+
+        Args:
+            view: Name of a view, or of a group.
+            keys: The view's key columns with their values; None as a value gives MISSING.
+            request: Inputs of the request, kept in the receipt.
+
+        Raises:
+            NotFoundError: Unknown view or key column. UsageError: A key is missing or of the wrong type.
+            UnsupportedError: A group of the view is not online.
+
+        Source: SEMANTICS section 3.
+        """
+        return self._online.read(view, keys, request)
+
+    def replay(self, receipt: Receipt) -> Replayed:
+        """Answer a receipt again, from history: the same values and statuses."""
+        return replay(self._parts, receipt)
+
+    def verify(
+        self,
+        view: str,
+        *,
+        instants: int = 40,
+        keys: int = 50,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Verification:
+        """Prove on this store's data that online equals offline.
+
+        History is fed, in the order in which it became visible, through the real put path into a fresh online store
+        under a moving clock; sampled keys are read when the clock stands at T and compared with history at T.
+
+        Args:
+            view: Name of a view, or of a group.
+            instants: At how many times to stand.
+            keys: How many key sets to read at each.
+            progress: Called with (done, total).
+
+        Source: SEMANTICS section 9, law 3.
+        """
+        return verify(self._parts, view, instants=instants, keys=keys, progress=progress)
+
+    def compact(self, group: str | None = None) -> list[Compaction]:
+        """Merge small files and the journal of one group or all, and drop what retention no longer keeps.
+
+        No answer changes, but for times before a group's retention, which are refused from then on.
+        """
+        now_us = self._parts.now_us()
+        groups = self.catalog.groups() if group is None else [self._parts.registry.group(group)]
+        return [self._writer.upkeep.compact(registered, now_us=now_us) for registered in groups]
+
+    def close(self) -> None:
+        """Finish background work and release the store; closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self._writer.close()
+            self._parts.close()
+
+    _closed = False
+
+    def __enter__(self) -> "Store":
+        """Use the store in a `with` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the store."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return the store's place."""
+        return f"<asof.Store {str(self._parts.root)!r}>"
+
+    def _infer(self, group: str, frame: Frame, keys: Sequence[str], event_time: str | None) -> None:
+        try:
+            known = self._parts.registry.group(group).definition
+        except NotFoundError:
+            inferred = infer_group(group, frame, keys, event_time)
+            plan = self.apply(inferred)
+            warnings.warn(f"group {group!r} was inferred and registered:\n{plan}", DataWarning, stacklevel=3)
+            return
+        if tuple(keys) != known.keys or event_time != known.event_time:
+            raise UsageError(
+                f"group {group!r} exists with keys {list(known.keys)} and event_time {known.event_time!r}",
+                todo="leave out keys= and event_time=",
+            )
+
+
+def _definitions(given: Sequence[Definition | str | Path]) -> list[Definition]:
+    found: list[Definition] = []
+    for item in given:
+        found += load_definitions(Path(item)) if isinstance(item, str | Path) else [item]
+    for definition in found:
+        if isinstance(definition, FeatureGroup):
+            _refuse_unsupported(definition)
+        elif not isinstance(definition, FeatureView):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(
+                f"{type(definition).__name__} is no definition", todo="pass groups, views, or a Python file"
+            )
+    return found
+
+
+def _refuse_unsupported(group: FeatureGroup) -> None:
+    if group.on_violation == "quarantine":
+        raise UnsupportedError(
+            "on_violation='quarantine' is not there yet", where=f"group {group.name}", todo='"strict"'
+        )
+    if group.on_unchanged == "skip":
+        raise UnsupportedError(
+            "on_unchanged='skip' is not there yet", where=f"group {group.name}", todo='"store"'
+        )

@@ -1,0 +1,250 @@
+"""Small, nasty histories of one group, and questions about them, for `Reference` and for a real store alike.
+
+Few keys and few distinct times, so that the edges are the common case: ties, late rows, corrections, equal
+duplicates, `T == event_time`, `T == event_time + ttl`, `T == committed_at`, each also one microsecond off.
+`play(history)` gives the oracle. A real store plays the same ops with its clock set to `op.now`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from hypothesis import strategies as st
+
+from asof.testing.reference import Group, Key, Kind, Known, Reference, Row
+
+BASE_US = 1_704_067_200_000_000  # 2024-01-01T00:00:00Z
+HOUR_US = 3_600_000_000
+SKEW_US = 60_000_000  # the default skew: no event_time is further ahead of its op's now
+FEATURE_TYPES: Mapping[str, str] = {"x": "float64", "n": "int64", "s": "string"}
+
+_LATTICE = [BASE_US + hour * HOUR_US for hour in range(5)]
+_KEYS: Mapping[tuple[str, ...], list[Key]] = {
+    ("string",): [("a",), ("b",), ("",)],
+    ("string", "int64"): [("a", 11), ("a1", 1), ("a", 1)],  # the first two collide when joined as text
+}
+# 2**53 + 1 is the first integer that a trip through float loses
+_VALUES: Mapping[str, st.SearchStrategy[object]] = {
+    "x": st.sampled_from([None, 0.0, -0.0, math.nan, 1.5, math.inf]),
+    "n": st.sampled_from([None, 0, 1, 2, 3, -1, 2**53 + 1]),
+    "s": st.sampled_from([None, "", "u", "é"]),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One commit, made while the clock stands at `now`.
+
+    The op at position i of a history makes commit i + 1, and `target` is such a number: a store whose own
+    numbers have gaps keeps a list of them. All rows of a retire have one event_time, as in `Store.retire`.
+    """
+
+    kind: Kind
+    now: int
+    rows: tuple[Row, ...] = ()
+    target: int | None = None
+    on_conflict: Literal["error", "last"] = "error"
+
+    @property
+    def has_arrivals(self) -> bool:
+        """Tell whether the rows of this backfill carry recorded arrivals."""
+        return any(row.arrival is not None for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A group and its commits, each of which the rules accept. The features are those of FEATURE_TYPES."""
+
+    group: Group
+    key_types: tuple[str, ...]
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A history and one historical read of it."""
+
+    history: History
+    spine: tuple[tuple[Key, int], ...]  # keys, some unknown or with a null, and T
+    known: Known
+    pin: int | None  # a number as in Op: the first `pin` ops are seen
+
+
+def play(history: History) -> Reference:
+    """Apply the ops to the oracle."""
+    reference = Reference(history.group)
+    for op in history.ops:
+        reference.commit(op.kind, op.rows, now=op.now, target=op.target, on_conflict=op.on_conflict)
+    return reference
+
+
+def groups(*, static: bool | None = None) -> st.SearchStrategy[Group]:
+    """Make groups, static ones too unless `static` says which."""
+    features = tuple(FEATURE_TYPES)
+    ttls = st.sampled_from([None, 1, HOUR_US, 2 * HOUR_US])
+    delays = st.sampled_from([0, 0, 1, HOUR_US])
+    timed = st.builds(Group, st.just(features), ttl_us=ttls, delay_us=delays)
+    timeless = st.just(Group(features, static=True))
+    if static is None:
+        return st.sampled_from([False, False, False, True]).flatmap(
+            lambda static: timeless if static else timed
+        )
+    return timeless if static else timed
+
+
+@st.composite
+def histories(
+    draw: st.DrawFn,
+    *,
+    static: bool | None = None,
+    kinds: Sequence[Kind] = ("write", "push", "backfill", "retire", "retract"),
+    max_ops: int = 6,
+    clock_steps_back: bool = True,
+) -> History:
+    """Make a history of a few commits of the given kinds (retract cannot be the only one).
+
+    A retract names an earlier commit that is neither a retract nor retracted. `clock_steps_back=False` keeps
+    the clock from going backwards; it may stand still in either case.
+    """
+    group = draw(groups(static=static))
+    key_types = draw(st.sampled_from(list(_KEYS)))
+    offsets = st.sampled_from([0, 0, 1, -1, -SKEW_US])
+    # By themselves lists are short; most errors need three commits.
+    least = draw(st.integers(0, max_ops))
+    now_times = st.builds(int.__add__, st.sampled_from(_LATTICE), offsets)
+    nows = draw(st.lists(now_times, min_size=least, max_size=max_ops))
+    if not clock_steps_back or draw(st.sampled_from([True, True, True, False])):
+        nows.sort()
+    ops: list[Op] = []
+    for now in nows:
+        open_targets = _retractable(ops)
+        legal: list[Kind] = [kind for kind in kinds if kind != "retract" or open_targets]
+        kind = draw(st.sampled_from(legal))
+        if kind == "retract":
+            ops.append(Op(kind, now, target=draw(st.sampled_from(open_targets))))
+        else:
+            ops.append(draw(_ops_with_rows(group, _KEYS[key_types], kind=kind, now=now)))
+    return History(group, key_types, tuple(ops))
+
+
+def _retractable(ops: Sequence[Op]) -> list[int]:
+    targets = {op.target for op in ops}
+    return [number for number, op in enumerate(ops, 1) if op.kind != "retract" and number not in targets]
+
+
+@st.composite
+def _ops_with_rows(draw: st.DrawFn, group: Group, keys: Sequence[Key], *, kind: Kind, now: int) -> Op:
+    few = st.lists(
+        st.sampled_from(_event_times(now)), min_size=1, max_size=3
+    )  # so that duplicates are common
+    times = st.none() if group.static else st.sampled_from(draw(few))
+    if kind == "retire":
+        event_time = draw(times)
+        retired = draw(st.lists(st.sampled_from(keys), min_size=1, max_size=2))
+        return Op(kind, now, tuple(Row(key, event_time, {}, retired=True) for key in retired))
+    recorded = kind == "backfill" and not group.static and draw(st.sampled_from([False, True, True]))
+    row = st.builds(
+        Row,
+        st.sampled_from(keys),
+        times,
+        st.fixed_dictionaries(dict(_VALUES)),
+        arrival=st.sampled_from(_arrivals(now)) if recorded else st.none(),
+    )
+    # An empty frame makes a commit of 0 rows; a push of nothing is not defined.
+    rows = draw(st.lists(row, min_size=1 if kind == "push" else 0, max_size=5))
+    choices: list[Literal["error", "last"]] = ["error", "error", "last"]
+    on_conflict = draw(st.sampled_from(choices))
+    if on_conflict == "error":
+        rows = _without_conflicts(rows)
+    return Op(kind, now, tuple(rows), on_conflict=on_conflict)
+
+
+def _event_times(now: int) -> list[int]:
+    """Give few times, all legal at `now`: whole hours, the ends of the skew, and a neighbour."""
+    hours = [hour for hour in _LATTICE if hour <= now + SKEW_US]
+    return [*hours, hours[-1] - 1, now, now + SKEW_US]
+
+
+def _arrivals(now: int) -> list[int]:
+    return [*(hour + late for hour in _LATTICE for late in (0, 1) if hour + late <= now), now, now - HOUR_US]
+
+
+def _without_conflicts(rows: Sequence[Row]) -> list[Row]:
+    """Make rows of one key and event_time equal as the rules see it, though not always to the bit."""
+    first: dict[tuple[Key, int | None], Row] = {}
+    for row in rows:
+        first.setdefault((row.key, row.event_time), row)
+    settled: list[Row] = []
+    for row in rows:
+        model = first[row.key, row.event_time]
+        twin = {name: _twin(value) for name, value in model.values.items()}
+        settled.append(row if row is model else replace(row, values=twin))
+    return settled
+
+
+def _twin(value: object) -> object:
+    return -value if isinstance(value, float) and (value == 0.0 or math.isnan(value)) else value
+
+
+def clocks(history: History) -> list[int]:
+    """Give the `committed_at` of each commit, in commit order."""
+    reference = play(history)
+    return [reference.committed_at(number) for number in range(1, len(history.ops) + 1)]
+
+
+def instants(history: History) -> list[int]:
+    """Give the times at which an answer may change, in order, each with its neighbours 1 us off."""
+    points = {BASE_US, *clocks(history), *(op.now for op in history.ops)}
+    for row in play(history).rows(retracted=True):
+        if row.available_at is not None:
+            points.add(row.available_at)
+        if row.event_time is not None:
+            points |= {row.event_time, row.event_time + (history.group.ttl_us or 0)}
+    return sorted({point + step for point in points for step in (-1, 0, 1)})
+
+
+def _spine_keys(history: History) -> list[Key]:
+    """Give keys, those with rows more often; one is unknown, and each part is null in one."""
+    keys = _KEYS[history.key_types]
+    first = keys[0]
+    nulls: list[Key] = [(*first[:i], None, *first[i + 1 :]) for i in range(len(first))]
+    return [*(row.key for op in history.ops for row in op.rows), *keys, ("zz", *first[1:]), *nulls]
+
+
+def spines(history: History, *, max_size: int = 12) -> st.SearchStrategy[tuple[tuple[Key, int], ...]]:
+    """Make the rows (key, T) of a spine, in no order, some twice."""
+    times = instants(history)
+    # Early times see little, and a retract shows at its own clock only.
+    times += [*times[len(times) // 2 :], *clocks(history), *clocks(history)]
+    row = st.tuples(st.sampled_from(_spine_keys(history)), st.sampled_from(times))
+    sizes = st.integers(0, max_size - 2)  # by themselves lists are short
+    rows = sizes.flatmap(lambda size: st.lists(row, min_size=size, max_size=max_size - 2)).map(tuple)
+    return st.one_of(rows, rows.map(lambda rows: (*rows, *rows[:2])))
+
+
+def modes(history: History) -> st.SearchStrategy[Known]:
+    """Make knowledge modes; K is a time that matters."""
+    names: list[Known] = ["served", "event"]
+    return st.one_of(st.sampled_from(names), st.sampled_from(instants(history)))
+
+
+def pins(history: History) -> st.SearchStrategy[int | None]:
+    """Make pins: none, or the first so many ops of the history (0 sees nothing)."""
+    return st.one_of(st.none(), st.integers(0, len(history.ops)))
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    *,
+    static: bool | None = None,
+    kinds: Sequence[Kind] = ("write", "push", "backfill", "retire", "retract"),
+    max_ops: int = 6,
+    clock_steps_back: bool = True,
+) -> Case:
+    """Make a history and one read of it; the options are those of `histories`."""
+    history = draw(histories(static=static, kinds=kinds, max_ops=max_ops, clock_steps_back=clock_steps_back))
+    return Case(history, draw(spines(history)), draw(modes(history)), draw(pins(history)))

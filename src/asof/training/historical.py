@@ -1,0 +1,383 @@
+"""Point-in-time reads of views. Source: SEMANTICS sections 1 and 2."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asof.arrow.conform import conform_column, conform_time
+from asof.arrow.frames import Frame, to_table
+from asof.arrow.types import TIMESTAMP, arrow_type
+from asof.clock import show_us, to_us
+from asof.definitions import FeatureView, Lookup, view_of_group
+from asof.engine.port import (
+    EVENT_COLUMN,
+    EXPIRED,
+    FOUND,
+    MISSING,
+    RETIRED,
+    STATUS_COLUMN,
+    TIME_COLUMN,
+    Known,
+    Rows,
+)
+from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
+from asof.ingest.prepare import DataWarning
+from asof.parts import Parts, pinned_rows
+from asof.records import Status
+from asof.registry.port import RegisteredGroup
+from asof.training.frame import HistoricalFrame
+from asof.training.report import Comparison, Report
+
+Pins = Mapping[str, int]
+
+STATUS_SUFFIX = "__status"
+_ROW_STATUSES: tuple[Status, ...] = ("MISSING", "PRESENT", "EXPIRED", "RETIRED")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A view or group, resolved: its look-ups with the registered groups that answer them."""
+
+    ref: str
+    view: FeatureView
+    groups: Mapping[str, RegisteredGroup]
+
+
+def resolve(parts: Parts, name: str) -> Question:
+    """Return the view of a name, or the view of all features of a group of that name.
+
+    Raises:
+        NotFoundError: Neither exists.
+    """
+    try:
+        registered = parts.registry.view(name)
+    except NotFoundError as error:
+        try:
+            group = parts.registry.group(name)
+        except NotFoundError:
+            known = {v.definition.name for v in parts.registry.views()} | {
+                g.definition.name for g in parts.registry.groups()
+            }
+            raise NotFoundError.named("view or group", name, known) from error
+        return Question(group.ref, view_of_group(group.definition), {group.definition.name: group})
+    return Question(registered.ref, registered.definition, registered.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One look-up, answered.
+
+    Attributes:
+        lookup: What was looked up.
+        label: Its name in the report.
+        known: The knowledge mode.
+        found: The engine's answer: features, `__status`, `__event_us`.
+    """
+
+    lookup: Lookup
+    label: str
+    known: Known
+    found: pa.Table
+
+    def values(self) -> dict[str, pa.ChunkedArray]:
+        """Return the output columns."""
+        return {name: self.found.column(f.name) for f, name in self.lookup.outputs if name}
+
+    def statuses(self) -> dict[str, pa.Array]:
+        """Return the status of every value, as text."""
+        rows = self.found.column(STATUS_COLUMN).to_numpy()
+        names = pa.array([*_ROW_STATUSES, "NULL"])
+        null = len(_ROW_STATUSES)
+        found: dict[str, pa.Array] = {}
+        for feature, name in self.lookup.outputs:
+            if name:
+                nulls = pc.is_null(self.found.column(feature.name)).to_numpy()
+                codes = np.where((rows == FOUND) & nulls, null, rows).astype(np.int8)
+                found[name] = pa.DictionaryArray.from_arrays(pa.array(codes), names).cast(pa.string())
+        return found
+
+    def counts(self) -> dict[Status, int]:
+        """Return how many values have each status."""
+        rows = self.found.column(STATUS_COLUMN).to_numpy()
+        outputs = [f.name for f, name in self.lookup.outputs if name]
+        found = rows == FOUND
+        nulls = sum(int((pc.is_null(self.found.column(f)).to_numpy() & found).sum()) for f in outputs)
+        each = len(outputs)
+        return {
+            "PRESENT": int(found.sum()) * each - nulls,
+            "NULL": nulls,
+            "MISSING": int((rows == MISSING).sum()) * each,
+            "EXPIRED": int((rows == EXPIRED).sum()) * each,
+            "RETIRED": int((rows == RETIRED).sum()) * each,
+        }
+
+
+class HistoricalReader:
+    """Answers spines from history."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Keep the parts."""
+        self._parts = parts
+
+    def read(  # noqa: PLR0913 - the words of `Store.historical`
+        self,
+        name: str,
+        spine: Frame,
+        *,
+        time: str | datetime | None,
+        known: str | datetime | None = None,
+        commits: Pins | str | None = None,
+        statuses: bool = False,
+        full_names: bool = False,
+        timezone: str | None = None,
+        truncate: bool = False,
+    ) -> HistoricalFrame:
+        """Answer a spine; see `Store.historical`."""
+        question = resolve(self._parts, name)
+        table, origin = to_table(spine)
+        lookups = question.view.lookups(full_names=full_names)
+        times = self._times(question, table, time, timezone=timezone, truncate=truncate)
+        _check_clash(question, table, lookups, statuses=statuses)
+        pinned = self._pin(question, commits)
+        mode = None if known is None else known_mode(known)
+        _check_horizon(pinned, times, mode)
+        answered = self.answer(question, lookups, table, times, pinned, mode)
+        columns = {n: table.column(n) for n in table.column_names}
+        for answer in answered:
+            columns |= answer.values()
+        names = [*table.column_names, *question.view.output_names(full_names=full_names)]
+        if statuses:
+            for answer in answered:
+                columns |= {name + STATUS_SUFFIX: values for name, values in answer.statuses().items()}
+            names += [n + STATUS_SUFFIX for n in question.view.output_names(full_names=full_names)]
+        for answer in answered:
+            self._warn_if_unavailable(answer, table, times, pinned)
+
+        def compare() -> Comparison:
+            other: Known = "served" if all(a.known == "event" for a in answered) else "event"
+            again = self.answer(question, lookups, table, times, pinned, other)
+            return _comparison(str(other), answered, again)
+
+        report = Report(
+            rows=table.num_rows,
+            counts={a.label: a.counts() for a in answered},
+            coincide={a.label: _coincide(a, times) for a in answered},
+            known={a.label: a.known if isinstance(a.known, str) else show_us(a.known) for a in answered},
+            _compare=compare,
+        )
+        result = pa.table([columns[n] for n in names], names=names)
+        seen = {question.groups[g].ref: rows.pin for g, (rows, _) in pinned.items()}
+        return HistoricalFrame(result, origin, seen, report)
+
+    def answer(  # noqa: PLR0913, PLR0917 - the parts of one question
+        self,
+        question: Question,
+        lookups: Sequence[Lookup],
+        spine: pa.Table,
+        times: pa.ChunkedArray,
+        pinned: Mapping[str, tuple[Rows, int | None]],
+        known: Known | None,
+    ) -> list[Answered]:
+        """Answer every look-up of a view; None for `known` takes each group's default."""
+        answered: list[Answered] = []
+        for lookup in lookups:
+            group = question.groups[lookup.group.name]
+            mode = group.known if known is None else known
+            keys = self._keys(lookup, spine, answered)
+            found = self._parts.engine.look_up(
+                keys.append_column(TIME_COLUMN, times),
+                pinned[lookup.group.name][0],
+                columns=list(dict.fromkeys(f.name for f, _ in lookup.outputs)),
+                known=mode,
+                ttl_us=lookup.group.ttl_us,
+            )
+            answered.append(Answered(lookup, _label(lookup, lookups), mode, found))
+        return answered
+
+    def _keys(self, lookup: Lookup, spine: pa.Table, answered: Sequence[Answered]) -> pa.Table:
+        columns: list[pa.ChunkedArray] = []
+        for (key, dtype), source in zip(lookup.group.entity.keys.items(), lookup.sources, strict=True):
+            target = arrow_type(dtype)
+            if isinstance(source, str):
+                if source not in spine.column_names:
+                    raise NotFoundError.named(
+                        "spine column",
+                        source,
+                        spine.column_names,
+                        where=f"key {key} of group {lookup.group.name}",
+                    )
+                where = f"spine column {source}, key {key} of group {lookup.group.name}"
+                column = spine.column(source)
+                if pa.types.is_timestamp(target):
+                    columns.append(conform_time(column, where))
+                else:
+                    columns.append(conform_column(column, target, where))
+            else:
+                index, feature = source
+                where = f"feature {feature}, key {key} of group {lookup.group.name}"
+                columns.append(conform_column(answered[index].found.column(feature), target, where))
+        return pa.table(columns, names=list(lookup.group.keys))
+
+    def _times(
+        self,
+        question: Question,
+        spine: pa.Table,
+        time: str | datetime | None,
+        *,
+        timezone: str | None,
+        truncate: bool,
+    ) -> pa.ChunkedArray:
+        if time is None:
+            if any(not group.static for group in question.view.groups):
+                raise UsageError(
+                    "at which time?",
+                    where=f"view {question.ref}",
+                    todo='pass time="column of the spine", or a datetime for all rows',
+                )
+            time = self._parts.clock()
+        if isinstance(time, datetime):
+            moment = pa.repeat(pa.scalar(to_us(time, what="time"), pa.int64()), spine.num_rows)
+            return pa.chunked_array([moment.cast(TIMESTAMP)])
+        if time not in spine.column_names:
+            raise NotFoundError.named("spine column", time, spine.column_names, where="time=")
+        where = f"spine column {time}"
+        times = conform_time(spine.column(time), where, timezone=timezone, truncate=truncate)
+        if times.null_count:
+            row = int(pc.index(pc.is_null(times), True).as_py())  # noqa: FBT003 - the value looked for
+            raise DataError(
+                f"null time in row {row}", where=where, todo="filter such rows", data={"row": row}
+            )
+        return times
+
+    def _pin(self, question: Question, commits: Pins | str | None) -> dict[str, tuple[Rows, int | None]]:
+        if isinstance(commits, str):
+            raise UnsupportedError("tags are not there yet", todo="pass the commits of an earlier frame")
+        pins = dict(commits or {})
+        pinned: dict[str, tuple[Rows, int | None]] = {}
+        known = {name for group in question.groups.values() for name in (group.ref, group.definition.name)}
+        for name in pins:
+            if name not in known:
+                raise NotFoundError.named("group", name, known, where="commits=")
+        for name, group in question.groups.items():
+            pin = pins.get(group.ref, pins.get(name)) if commits is not None else None
+            if commits is not None and pin is None:
+                raise UsageError(f"no pin for group {group.ref}", where="commits=")
+            rows, snapshot = pinned_rows(self._parts, group, pin=pin)
+            pinned[name] = (rows, snapshot.horizon_us)
+        return pinned
+
+    def _warn_if_unavailable(
+        self,
+        answer: Answered,
+        spine: pa.Table,
+        times: pa.ChunkedArray,
+        pinned: Mapping[str, tuple[Rows, int | None]],
+    ) -> None:
+        """Warn when most answers are missing only because the rows were not available yet."""
+        missing = answer.found.column(STATUS_COLUMN).to_numpy() == MISSING
+        if answer.known == "event" or missing.sum() * 2 <= len(missing):
+            return
+        if any(not isinstance(source, str) for source in answer.lookup.sources):
+            return
+        keys = self._keys(answer.lookup, spine, ())
+        rows, _ = pinned[answer.lookup.group.name]
+        other = self._parts.engine.look_up(
+            keys.append_column(TIME_COLUMN, times), rows, columns=[], known="event", ttl_us=None
+        )
+        only = missing & (other.column(STATUS_COLUMN).to_numpy() != MISSING)
+        if only.sum() * 2 > len(missing):
+            warnings.warn(
+                f"{only.sum():,} of {len(missing):,} answers of group {answer.lookup.group.name!r} are MISSING only "
+                "because the rows became available later than the spine's times: load history with backfill, or "
+                'pass known="event"',
+                DataWarning,
+                stacklevel=4,
+            )
+
+
+def known_mode(known: str | datetime) -> Known:
+    """Return a knowledge mode as engines take it.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if isinstance(known, datetime):
+        return to_us(known, what="known")
+    if known == "served" or known == "event":  # noqa: PLR1714 - narrows the type
+        return known
+    raise UsageError(f"known={known!r} is no knowledge mode", todo='pass "served", "event" or a datetime')
+
+
+def _check_clash(question: Question, spine: pa.Table, lookups: Sequence[Lookup], *, statuses: bool) -> None:
+    names = [name for lookup in lookups for _, name in lookup.outputs if name]
+    for name in names + ([n + STATUS_SUFFIX for n in names] if statuses else []):
+        if name in spine.column_names:
+            raise UsageError(
+                f"the spine already has a column {name!r}",
+                where=f"view {question.ref}",
+                todo="pass full_names=True, rename the column, or give the feature an alias",
+            )
+
+
+def _check_horizon(
+    pinned: Mapping[str, tuple[Rows, int | None]], times: pa.ChunkedArray, known: Known | None
+) -> None:
+    horizons = {name: horizon for name, (_, horizon) in pinned.items() if horizon is not None}
+    if not horizons or not len(times):
+        return
+    first = pc.min(times.cast(pa.int64())).as_py()
+    first = min(first, known) if isinstance(known, int) else first
+    for name, horizon in horizons.items():
+        if first < horizon:
+            raise DataError(
+                f"the history of group {name!r} begins at {show_us(horizon)}, the question goes back to {show_us(first)}",
+                todo="its retention dropped what was superseded before; ask for later times",
+            )
+
+
+def _label(lookup: Lookup, lookups: Sequence[Lookup]) -> str:
+    name = lookup.group.name
+    if sum(other.group.name == name for other in lookups) == 1:
+        return name
+    sources = (s if isinstance(s, str) else f"{lookups[s[0]].group.name}.{s[1]}" for s in lookup.sources)
+    return f"{name} on {', '.join(sources)}"
+
+
+def _coincide(answer: Answered, times: pa.ChunkedArray) -> int:
+    if answer.lookup.group.static:
+        return 0
+    same = pc.equal(answer.found.column(EVENT_COLUMN), times.cast(pa.int64()))
+    return int(pc.sum(pc.fill_null(same, False)).as_py() or 0)  # noqa: FBT003 - null is not equal
+
+
+def _comparison(known: str, answered: Sequence[Answered], again: Sequence[Answered]) -> Comparison:
+    values: dict[str, int] = {}
+    differ: dict[str, int] = {}
+    for one, other in zip(answered, again, strict=True):
+        here, there = one.statuses(), other.statuses()
+        count = 0
+        for name, column in one.values().items():
+            same = np.asarray(pc.equal(here[name], there[name])) & equal_values(column, other.values()[name])
+            count += int((~same).sum())
+        values[one.label] = one.found.num_rows * len(here)
+        differ[one.label] = count
+    return Comparison(known, values, differ)
+
+
+def equal_values(one: pa.ChunkedArray, other: pa.ChunkedArray) -> np.ndarray:
+    """Return for each row whether two columns hold the same value; null equals null and NaN equals NaN."""
+    if pa.types.is_nested(one.type):
+        return np.array(
+            [repr(a) == repr(b) for a, b in zip(one.to_pylist(), other.to_pylist(), strict=True)], bool
+        )
+    same = pc.fill_null(pc.equal(one, other), False)  # noqa: FBT003
+    same = pc.or_(same, pc.and_(pc.is_null(one), pc.is_null(other)))
+    if pa.types.is_floating(one.type):
+        both = pc.and_(pc.fill_null(pc.is_nan(one), False), pc.fill_null(pc.is_nan(other), False))  # noqa: FBT003
+        same = pc.or_(same, both)
+    return same.to_numpy().astype(bool)

@@ -1,0 +1,42 @@
+"""Read the stored rows of a group."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from asof.arrow.frames import Origin
+from asof.errors import NotFoundError
+from asof.parts import Parts, pinned_rows
+from asof.training.frame import HistoricalFrame
+from asof.training.historical import Pins, known_mode
+
+
+def read_rows(  # noqa: PLR0913 - the words of `Store.read`
+    parts: Parts,
+    name: str,
+    *,
+    start_us: int | None,
+    end_us: int | None,
+    columns: Sequence[str] | None,
+    known: str | datetime | None,
+    commits: Pins | None,
+    latest: bool,
+    clocks: bool,
+) -> HistoricalFrame:
+    """Return stored rows; see `Store.read`."""
+    group = parts.registry.group(name)
+    declared = group.definition.columns
+    for column in columns or ():
+        if column not in declared:
+            raise NotFoundError.named("column", column, declared, where=f"group {group.ref}")
+    pin = None if commits is None else commits.get(group.ref, commits.get(group.definition.name))
+    rows, _ = pinned_rows(parts, group, pin=pin)
+    reader = parts.engine.scan(
+        rows,
+        columns=list(columns or declared),
+        after_us=start_us,
+        until_us=end_us,
+        known="event" if known is None else known_mode(known),
+        latest=latest,
+        clocks=clocks,
+    )
+    return HistoricalFrame(reader.read_all(), Origin("arrow"), {group.ref: rows.pin})

@@ -1,0 +1,69 @@
+"""The report of a historical read: how many values came out how. Source: SEMANTICS section 2."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from asof.records import Status
+
+STATUSES: tuple[Status, ...] = ("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a read differs under the other knowledge mode.
+
+    Attributes:
+        known: The other mode.
+        values: How many values were compared, by group.
+        differ: How many of them differ, by group.
+    """
+
+    known: str
+    values: Mapping[str, int]
+    differ: Mapping[str, int]
+
+    def __str__(self) -> str:
+        """Return a line a group."""
+        return "\n".join(
+            f"{group}: {self.differ[group]:,} of {count:,} values differ under known={self.known!r}"
+            for group, count in self.values.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How the values of a read came out.
+
+    Attributes:
+        rows: Rows of the spine.
+        counts: For each group (and the keys that it was looked up under) how many values have each status.
+        coincide: For each group how many spine rows fall on the very event time of the row that answered.
+        known: The knowledge mode of each group, as text.
+    """
+
+    rows: int
+    counts: Mapping[str, Mapping[Status, int]]
+    coincide: Mapping[str, int]
+    known: Mapping[str, str]
+    _compare: Callable[[], Comparison] = field(repr=False, compare=False)
+
+    def compare(self) -> Comparison:
+        """Read again under the other knowledge mode ("event" for "served" and a datetime, "served" for "event")."""
+        return self._compare()
+
+    def __str__(self) -> str:
+        """Return the counts as a text table."""
+        head = ("group", "known", *STATUSES, "coincide")
+        body = [
+            (group, self.known[group], *(f"{counts[s]:,}" for s in STATUSES), f"{self.coincide[group]:,}")
+            for group, counts in self.counts.items()
+        ]
+        widths = [max(len(row[i]) for row in (head, *body)) for i in range(len(head))]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if i < 2 else cell.rjust(width)  # noqa: PLR2004 - names left, numbers right
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in (head, *body)
+        ]
+        return "\n".join(lines)
