@@ -29,9 +29,7 @@ class AsofError(Exception):
         data: The facts behind the message, for programs.
     """
 
-    def __init__(
-        self, what: str, *, where: str = "", todo: str = "", data: Mapping[str, object] | None = None
-    ) -> None:
+    def __init__(self, what: str, *, where: str = "", todo: str = "", data: Mapping[str, object] | None = None) -> None:
         """Compose the message from its parts."""
         self.what = what
         self.where = where
@@ -93,6 +91,10 @@ class MissingDependencyError(AsofError, ImportError):
             todo=f'pip install "asof[{extra}]"',
             data={"package": package, "extra": extra},
         )
+
+
+class DataWarning(UserWarning):
+    """Something about data that were accepted, and that people usually want to know."""
 
 
 class BackendError(AsofError):

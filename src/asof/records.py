@@ -16,7 +16,7 @@ SEMANTICS = 1
 CommitKind = Literal["write", "push", "backfill", "retire", "retract"]
 
 Availability = Literal["commit", "delay", "column"]
-"""Since when a commit's rows count as servable: its committed_at; min(event_time + delay, committed_at); or recorded."""
+"""Since when a commit's rows count as servable: committed_at; min(event_time + delay, committed_at); recorded."""
 
 Status = Literal["PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"]
 

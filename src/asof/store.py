@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Self, overload
 
 from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
@@ -12,9 +12,9 @@ from asof.catalog import Catalog
 from asof.catalog.python_file import load_definitions
 from asof.clock import system_clock, to_us
 from asof.definitions import FeatureGroup, FeatureView
-from asof.errors import NotFoundError, UnsupportedError, UsageError
+from asof.errors import DataWarning, NotFoundError, UnsupportedError, UsageError
 from asof.ingest.infer import infer_group
-from asof.ingest.prepare import DataWarning, Options
+from asof.ingest.prepare import Options
 from asof.ingest.upkeep import Compaction
 from asof.ingest.write import Together, Writer
 from asof.parts import Parts, open_parts
@@ -49,9 +49,7 @@ class Store:
         self.quality = Quality(parts, self._writer.feed, self._writer.upkeep)
 
     @classmethod
-    def open(
-        cls, path: str | Path, *, create: bool = True, clock: Callable[[], datetime] | None = None
-    ) -> "Store":
+    def open(cls, path: str | Path, *, create: bool = True, clock: Callable[[], datetime] | None = None) -> "Store":
         """Open a store and repair what a crash left; see `asof.open`."""
         parts = open_parts(Path(path), create=create, clock=clock or system_clock)
         store = cls(parts)
@@ -100,7 +98,7 @@ class Store:
             event_time: Event time column, to infer a group from the frame.
             meta: Kept with the commit.
             idempotency_key: The same key with the same rows is stored once; with other rows it is refused.
-            on_conflict: What to do with rows of one key and event time that differ: "error", or "last" to keep the last.
+            on_conflict: What to do with differing rows of one key and event time: "error", or "last" to keep the last.
             truncate: Cut event times to whole microseconds.
 
         Raises:
@@ -228,7 +226,8 @@ class Store:
             truncate: Cut times to whole microseconds.
 
         Raises:
-            NotFoundError: Unknown view, or the spine lacks a column. DataError: Null or naive times, keys that do not fit.
+            NotFoundError: Unknown view, or the spine lacks a column.
+            DataError: Null or naive times, keys that do not fit.
 
         Source: SEMANTICS section 2.
         """
@@ -284,9 +283,7 @@ class Store:
         )
 
     @overload
-    def online(
-        self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None
-    ) -> Vector: ...
+    def online(self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
     @overload
     def online(
         self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Mapping[str, Any] | None = None
@@ -358,7 +355,7 @@ class Store:
 
     _closed = False
 
-    def __enter__(self) -> "Store":
+    def __enter__(self) -> Self:
         """Use the store in a `with` block."""
         return self
 
@@ -405,6 +402,4 @@ def _refuse_unsupported(group: FeatureGroup) -> None:
             "on_violation='quarantine' is not there yet", where=f"group {group.name}", todo='"strict"'
         )
     if group.on_unchanged == "skip":
-        raise UnsupportedError(
-            "on_unchanged='skip' is not there yet", where=f"group {group.name}", todo='"store"'
-        )
+        raise UnsupportedError("on_unchanged='skip' is not there yet", where=f"group {group.name}", todo='"store"')

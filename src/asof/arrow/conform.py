@@ -56,16 +56,8 @@ def conform(
             column = conform_column(column, field.type, spot)
         if not field.nullable and column.null_count:
             row = _first_true(pc.is_null(column))
-            what = (
-                "key"
-                if field.name in group.keys
-                else "event time"
-                if field.name == group.event_time
-                else "value"
-            )
-            raise DataError(
-                f"null {what} in row {row}", where=spot, todo="filter or fill it", data={"row": row}
-            )
+            what = "key" if field.name in group.keys else "event time" if field.name == group.event_time else "value"
+            raise DataError(f"null {what} in row {row}", where=spot, todo="filter or fill it", data={"row": row})
         arrays.append(column)
     conformed = pa.Table.from_arrays(arrays, schema=schema)
     check_sizes(conformed, group.keys, where)
@@ -304,7 +296,7 @@ def _no_overflow(part: pa.ChunkedArray) -> None:
 
 
 def _first_true(flags: pa.ChunkedArray) -> int:
-    return int(pc.index(flags, True).as_py())  # noqa: FBT003 - the value looked for
+    return int(pc.index(flags, True).as_py())
 
 
 def _canonical(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -329,9 +321,7 @@ def _canonical_array(array: pa.Array) -> pa.Array:
         children = [_canonical_array(array.field(i)) for i in range(arrow.num_fields)]
         return pa.StructArray.from_arrays(children, fields=list(arrow), mask=pc.is_null(array))
     if pa.types.is_fixed_size_list(arrow):
-        values = _canonical_array(
-            array.values.slice(array.offset * arrow.list_size, len(array) * arrow.list_size)
-        )
+        values = _canonical_array(array.values.slice(array.offset * arrow.list_size, len(array) * arrow.list_size))
         return pa.FixedSizeListArray.from_arrays(values, type=arrow, mask=pc.is_null(array))
     if pa.types.is_list(arrow):
         values = _canonical_array(array.values)

@@ -1,5 +1,6 @@
-"""Foreign frames in, Arrow inside, the caller's kind out. pandas and polars are the user's packages: never imported
-unless the user brought a frame of theirs, or asks for one.
+"""Foreign frames in, Arrow inside, the caller's kind out.
+
+pandas and polars are the user's packages: never imported unless the user brought a frame of theirs, or asks for one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,12 +48,11 @@ def to_table(frame: Frame) -> tuple[pa.Table, Origin]:
             return _plain(pa.table(frame)), Origin("polars")
         return _plain(_from_arrow_or_python(frame)), Origin("arrow")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        raise DataError(
-            f"the frame cannot be read: {_one_line(error)}", todo="give each column one type"
-        ) from error
+        raise DataError(f"the frame cannot be read: {_one_line(error)}", todo="give each column one type") from error
 
 
 def _from_arrow_or_python(frame: Frame) -> pa.Table:
+    kind = type(frame).__name__
     if isinstance(frame, pa.Table):
         return frame
     if isinstance(frame, pa.RecordBatch):
@@ -64,11 +64,11 @@ def _from_arrow_or_python(frame: Frame) -> pa.Table:
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(frame).read_all()
     if isinstance(frame, Iterable) and not isinstance(frame, str | bytes):
-        rows = list(cast("Iterable[Any]", frame))
+        rows: list[Any] = list(cast("Iterable[Any]", frame))
         if all(isinstance(row, Mapping) for row in rows):
             return _from_rows(rows)
     raise UsageError(
-        f"{type(frame).__name__} is no frame",
+        f"{kind} is no frame",
         todo="pass a pandas, polars or DuckDB frame, a pyarrow table, a dict of columns or a list of dicts",
     )
 
@@ -142,7 +142,7 @@ def _plain_type(arrow: pa.DataType) -> pa.DataType:
     return arrow
 
 
-def to_pandas(table: pa.Table, index: object = None) -> Frame:
+def to_pandas(table: pa.Table, index: Any = None) -> Frame:  # noqa: ANN401 - a pandas index
     """Return a table as a pandas frame: integers and booleans with missing values as nullable types, never float.
 
     Raises:
@@ -162,8 +162,7 @@ def to_pandas(table: pa.Table, index: object = None) -> Frame:
     columns: dict[str, Any] = {}
     for name in table.column_names:
         column = table.column(name)
-        dtype = nullable.get(column.type) if column.null_count else None
-        columns[name] = column.to_pandas(types_mapper=(lambda _, d=dtype: d) if dtype is not None else None)
+        columns[name] = column.to_pandas(types_mapper=nullable.get if column.null_count else None)
     frame = pd.DataFrame(columns, columns=pd.Index(table.column_names))
     if index is not None:
         frame.index = index

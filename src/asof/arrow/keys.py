@@ -30,10 +30,7 @@ def encode_keys(table: pa.Table) -> list[bytes]:
     parts = [_encode_column(column) for column in table.columns]
     joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary()))
     keys = joined.to_pylist()
-    if (
-        pc.max(pc.binary_length(joined)).as_py() is not None
-        and pc.max(pc.binary_length(joined)).as_py() > LONGEST
-    ):
+    if pc.max(pc.binary_length(joined)).as_py() is not None and pc.max(pc.binary_length(joined)).as_py() > LONGEST:
         return [_shortened(key) for key in keys]
     return keys
 
@@ -51,9 +48,7 @@ def _encode_column(column: pa.ChunkedArray) -> pa.Array:
         integers = array.cast(pa.int32())
     numbers = integers.cast(pa.int64()).to_numpy()
     flipped = (numbers.view(np.uint64) ^ np.uint64(SIGN)).astype(">u8")
-    fixed = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(8), len(numbers), [None, pa.py_buffer(flipped.tobytes())]
-    )
+    fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(numbers), [None, pa.py_buffer(flipped.tobytes())])
     return fixed.cast(pa.binary())
 
 
@@ -71,55 +66,43 @@ def key_encoder(types: Sequence[pa.DataType], names: Sequence[str]) -> Callable[
     if len(parts) == 1:
         first = parts[0]
         return lambda values: _shortened(first(values[0]))
-    return lambda values: _shortened(
-        b"".join([part(value) for part, value in zip(parts, values, strict=True)])
-    )
+    return lambda values: _shortened(b"".join([part(value) for part, value in zip(parts, values, strict=True)]))
 
 
 def _value_encoder(arrow: pa.DataType, name: str) -> Callable[[Any], bytes]:
-    def wrong(value: object) -> UsageError:
-        return UsageError(f"key {name}={value!r} is no {arrow}", todo=f"pass a value of type {arrow}")
+    def refusing(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+        def checked(value: object) -> bytes:
+            try:
+                return encode(value)
+            except (TypeError, AttributeError, struct.error):
+                raise UsageError(f"key {name}={value!r} is no {arrow}", todo=f"pass a value of type {arrow}") from None
 
-    def integer(value: int) -> bytes:
-        try:
-            return struct.pack(">Q", operator.index(value) + SIGN)
-        except (TypeError, struct.error):
-            raise wrong(value) from None
-
-    def text(value: str) -> bytes:
-        if type(value) is not str and not isinstance(value, str):
-            raise wrong(value)
-        raw = value.encode()
-        return (raw.replace(b"\0", b"\0\xff") if b"\0" in raw else raw) + b"\0\0"
-
-    def raw_bytes(value: bytes) -> bytes:
-        if not isinstance(value, bytes):
-            raise wrong(value)
-        return value.replace(b"\0", b"\0\xff") + b"\0\0"
-
-    def moment(value: datetime) -> bytes:
-        if not isinstance(value, datetime):
-            raise wrong(value)
-        return integer(to_us(value, what=f"key {name}"))
-
-    def day(value: date) -> bytes:
-        if not isinstance(value, date) or isinstance(value, datetime):
-            raise wrong(value)
-        return integer(value.toordinal() - _EPOCH_DAY)
-
-    def truth(value: bool) -> bytes:  # noqa: FBT001 - the value itself
-        if not isinstance(value, bool):
-            raise wrong(value)
-        return integer(int(value))
+        return checked
 
     if pa.types.is_string(arrow):
-        return text
+        return refusing(_encode_text)
     if pa.types.is_binary(arrow):
-        return raw_bytes
+        return refusing(_encode_bytes)
     if pa.types.is_timestamp(arrow):
-        return moment
+        return refusing(lambda value: _encode_integer(to_us(value, what=f"key {name}")))
     if pa.types.is_date(arrow):
-        return day
-    if pa.types.is_boolean(arrow):
-        return truth
-    return integer
+        return refusing(_encode_date)
+    return refusing(_encode_integer)
+
+
+def _encode_integer(value: int) -> bytes:
+    return struct.pack(">Q", operator.index(value) + SIGN)
+
+
+def _encode_text(value: str) -> bytes:
+    return _encode_bytes(value.encode())
+
+
+def _encode_bytes(value: bytes) -> bytes:
+    return (value.replace(b"\0", b"\0\xff") if b"\0" in value else value) + b"\0\0"
+
+
+def _encode_date(value: date) -> bytes:
+    if isinstance(value, datetime):
+        raise TypeError
+    return _encode_integer(value.toordinal() - _EPOCH_DAY)

@@ -55,15 +55,15 @@ def arrange(
     if not same.any():
         return ordered
     if on_conflict == "last":
-        return ordered.take(np.flatnonzero(np.append(~same, True)))  # noqa: FBT003 - the last row always ends a run
+        return ordered.take(np.flatnonzero(np.append(~same, True)))
     values = [name for name in table.column_names if name != arrivals]
     _refuse_conflicts(ordered.select(values), same, order, keys, event_time, where)
-    firsts = np.append(True, ~same)  # noqa: FBT003 - the first row always begins a run
+    firsts = np.append(True, ~same)
     if arrivals is None:
         return ordered.take(np.flatnonzero(firsts))
     runs = np.cumsum(firsts)
     earliest = np.lexsort((_integers(ordered, arrivals, len(codes)), runs))
-    return ordered.take(earliest[np.flatnonzero(np.append(True, runs[earliest][1:] != runs[earliest][:-1]))])  # noqa: FBT003
+    return ordered.take(earliest[np.flatnonzero(np.append(True, runs[earliest][1:] != runs[earliest][:-1]))])
 
 
 def newest_per_key(table: pa.Table, keys: Sequence[str]) -> pa.Table:
@@ -71,7 +71,7 @@ def newest_per_key(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     if table.num_rows <= 1:
         return table
     codes = key_codes(table, keys)
-    last = np.append(codes[1:] != codes[:-1], True)  # noqa: FBT003 - the last row always ends a run
+    last = np.append(codes[1:] != codes[:-1], True)
     return table if last.all() else table.take(np.flatnonzero(last))
 
 
@@ -117,7 +117,7 @@ def _stable_order(codes: np.ndarray, times: np.ndarray) -> np.ndarray | None:
     return np.lexsort((times, codes))
 
 
-def _refuse_conflicts(  # noqa: PLR0913, PLR0917 - the parts of one message
+def _refuse_conflicts(  # noqa: PLR0917 - the parts of one message
     ordered: pa.Table,
     same: np.ndarray,
     order: np.ndarray | None,

@@ -37,7 +37,7 @@ def arrow_type(dtype: DType) -> pa.DataType:
             return _SCALARS[name]
 
 
-def inferred_type(arrow: pa.DataType) -> DType:  # noqa: PLR0911 - one line a family
+def inferred_type(arrow: pa.DataType) -> DType:
     """Return the type that holds a foreign Arrow type without loss; a column of nulls counts as string.
 
     Raises:
@@ -50,12 +50,7 @@ def inferred_type(arrow: pa.DataType) -> DType:  # noqa: PLR0911 - one line a fa
         return DType("timestamp")
     if types.is_date(arrow):
         return DType("date")
-    if (
-        types.is_string(arrow)
-        or types.is_large_string(arrow)
-        or types.is_string_view(arrow)
-        or types.is_null(arrow)
-    ):
+    if types.is_string(arrow) or types.is_large_string(arrow) or types.is_string_view(arrow) or types.is_null(arrow):
         return DType("string")
     if types.is_binary(arrow) or types.is_large_binary(arrow) or types.is_binary_view(arrow):
         return DType("bytes")

@@ -157,9 +157,7 @@ def _describe_view(view: RegisteredView) -> Description:
     )
 
 
-def _describe_group(
-    group: RegisteredGroup, commits: list[Commit], applied: Applied, keys: int
-) -> Description:
+def _describe_group(group: RegisteredGroup, commits: list[Commit], applied: Applied, keys: int) -> Description:
     definition = group.definition
     facts = [
         ("entity", definition.entity.name),
@@ -188,6 +186,4 @@ def _describe_group(
 
 def _about(description: str, owner: str, tags: Mapping[str, str]) -> list[tuple[str, str]]:
     shown = ", ".join(f"{k}={v}" for k, v in tags.items())
-    return [
-        (what, how) for what, how in (("description", description), ("owner", owner), ("tags", shown)) if how
-    ]
+    return [(what, how) for what, how in (("description", description), ("owner", owner), ("tags", shown)) if how]

@@ -28,9 +28,7 @@ def load_definitions(path: Path) -> list[FeatureGroup | FeatureView]:
     try:
         spec.loader.exec_module(module)
     except (ImportError, SyntaxError, NameError, AttributeError, TypeError) as error:
-        raise UsageError(
-            f"{path.name} cannot be run: {type(error).__name__}: {error}", where=str(path)
-        ) from error
+        raise UsageError(f"{path.name} cannot be run: {type(error).__name__}: {error}", where=str(path)) from error
     finally:
         sys.path.remove(folder)
     found = [value for value in vars(module).values() if isinstance(value, FeatureGroup | FeatureView)]

@@ -38,9 +38,7 @@ def search(groups: Sequence[RegisteredGroup], views: Sequence[RegisteredView], w
         every = " ".join(text for _, text, _ in texts).lower()
         if not all(word in every for word in wanted):
             continue
-        where, text, weight = max(
-            texts, key=lambda t: (sum(w in t[1].lower() for w in wanted) > 0, t[2], -len(t[1]))
-        )
+        where, text, weight = max(texts, key=lambda t: (sum(w in t[1].lower() for w in wanted) > 0, t[2], -len(t[1])))
         exact = 5 if name.rpartition(".")[2] in wanted else 0
         hit = Hit(kind, name, where, text, weight + exact)
         if name not in best or best[name].score < hit.score:

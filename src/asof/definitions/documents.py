@@ -161,7 +161,8 @@ def _check_document(check: Check) -> Document:
 
 
 def _check_from(document: Mapping[str, Any]) -> Check:
-    return Check(**{**document, "values": tuple(document["values"])})
+    parts: Document = {**document, "values": tuple(document["values"])}
+    return Check(**parts)
 
 
 def _ref_document(ref: FeatureRef, pins: Mapping[str, int]) -> Document:
@@ -170,8 +171,7 @@ def _ref_document(ref: FeatureRef, pins: Mapping[str, int]) -> Document:
         "feature": ref.feature.name,
         "alias": ref.name,
         "on": {
-            key: _ref_document(source, pins) if isinstance(source, FeatureRef) else source
-            for key, source in ref.on
+            key: _ref_document(source, pins) if isinstance(source, FeatureRef) else source for key, source in ref.on
         },
     }
 
@@ -181,8 +181,7 @@ def _ref_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureRef:
     on = GroupOn(
         group(document["group"]),
         tuple(
-            (key, source if isinstance(source, str) else _ref_from(source, group))
-            for key, source in sources.items()
+            (key, source if isinstance(source, str) else _ref_from(source, group)) for key, source in sources.items()
         ),
     )
     ref = on[document["feature"]]

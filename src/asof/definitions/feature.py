@@ -31,7 +31,7 @@ class Feature:
     nullable: bool = True
     tags: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
-    def __init__(  # noqa: PLR0913 - a declaration: all but the first two by keyword
+    def __init__(
         self,
         name: str,
         dtype: str | DType,

@@ -116,9 +116,7 @@ class FeatureGroup:
         for check in self.checks:
             if check.column not in seen:
                 raise NotFoundError.named("column", check.column, seen, where=f"{where}, check {check}")
-        if self.event_time is None and (
-            self.ttl_us is not None or self.delay_us or self.retention_us is not None
-        ):
+        if self.event_time is None and (self.ttl_us is not None or self.delay_us or self.retention_us is not None):
             raise UsageError(
                 "a static group (no event_time) takes no ttl, delay or retention",
                 where=where,
@@ -132,9 +130,7 @@ class FeatureGroup:
             ("on_unchanged", self.on_unchanged, ("store", "skip")),
         ):
             if value not in allowed:
-                raise UsageError(
-                    f"{option}={value!r} is none of {', '.join(map(repr, allowed))}", where=where
-                )
+                raise UsageError(f"{option}={value!r} is none of {', '.join(map(repr, allowed))}", where=where)
         if self.timezone is not None:
             try:
                 ZoneInfo(self.timezone)

@@ -60,9 +60,7 @@ class _Parser:
     def error(self) -> UsageError:
         return UsageError(
             f"{self.text!r} is no type",
-            todo="use one of "
-            + ", ".join(sorted(SCALARS))
-            + ", decimal(p, s), list<T>, vector<T, n>, struct<a: T>",
+            todo="use one of " + ", ".join(sorted(SCALARS)) + ", decimal(p, s), list<T>, vector<T, n>, struct<a: T>",
         )
 
     def take(self, expected: str = "") -> str:

@@ -134,9 +134,7 @@ def lookups_of(refs: Sequence[FeatureRef], names: Sequence[str]) -> tuple[Lookup
         sources: list[Source] = []
         for key in ref.group.keys:
             source = given.get(key, key)
-            sources.append(
-                (place(source, ""), source.feature.name) if isinstance(source, FeatureRef) else source
-            )
+            sources.append((place(source, ""), source.feature.name) if isinstance(source, FeatureRef) else source)
         index, _, outputs = found.setdefault((ref.group.name, tuple(sources)), (len(found), ref.group, []))
         if name or not any(feature == ref.feature for feature, _ in outputs):
             outputs.append((ref.feature, name))
@@ -144,9 +142,7 @@ def lookups_of(refs: Sequence[FeatureRef], names: Sequence[str]) -> tuple[Lookup
 
     for ref, name in zip(refs, names, strict=True):
         place(ref, name)
-    return tuple(
-        Lookup(group, sources, tuple(outputs)) for (_, sources), (_, group, outputs) in found.items()
-    )
+    return tuple(Lookup(group, sources, tuple(outputs)) for (_, sources), (_, group, outputs) in found.items())
 
 
 def view_of_group(group: FeatureGroup) -> FeatureView:

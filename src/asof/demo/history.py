@@ -79,8 +79,7 @@ def load_history(context: Context) -> Loaded:
     screen, store = context.screen, context.store
     screen.heading("Load the history: store.backfill(group, table)")
     known = {
-        group.name: _known(context.tables[group.name], group.event_time, group.delay_us)
-        for group in context.groups
+        group.name: _known(context.tables[group.name], group.event_time, group.delay_us) for group in context.groups
     }
     total = sum(table.num_rows for table in known.values())
     rows: list[tuple[str, int, int, float, int]] = []

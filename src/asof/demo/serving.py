@@ -51,9 +51,7 @@ def serve(context: Context, model: Model) -> Latency:
     coming = timetable.filter(pc.greater(timetable["sched_dep"].cast(pa.int64()), NOW_US))
     keys: Sequence[Keys] = coming.select(KEYS).to_pylist()
     reads = QUICK_READS if context.quick else READS
-    with screen.progress(
-        f"{coming.num_rows} departures after the clock, again and again", WARM_UP + reads
-    ) as advance:
+    with screen.progress(f"{coming.num_rows} departures after the clock, again and again", WARM_UP + reads) as advance:
         latency = measure(store, keys, reads=reads, advance=advance)
     _show_vector(context, model, _due(coming))
     screen.say(

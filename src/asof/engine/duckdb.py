@@ -1,7 +1,7 @@
 """The engine port over DuckDB, in process, reading the files of the pinned commits by explicit list."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -116,9 +116,7 @@ class DuckDBEngine:
         if not rows.files and rows.journal is None:
             return schema.empty_table().to_reader()
         with self._session(rows, __asof_keys=keys) as (run, names):
-            statement = point_in_time.newest(
-                rows, journal=names["__asof_journal"], keys_table=names.get("__asof_keys")
-            )
+            statement = point_in_time.newest(rows, journal=names["__asof_journal"], keys_table=names.get("__asof_keys"))
             return _stream(run, statement, schema)
 
     def stamped(self, rows: Rows, *, horizon_us: int | None = None) -> pa.RecordBatchReader:
@@ -136,7 +134,7 @@ class DuckDBEngine:
     @contextmanager
     def _session(
         self, rows: Rows, **tables: pa.Table | None
-    ) -> Iterator[tuple[duckdb.DuckDBPyConnection, dict[str, str]]]:
+    ) -> Generator[tuple[duckdb.DuckDBPyConnection, dict[str, str]]]:
         """Open a cursor with the given tables registered, native errors translated."""
         given = {"__asof_journal": rows.journal, **tables}
         names = {"__asof_journal": "__asof_journal"}
@@ -182,16 +180,14 @@ def _cast(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
 
 def _nothing_found(schema: pa.Schema, count: int) -> pa.Table:
     columns: list[pa.Array] = [
-        pa.repeat(pa.scalar(MISSING, pa.int8()), count)
-        if field.name == STATUS_COLUMN
-        else pa.nulls(count, field.type)
+        pa.repeat(pa.scalar(MISSING, pa.int8()), count) if field.name == STATUS_COLUMN else pa.nulls(count, field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated() -> Generator[None]:
     try:
         yield
     except duckdb.Error as error:
@@ -201,11 +197,7 @@ def _translated() -> Iterator[None]:
 def _translation(error: duckdb.Error) -> BackendError:
     reason = " ".join(str(error).split())
     if isinstance(error, duckdb.OutOfMemoryException):
-        return PermanentError(
-            f"the query needs more memory: {reason}", todo="read fewer rows or columns at once"
-        )
+        return PermanentError(f"the query needs more memory: {reason}", todo="read fewer rows or columns at once")
     if "No files found" in reason or "No such file" in reason:
-        return TransientError(
-            f"a data file is gone: {reason}", todo="read again; if it stays, run `asof doctor`"
-        )
+        return TransientError(f"a data file is gone: {reason}", todo="read again; if it stays, run `asof doctor`")
     return PermanentError(f"the engine failed: {reason}", todo="run `asof doctor`")

@@ -10,17 +10,14 @@ section 1), which an as-of join compares in one step. Integers are microseconds.
                were visible for a while and then retracted
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, RETIRED, STATUS_COLUMN, Known, Rows
+from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, Known, Rows
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Stamp
 
 COMMIT_SPAN = 1 << 40
 """Commits of a group stay below this; the packed version then fits 128 bits for every int64 time."""
-
-NO_TIME = -(1 << 62)
-"""The event time of static rows, and the arrival of rows that were always available: before every T."""
 
 
 def quoted(name: str) -> str:
@@ -109,9 +106,7 @@ def _plain_part(plain: dict[Stamp, list[str]], wanted: Sequence[str], event: str
     own = (
         arrival[next(iter(used))]
         if len(used) == 1
-        else "CASE __how "
-        + " ".join(f"WHEN {text(how)} THEN {arrival[how]}" for how in sorted(used))
-        + " END"
+        else "CASE __how " + " ".join(f"WHEN {text(how)} THEN {arrival[how]}" for how in sorted(used)) + " END"
     )
     return (
         f"SELECT {', '.join(wanted)}, {event} AS __e, __number AS __c, {own} AS __a, {quoted(RETIRED_COLUMN)} AS __x"
@@ -126,7 +121,7 @@ def _files(places: Sequence[str]) -> str:
     return f"read_parquet([{listed}], union_by_name = true)"
 
 
-def look_up(  # noqa: PLR0913 - the parts of one statement
+def look_up(
     rows: Rows,
     *,
     spine: str,
@@ -169,9 +164,7 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
         f" r AS (SELECT * FROM b QUALIFY __v = max(__v) OVER (PARTITION BY {keys} ORDER BY __s))"
     )
     if not later:
-        return (
-            f"{winners} SELECT {answer} FROM {spine} s ASOF LEFT JOIN r ON {same_key} AND s.__t_us >= r.__s"
-        )
+        return f"{winners} SELECT {answer} FROM {spine} s ASOF LEFT JOIN r ON {same_key} AND s.__t_us >= r.__s"
     # Rows that were visible and then hidden break "once visible, always visible": their keys go the other way.
     hidden = ", ".join(f"({commit}, {since})" for commit, since in later.items())
     odd = f"(SELECT DISTINCT {keys} FROM b WHERE __c IN ({_list(later)}))"
@@ -183,12 +176,13 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
         f" AND (r.__until IS NULL OR s.__t_us < r.__until) WHERE {is_odd} GROUP BY s.__row)"
         f" SELECT {answer} FROM (SELECT * FROM {spine} s WHERE NOT {is_odd}) s"
         f" ASOF LEFT JOIN r ON {same_key} AND s.__t_us >= r.__s"
-        f" UNION ALL SELECT {answer} FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row) WHERE {is_odd}) s"
+        f" UNION ALL SELECT {answer}"
+        f" FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row) WHERE {is_odd}) s"
         f" LEFT JOIN b r ON {same_key} AND r.__v = s.__best"
     )
 
 
-def _list(commits: Sequence[int] | dict[int, int]) -> str:
+def _list(commits: Iterable[int]) -> str:
     return ", ".join(map(str, commits))
 
 
@@ -246,9 +240,7 @@ def scan(  # noqa: PLR0913 - the parts of one statement
         conditions.append(f"__e <= {until_us}")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     keys = ", ".join(quoted(key) for key in rows.keys)
-    newest = (
-        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1" if latest else ""
-    )
+    newest = f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1" if latest else ""
     wanted = [quoted(name) for name in columns]
     if clocks:
         wanted += [
@@ -300,7 +292,9 @@ def stamped(rows: Rows, *, journal: str, horizon_us: int | None) -> str:
         version = f"__e::HUGEINT * {COMMIT_SPAN} + __c"
         hidden = f" AND __c NOT IN ({_list(rows.retracted)})" if rows.retracted else ""
         settled = f"max(CASE WHEN greatest(__e, __a) <= {horizon_us}{hidden} THEN {version} END)"
-        relation = f"(SELECT * FROM ({sources.sql}) QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
+        relation = (
+            f"(SELECT * FROM ({sources.sql}) QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
+        )
     return f"SELECT {', '.join(wanted)} FROM {relation} ORDER BY {keys}, __e, __c"
 
 

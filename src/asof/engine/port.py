@@ -18,6 +18,9 @@ STATUS_COLUMN = "__status"
 EVENT_COLUMN = "__event_us"
 TIME_COLUMN = "__t"
 
+NO_TIME = -(1 << 62)
+"""The event time of static rows, and the arrival of rows that were always available: before every T."""
+
 Known = Literal["served", "event"] | int
 """Knowledge mode; an integer is K in microseconds."""
 

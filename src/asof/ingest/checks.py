@@ -42,7 +42,7 @@ def violations(table: pa.Table, checks: Sequence[Check]) -> list[Violation]:
         broken = pc.fill_null(broken_rows(column, check), False)  # noqa: FBT003 - a null passes
         count = pc.sum(broken).as_py() or 0
         if count:
-            row = int(pc.index(broken, True).as_py())  # noqa: FBT003 - the value looked for
+            row = int(pc.index(broken, True).as_py())
             found.append(Violation(check, count, row, column[row].as_py()))
     return found
 

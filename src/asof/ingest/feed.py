@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -59,14 +60,8 @@ def encode_online(rows: pa.Table, group: RegisteredGroup) -> tuple[list[bytes], 
         payloads[row] = b""
     values = [raw[at * 16 : at * 16 + 16] + payload for at, payload in enumerate(payloads)]
     keys = encode_keys(rows.select(list(group.definition.keys)))
-    order = (
-        None
-        if all(a < b for a, b in zip(keys, keys[1:], strict=False))
-        else sorted(range(len(keys)), key=keys.__getitem__)
-    )
-    if (
-        order is not None
-    ):  # rows come in the order of their keys, but Arrow and bytes may see that differently
+    order = None if all(a < b for a, b in pairwise(keys)) else sorted(range(len(keys)), key=keys.__getitem__)
+    if order is not None:  # rows come in the order of their keys, but Arrow and bytes may see that differently
         keys, values = [keys[i] for i in order], [values[i] for i in order]
     return keys, values
 
@@ -76,9 +71,7 @@ def newest_of(rows: pa.Table, group: RegisteredGroup, commit: int) -> pa.Table:
     newest = newest_per_key(rows, group.definition.keys)
     time = group.definition.event_time
     events = (
-        pa.array(np.zeros(newest.num_rows, dtype=np.int64))
-        if time is None
-        else newest.column(time).cast(pa.int64())
+        pa.array(np.zeros(newest.num_rows, dtype=np.int64)) if time is None else newest.column(time).cast(pa.int64())
     )
     newest = newest.append_column(EVENT_COLUMN, events)
     numbers = pa.repeat(pa.scalar(commit, pa.int64()), newest.num_rows)
@@ -247,8 +240,6 @@ def _newest_of_journal(journal: pa.Table, group: RegisteredGroup) -> pa.Table:
     newest = newest_per_key(ordered, definition.keys)
     time = definition.event_time
     events = (
-        pa.array(np.zeros(newest.num_rows, dtype=np.int64))
-        if time is None
-        else newest.column(time).cast(pa.int64())
+        pa.array(np.zeros(newest.num_rows, dtype=np.int64)) if time is None else newest.column(time).cast(pa.int64())
     )
     return newest.append_column(EVENT_COLUMN, events)

@@ -33,9 +33,7 @@ def infer_group(name: str, frame: Frame, keys: Sequence[str], event_time: str | 
             where=f"group {name}",
             todo='convert it, such as pandas.to_datetime(df["time"], utc=True)',
         )
-    features = [
-        Feature(checked_name(c, "feature"), t) for c, t in types.items() if c not in (*keys, event_time)
-    ]
+    features = [Feature(checked_name(c, "feature"), t) for c, t in types.items() if c not in (*keys, event_time)]
     if not features:
         raise UsageError("there is no column left for a feature", where=f"group {name}")
     entity = Entity(name, keys={key: types[key] for key in keys})

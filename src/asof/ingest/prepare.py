@@ -16,17 +16,13 @@ from asof.arrow.layout import declared_schema, stored_rows
 from asof.arrow.order import OnConflict, arrange
 from asof.arrow.rows import encode_rows
 from asof.clock import show_us
-from asof.errors import DataError, UsageError
+from asof.errors import DataError, DataWarning, UsageError
 from asof.ingest.checks import refuse, violations
 from asof.records import AVAILABLE_COLUMN, Availability, CommitKind, Draft
 from asof.registry.port import RegisteredGroup
 
 SKEW_US = 60_000_000
 DAY_US = 86_400_000_000
-
-
-class DataWarning(UserWarning):
-    """Something about data that were accepted, and that people usually want to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +51,7 @@ class Options:
     meta: dict[str, str] | None = None
 
 
-def prepare(
-    group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Options, *, now_us: int
-) -> Prepared:
+def prepare(group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Options, *, now_us: int) -> Prepared:
     """Return a frame as rows that may be stored.
 
     Raises:
@@ -92,9 +86,7 @@ def prepare(
         on_conflict=options.on_conflict,
         where=where,
     )
-    stored = stored_rows(
-        definition, rows, arrivals=None if arrivals is None else rows.column(AVAILABLE_COLUMN)
-    )
+    stored = stored_rows(definition, rows, arrivals=None if arrivals is None else rows.column(AVAILABLE_COLUMN))
     availability: Availability = "commit" if kind != "backfill" else "delay" if arrivals is None else "column"
     return Prepared(group, stored, _draft(group, stored, kind, availability, options))
 
@@ -169,11 +161,9 @@ def _arrivals(
     if name not in table.column_names:
         raise DataError(f"column {name!r} of arrivals is missing", where=where)
     spot = f"{where}, column {name}"
-    arrivals = conform_time(
-        table.column(name), spot, timezone=group.definition.timezone, truncate=options.truncate
-    )
+    arrivals = conform_time(table.column(name), spot, timezone=group.definition.timezone, truncate=options.truncate)
     if arrivals.null_count:
-        row = int(pc.index(pc.is_null(arrivals), True).as_py())  # noqa: FBT003 - the value looked for
+        row = int(pc.index(pc.is_null(arrivals), True).as_py())
         raise DataError(f"null arrival in row {row}", where=spot, data={"row": row})
     check_future(arrivals, now_us, spot)
     return arrivals

@@ -43,9 +43,7 @@ class Pusher:
         self._waiting: list[_Waiting] = []
         self._led = False
 
-    def push(
-        self, group: RegisteredGroup, records: Sequence[Mapping[str, object]], options: Options
-    ) -> Commit:
+    def push(self, group: RegisteredGroup, records: Sequence[Mapping[str, object]], options: Options) -> Commit:
         """Store records as one commit.
 
         Raises:
@@ -88,9 +86,7 @@ class Pusher:
                 item.turn.set()
 
     def _store(self, together: Sequence[_Waiting]) -> None:
-        answers = self._parts.log.publish(
-            [[item.prepared.draft] for item in together], now_us=self._parts.now_us()
-        )
+        answers = self._parts.log.publish([[item.prepared.draft] for item in together], now_us=self._parts.now_us())
         published: list[Published] = []
         for item, answer in zip(together, answers, strict=True):
             if isinstance(answer, AsofError):

@@ -89,9 +89,7 @@ class Upkeep:
             return 0
         only = Rows(rows.schema, rows.keys, rows.event_time, rows.delay_us, rows.pin, journal=rows.journal)
         try:
-            self._replace(
-                group, only, snapshot, removed=(), sealed=[stamp.number for stamp, _ in snapshot.journal]
-            )
+            self._replace(group, only, snapshot, removed=(), sealed=[stamp.number for stamp, _ in snapshot.journal])
         except ConflictError:
             return 0
         return rows.journal.num_rows
@@ -141,7 +139,7 @@ class Upkeep:
         history.discard(debris)
         return len(old) + len(debris)
 
-    def _replace(  # noqa: PLR0913 - the parts of one step
+    def _replace(
         self,
         group: RegisteredGroup,
         rows: Rows,
@@ -220,7 +218,7 @@ class _LateRows:
     def watch(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
         def batches() -> Iterable[pa.RecordBatch]:
             for batch in reader:
-                if not self.found and batch.num_rows:
+                if not self.found and self.event_time is not None and batch.num_rows:
                     arrivals = batch.column(batch.schema.get_field_index(AVAILABLE_COLUMN))
                     events = batch.column(batch.schema.get_field_index(self.event_time))
                     self.found = bool(pc.any(pc.greater(arrivals, events)).as_py())

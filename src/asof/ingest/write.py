@@ -7,6 +7,7 @@ either debris (files that no commit names) or a commit that the online store has
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Self
 
 from asof.arrow.frames import Frame
 from asof.clock import to_us
@@ -39,9 +40,7 @@ class Writer:
         """Store the end of keys as one commit; see `Store.retire`."""
         registered = self._parts.registry.group(group)
         event_us = None if event_time is None else to_us(event_time, what="event_time")
-        return self.publish(
-            [prepare_retirement(registered, keys, event_us, options, now_us=self._parts.now_us())]
-        )[0]
+        return self.publish([prepare_retirement(registered, keys, event_us, options, now_us=self._parts.now_us())])[0]
 
     def push(self, group: str, records: Sequence[Mapping[str, object]], options: Options) -> Commit:
         """Store records through the journal; see `Store.push`."""
@@ -64,9 +63,7 @@ class Writer:
         history = self._parts.history
         files = [history.stage(table_of(item.group), item.rows) for item in prepared]
         try:
-            drafts = [
-                replace(item.draft, files=tuple(new)) for item, new in zip(prepared, files, strict=True)
-            ]
+            drafts = [replace(item.draft, files=tuple(new)) for item, new in zip(prepared, files, strict=True)]
             commits = self._publish(drafts)
         except AsofError:
             history.discard(file.path for new in files for file in new)
@@ -147,7 +144,7 @@ class Together:
         )
         self._prepared.append(prepare(registered, frame, "write", options, now_us=self._parts.now_us()))
 
-    def __enter__(self) -> "Together":
+    def __enter__(self) -> Self:
         """Begin."""
         return self
 
@@ -167,7 +164,5 @@ def commit_name(commit: str | Commit) -> tuple[str, int]:
         return commit.group, commit.number
     group, _, number = str(commit).rpartition(":")
     if not group or not number.isdigit():
-        raise UsageError(
-            f"{commit!r} names no commit", todo='write it as "weather:17"; see `asof commits weather`'
-        )
+        raise UsageError(f"{commit!r} names no commit", todo='write it as "weather:17"; see `asof commits weather`')
     return group, int(number)

@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -63,7 +63,7 @@ class DeltaHistory:
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 for rows in _in_files(batches):
-                    written.append(self._write(table, folder, rows))
+                    written.append(self._write(table, folder, rows))  # noqa: PERF401 - what was written must be known
                 _sync_folder(folder)
             except BaseException:
                 self.discard([file.path for file in written])
@@ -84,9 +84,7 @@ class DeltaHistory:
                     if attempt < ATTEMPTS - 1 and not (folder / "_delta_log").exists():
                         continue
                     raise
-        raise TransientError(
-            "other processes kept changing the Delta log", where=str(folder), todo="try again"
-        )
+        raise TransientError("other processes kept changing the Delta log", where=str(folder), todo="try again")
 
     def _mirror_once(self, folder: Path, schema: pa.Schema, wanted: dict[str, DataFile]) -> None:
         add = [_add_action(path, file, schema) for path, file in wanted.items()]
@@ -102,14 +100,10 @@ class DeltaHistory:
         for path, size in zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True):
             sizes[unquote(path)] = size
         now_ms = _modified_ms(folder)
-        changes: list[AddAction | RemoveAction] = [
-            action for action in add if unquote(action.path) not in sizes
-        ]
+        changes: list[AddAction | RemoveAction] = [action for action in add if unquote(action.path) not in sizes]
         changes += [_remove_action(path, size, now_ms) for path, size in sizes.items() if path not in wanted]
         if changes:
-            delta.create_write_transaction(
-                changes, mode="append", schema=Schema.from_arrow(schema), partition_by=[]
-            )
+            delta.create_write_transaction(changes, mode="append", schema=Schema.from_arrow(schema), partition_by=[])
 
     def location(self, path: str) -> str:
         """See `History.location`."""
@@ -245,13 +239,11 @@ def _add_action(path: str, file: DataFile, schema: pa.Schema) -> AddAction:
 
 
 def _remove_action(path: str, size: int, now_ms: int) -> RemoveAction:
-    return RemoveAction(
-        path=quote(path), data_change=True, deletion_timestamp=now_ms, size=size, partition_values={}
-    )
+    return RemoveAction(path=quote(path), data_change=True, deletion_timestamp=now_ms, size=size, partition_values={})
 
 
 @contextmanager
-def _translated(folder: Path) -> Iterator[None]:
+def _translated(folder: Path) -> Generator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, DeltaError) as error:
@@ -264,7 +256,5 @@ def _translation(error: Exception, folder: Path) -> BackendError:
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error):
         return PermanentError(f"no space for the history: {error}", where=where, todo="free some disk space")
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return PermanentError(
-            f"the history cannot be written: {error}", where=where, todo="check permissions"
-        )
+        return PermanentError(f"the history cannot be written: {error}", where=where, todo="check permissions")
     return PermanentError(f"the history failed: {error}", where=where, todo="run `asof doctor`")

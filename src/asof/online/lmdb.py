@@ -7,10 +7,11 @@ and the store is rebuilt.
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import msgspec
@@ -53,7 +54,7 @@ class LmdbOnlineStore:
         self._opened: Mapping[int, Applied] = {}
 
     @contextmanager
-    def snapshot(self) -> Iterator["_Snapshot"]:
+    def snapshot(self) -> Generator["_Snapshot"]:
         """See `OnlineStore.snapshot`."""
         with _translated(self.folder):
             while True:
@@ -88,11 +89,7 @@ class LmdbOnlineStore:
         """See `OnlineStore.clear`."""
         table = self._table(group_id, create=True)
         with _translated(self.folder), self._env.begin(write=True) as txn:
-            marks = {
-                g: (a.commit, a.committed_at_us, a.applying)
-                for g, a in self._marks(txn).items()
-                if g != group_id
-            }
+            marks = {g: (a.commit, a.committed_at_us, a.applying) for g, a in self._marks(txn).items() if g != group_id}
             txn.drop(table, delete=False)
             txn.put(MARKS, _encode_marks(marks))
 
@@ -108,9 +105,7 @@ class LmdbOnlineStore:
         """See `OnlineStore.check`: walks every page of every group."""
         faults: list[str] = []
         if self.suspect:
-            faults.append(
-                f"{self.folder}: the machine stopped before the store was closed; it may miss commits"
-            )
+            faults.append(f"{self.folder}: the machine stopped before the store was closed; it may miss commits")
         try:
             with self._env.begin() as txn:
                 names = [bytes(key) for key, _ in txn.cursor() if key != MARKS]
@@ -137,7 +132,7 @@ class LmdbOnlineStore:
         """See `OnlineStore.close`."""
         self._shared.release()
 
-    def _table(self, group_id: int, *, create: bool = False) -> object:
+    def _table(self, group_id: int, *, create: bool = False) -> Any:  # noqa: ANN401 - LMDB's handle has no public type
         table = self._tables.get(group_id)
         if table is None:
             try:
@@ -149,7 +144,7 @@ class LmdbOnlineStore:
         return table
 
     def _marks(self, txn: lmdb.Transaction) -> Mapping[int, Applied]:
-        raw = txn.get(MARKS) or b""
+        raw = bytes(txn.get(MARKS) or b"")
         seen = self._marks_seen
         if raw != seen[0]:
             decoded: _Marks = _decode_marks(raw) if raw else {}
@@ -167,13 +162,11 @@ class LmdbOnlineStore:
                     txn.put(key, row, db=table)
             return
         with txn.cursor(table) as cursor:
-            present = dict(cursor.getmulti(change.keys)) if change.keys else {}
-            pairs: Sequence[tuple[bytes, bytes | None]] = list(zip(change.keys, change.rows, strict=True))
+            found: Any = cursor.getmulti(change.keys) if change.keys else ()  # bytes, since we never ask for buffers
+            present: dict[bytes, bytes] = dict(found)
+            pairs = [(key, row) for key, row in zip(change.keys, change.rows, strict=True) if row is not None]
             if present:
-                newer = [
-                    (old := present.get(key)) is None or row is None or row[:HEAD_BYTES] > old[:HEAD_BYTES]
-                    for key, row in pairs
-                ]
+                newer = [row[:HEAD_BYTES] > present.get(key, b"")[:HEAD_BYTES] for key, row in pairs]
                 pairs = list(compress(pairs, newer))
             cursor.putmulti(pairs)
 
@@ -181,15 +174,13 @@ class LmdbOnlineStore:
 class _Snapshot:
     __slots__ = ("_tables", "_txn", "applied")
 
-    def __init__(
-        self, txn: lmdb.Transaction, applied: Mapping[int, Applied], tables: Mapping[int, object]
-    ) -> None:
+    def __init__(self, txn: lmdb.Transaction, applied: Mapping[int, Applied], tables: Mapping[int, Any]) -> None:
         self._txn = txn
         self._tables = tables
         self.applied = applied
 
     def get(self, requests: Sequence[tuple[int, bytes]]) -> list[bytes | None]:
-        get = self._txn.get
+        get: Any = self._txn.get  # gives bytes, since we never ask for buffers
         tables = self._tables
         applied = self.applied
         return [get(key, db=tables[group]) if group in applied else None for group, key in requests]
@@ -204,7 +195,7 @@ class _Shared:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.users = 0
-        self.tables: dict[int, object] = {}
+        self.tables: dict[int, Any] = {}
         self.env = _environment(folder)
         self.suspect = self._restarted_since_close()
 
@@ -288,7 +279,7 @@ def _environment(folder: Path) -> lmdb.Environment:
 
 
 @contextmanager
-def _translated(folder: Path) -> Iterator[None]:
+def _translated(folder: Path) -> Generator[None]:
     try:
         yield
     except lmdb.NotFoundError as error:
@@ -300,15 +291,11 @@ def _translated(folder: Path) -> Iterator[None]:
 def _translation(error: Exception, folder: Path) -> BackendError:
     where = str(folder)
     if isinstance(error, lmdb.MapFullError) or "No space left" in str(error):
-        return PermanentError(
-            f"no space for the online store: {error}", where=where, todo="free some disk space"
-        )
+        return PermanentError(f"no space for the online store: {error}", where=where, todo="free some disk space")
     if isinstance(error, lmdb.ReadersFullError | lmdb.LockError | lmdb.MapResizedError):
         return TransientError(f"the online store is busy: {error}", where=where, todo="try again")
     if isinstance(error, lmdb.ReadonlyError | PermissionError) or "Permission denied" in str(error):
-        return PermanentError(
-            f"the online store cannot be written: {error}", where=where, todo="check permissions"
-        )
+        return PermanentError(f"the online store cannot be written: {error}", where=where, todo="check permissions")
     return PermanentError(
         f"the online store is damaged: {error}",
         where=where,

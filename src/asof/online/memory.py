@@ -1,7 +1,7 @@
 """The newest values in this process's memory: for tests, for verification, and for stores that need no disk."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 from asof.online.port import HEAD_BYTES, Applied, Change, marked, pending
@@ -18,7 +18,7 @@ class MemoryOnlineStore:
         self._applied: dict[int, Applied] = {}
 
     @contextmanager
-    def snapshot(self) -> Iterator["_Snapshot"]:
+    def snapshot(self) -> Generator["_Snapshot"]:
         """See `OnlineStore.snapshot`; writers wait meanwhile."""
         with self._lock:
             yield _Snapshot(self._rows, self._applied)

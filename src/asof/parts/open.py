@@ -1,6 +1,7 @@
 """Open a store's parts by the URLs of its `asof.toml`: the one module that knows adapters by name.
 
-An adapter is an entry point: group `asof.history`, `asof.online`, `asof.engine` or `asof.registry`, name = the URL's scheme.
+An adapter is an entry point; its group is `asof.history`, `asof.online`, `asof.engine` or `asof.registry`, its name the
+URL's scheme.
 """
 
 import os
@@ -94,18 +95,21 @@ def open_parts(folder: Path, *, create: bool, clock: Clock) -> Parts:
         registry=registry,
         log=log,
         history=_adapter("history", settings["history"])(settings["history"], root=root),
-        online=_adapter("online", settings["online"])(settings["online"], root=root),
+        online=open_online(settings["online"], root=root),
         engine=_adapter("engine", settings["engine"])(settings["engine"], root=root),
     )
+
+
+def open_online(url: str, *, root: str = "") -> OnlineStore:
+    """Open an online store by its URL, such as "memory:"."""
+    return _adapter("online", url)(url, root=root)
 
 
 def _settings(folder: Path, *, create: bool) -> dict[str, str]:
     file = folder / FILE
     if not file.exists():
         if not create:
-            raise NotFoundError(
-                f"there is no store in {str(folder)!r}", todo=f"`asof init {folder}` makes one"
-            )
+            raise NotFoundError(f"there is no store in {str(folder)!r}", todo=f"`asof init {folder}` makes one")
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{str(folder)!r} is a file, no folder")
         if folder.exists() and any(folder.iterdir()):
@@ -123,9 +127,7 @@ def _settings(folder: Path, *, create: bool) -> dict[str, str]:
         raise UsageError(f"the settings cannot be read: {error}", where=str(file)) from error
     version = given.pop("format", None)
     if not isinstance(version, int):
-        raise UsageError(
-            "the settings have no format number", where=str(file), todo=f"add: format = {FORMAT}"
-        )
+        raise UsageError("the settings have no format number", where=str(file), todo=f"add: format = {FORMAT}")
     if version > FORMAT:
         raise UsageError(
             f"the store has format {version}, this asof reads up to {FORMAT}",

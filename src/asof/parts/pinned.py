@@ -17,9 +17,7 @@ def table_of(group: RegisteredGroup) -> Table:
     """Return where the files of a group lie, and their shape."""
     definition = group.definition
     time = () if definition.event_time is None else (definition.event_time,)
-    return Table(
-        f"{group.ref}.{group.id}", stored_schema(definition), (*definition.keys, *time), definition.event_time
-    )
+    return Table(f"{group.ref}.{group.id}", stored_schema(definition), (*definition.keys, *time), definition.event_time)
 
 
 def journal_schema(group: RegisteredGroup) -> pa.Schema:

@@ -82,26 +82,20 @@ def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool) ->
             findings += wrong
         if repair and not damaged:
             upkeep.mirror(group)
-    findings += [
-        Finding("online", fault, todo="run `asof doctor --repair`") for fault in parts.online.check()
-    ]
+    findings += [Finding("online", fault, todo="run `asof doctor --repair`") for fault in parts.online.check()]
     known = parts.log.files()
-    debris = [path for path in parts.history.debris(known)]
+    debris = parts.history.debris(known)
     if debris:
         if repair:
             parts.history.discard(debris)
         findings.append(
-            Finding(
-                "debris", f"{len(debris)} files that no commit names", repair, "run `asof doctor --repair`"
-            )
+            Finding("debris", f"{len(debris)} files that no commit names", repair, "run `asof doctor --repair`")
         )
     findings += [Finding("upkeep", failure, todo="run `asof compact`") for failure in upkeep.failures]
     return Diagnosis(files, keys, tuple(findings))
 
 
-def _online(
-    parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: bool
-) -> tuple[int, list[Finding]]:
+def _online(parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: bool) -> tuple[int, list[Finding]]:
     todo = "run `asof doctor --repair`"
     findings: list[Finding] = []
     commits = parts.log.commits(group, limit=1)

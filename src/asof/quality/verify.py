@@ -1,7 +1,7 @@
 """Proof on the user's own data that online equals offline: law 3 of SEMANTICS section 9.
 
 The pinned history is fed, in the order in which its rows became visible, through the real put path into a fresh
-online store, under a clock that moves. When the clock stands at T, sampled keys are read and compared with history at T.
+online store, under a clock that moves. When the clock stands at T, sampled keys are read and compared with history.
 Then today's online values are compared with history at the commits that are applied.
 """
 
@@ -17,16 +17,14 @@ from asof.arrow.order import key_codes
 from asof.arrow.types import TIMESTAMP, arrow_type
 from asof.clock import show_us
 from asof.definitions import FeatureView
-from asof.engine.point_in_time import NO_TIME
-from asof.engine.port import EVENT_COLUMN, FOUND, RETIRED, STATUS_COLUMN, TIME_COLUMN, Rows
+from asof.engine.port import EVENT_COLUMN, FOUND, NO_TIME, RETIRED, STATUS_COLUMN, TIME_COLUMN, Rows
 from asof.ingest.feed import encode_online
-from asof.online.memory import MemoryOnlineStore
 from asof.online.port import Applied, Change
-from asof.parts import Parts, pinned_rows
+from asof.parts import Parts, Question, open_online, pinned_rows, resolve
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Status
 from asof.registry.port import RegisteredGroup
 from asof.serving.online import OnlineReader, Vector
-from asof.training.historical import HistoricalReader, Question, resolve
+from asof.training.historical import HistoricalReader
 
 INSTANTS = 40
 KEYS = 50
@@ -88,12 +86,9 @@ class Verification:
     def __str__(self) -> str:
         """Return it as text."""
         counts = ", ".join(f"{count:,} {status}" for status, count in self.statuses.items() if count)
-        lines = [
-            f"{self.view}: {self.compared:,} values compared ({counts}) at {self.instants} instants, "
-            f"{self.rows:,} rows fed: {len(self.differences):,} differences",
-            *map(str, self.differences[:SHOWN]),
-        ]
-        return "\n".join(lines)
+        head = f"{self.view}: {self.compared:,} values compared ({counts}) at {self.instants} instants, "
+        head += f"{self.rows:,} rows fed: {len(self.differences):,} differences"
+        return "\n".join((head, *map(str, self.differences[:SHOWN])))
 
 
 def verify(
@@ -119,7 +114,7 @@ def verify(
     times = _instants(feeds.values(), random, instants, parts.now_us())
     pool = _key_pool(question.view, feeds, random)
     tally = _Tally(question, pinned, parts)
-    fresh = replace(parts, online=MemoryOnlineStore())
+    fresh = replace(parts, online=open_online("memory:"))
     clock = [0]
     reader = OnlineReader(fresh, lambda: clock[0])
     for done, t_us in enumerate(times):
@@ -127,13 +122,13 @@ def verify(
         for feed in feeds.values():
             feed.advance(fresh, t_us)
         sampled = _sample(pool, random, keys)
-        tally.compare("replay", t_us, sampled, list(reader.read(name, sampled)))  # type: ignore[arg-type]
+        tally.compare("replay", t_us, sampled, list(reader.read_many(name, sampled)))
         if progress is not None:
             progress(done + 1, len(times) + 1)
     sampled = _sample(pool, random, keys)
-    now = list(OnlineReader(parts).read(name, sampled))
-    if now and all(v.receipt.commits == tally.commits for v in now):  # type: ignore[union-attr]
-        tally.compare("today", now[0].receipt.clock_us, sampled, now)  # type: ignore[union-attr, arg-type]
+    now: list[Vector] = list(OnlineReader(parts).read_many(name, sampled))
+    if now and all(v.receipt.commits == tally.commits for v in now):
+        tally.compare("today", now[0].receipt.clock_us, sampled, now)
     if progress is not None:
         progress(len(times) + 1, len(times) + 1)
     return Verification(
@@ -192,10 +187,8 @@ class _Feed:
         while self.fed < until:
             part = self.table.slice(self.fed, until - self.fed)
             codes = key_codes(part, self.rows.keys)
-            order = np.lexsort(
-                (part.column(COMMIT_COLUMN).to_numpy(), part.column(EVENT_COLUMN).to_numpy(), codes)
-            )
-            last = np.append(codes[order][1:] != codes[order][:-1], True)  # noqa: FBT003 - ends a run
+            order = np.lexsort((part.column(COMMIT_COLUMN).to_numpy(), part.column(EVENT_COLUMN).to_numpy(), codes))
+            last = np.append(codes[order][1:] != codes[order][:-1], True)
             keys, rows = encode_online(part.take(order[last]), self.group)
             self._change(fresh, keys, rows)
             self.fed = until
@@ -206,9 +199,7 @@ class _Feed:
         if not keys.num_rows:
             return
         spine = keys.append_column(TIME_COLUMN, pa.repeat(pa.scalar(since), keys.num_rows).cast(TIMESTAMP))
-        found = self.parts.engine.look_up(
-            spine, self.rows, columns=self.group.layout, known="served", ttl_us=None
-        )
+        found = self.parts.engine.look_up(spine, self.rows, columns=self.group.layout, known="served", ttl_us=None)
         status = found.column(STATUS_COLUMN).to_numpy()
         rows = (
             keys.append_column(EVENT_COLUMN, pc.fill_null(found.column(EVENT_COLUMN), 0))
@@ -224,7 +215,7 @@ class _Feed:
                 pa.array(np.zeros(keys.num_rows, np.int64)),
             )
         kept = (status == FOUND) | (status == RETIRED)
-        every = {k: None for k in encode_online(rows, self.group)[0]}
+        every = dict.fromkeys(encode_online(rows, self.group)[0])
         here = dict(zip(*encode_online(rows.filter(pa.array(kept)), self.group), strict=True))
         self._change(fresh, list(every), [here.get(key) for key in every], replace=True)
 
@@ -237,9 +228,7 @@ class _Feed:
         replace: bool = False,
     ) -> None:
         self.step += 1
-        fresh.online.apply(
-            [Change(self.group.id, self.step - 1, self.step, NO_TIME, keys, rows, replace=replace)]
-        )
+        fresh.online.apply([Change(self.group.id, self.step - 1, self.step, NO_TIME, keys, rows, replace=replace)])
 
 
 class _Tally:
@@ -252,9 +241,7 @@ class _Tally:
         self.lookups = question.view.lookups()
         self.reader = HistoricalReader(parts)
         self.compared = 0
-        self.statuses: dict[Status, int] = dict.fromkeys(
-            ("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"), 0
-        )
+        self.statuses: dict[Status, int] = dict.fromkeys(("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"), 0)
         self.differences: list[Difference] = []
 
     def compare(self, stage: str, t_us: int, sampled: list[dict[str, Any]], vectors: list[Vector]) -> None:
@@ -335,9 +322,9 @@ def _sample(
     sampled: list[dict[str, Any]] = []
     for _ in range(count):
         keys: dict[str, Any] = {}
-        for place in random.permutation(len(pool)):
-            columns, rows = pool[place]
-            row = rows[random.integers(len(rows))] if rows else (None,) * len(columns)
+        for place in random.permutation(len(pool)).tolist():
+            columns, rows = pool[int(place)]
+            row = rows[int(random.integers(len(rows)))] if rows else (None,) * len(columns)
             for column, value in zip(columns, row, strict=True):
                 keys.setdefault(column, value)
         sampled.append(keys)

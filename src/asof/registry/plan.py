@@ -77,8 +77,7 @@ def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version:
                 f"keys {', '.join(f'{k}: {t}' for k, t in entity['keys'].items())} (entity {entity['name']})",
                 f"event_time {new['event_time']}" if new["event_time"] else "static: no event time",
                 f"{len(new['features'])} features: {', '.join(f['name'] for f in new['features'])}",
-                f"historical reads default to known={known!r}; "
-                + ("online" if new["online"] else "offline only"),
+                f"historical reads default to known={known!r}; " + ("online" if new["online"] else "offline only"),
             ),
         )
     details = tuple(_differences(old, new))
@@ -86,13 +85,9 @@ def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version:
         return Change("unchanged", "group", name, version)
     if _amendable(old, new):
         if new["online"] and not old["online"] and known == "event":
-            details += (
-                "historical reads still default to known='event'; declare known='served' to change that",
-            )
+            details += ("historical reads still default to known='event'; declare known='served' to change that",)
         return Change("amend", "group", name, version, details)
-    return Change(
-        "new version", "group", name, version + 1, (*details, "the new version starts without history")
-    )
+    return Change("new version", "group", name, version + 1, (*details, "the new version starts without history"))
 
 
 def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: int) -> Change:
@@ -137,9 +132,7 @@ def _features_amendable(old: list[Mapping[str, Any]], new: list[Mapping[str, Any
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     for key in new:
-        if new[key] == old.get(key) and not (
-            key == "entity" and list(new[key]["keys"]) != list(old[key]["keys"])
-        ):
+        if new[key] == old.get(key) and not (key == "entity" and list(new[key]["keys"]) != list(old[key]["keys"])):
             continue
         if key == "features":
             yield from _feature_differences(old[key], new[key])
@@ -159,11 +152,7 @@ def _feature_differences(old: list[Mapping[str, Any]], new: list[Mapping[str, An
         if name not in before:
             yield f"+ {name}" + (f": {feature['dtype']}" if "dtype" in feature else "")
         elif feature != before[name]:
-            parts = (
-                f"{p}: {before[name].get(p)!r} -> {v!r}"
-                for p, v in feature.items()
-                if v != before[name].get(p)
-            )
+            parts = (f"{p}: {before[name].get(p)!r} -> {v!r}" for p, v in feature.items() if v != before[name].get(p))
             yield f"~ {name} ({'; '.join(parts)})"
     for name in before:
         if name not in after:

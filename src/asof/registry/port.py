@@ -142,7 +142,7 @@ class CommitLog(Protocol):
         """
         ...
 
-    def replace_files(  # noqa: PLR0913 - one atomic step
+    def replace_files(
         self,
         group: RegisteredGroup,
         *,

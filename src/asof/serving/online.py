@@ -22,10 +22,9 @@ from asof.clock import from_us
 from asof.definitions import Lookup
 from asof.errors import NotFoundError, UnsupportedError, UsageError
 from asof.online.port import HEAD_BYTES, Applied, OnlineSnapshot, version_of
-from asof.parts import Parts
+from asof.parts import Parts, Question, resolve
 from asof.records import SEMANTICS, Status
 from asof.registry.port import RegisteredGroup
-from asof.training.historical import Question, resolve
 
 Value = Any
 """A Python value of any of our types."""
@@ -84,8 +83,7 @@ class _Step:
             if name
         ]
         self.key_places = {
-            feature.name: (place[feature.name], from_wire(arrow_type(feature.dtype)))
-            for feature, _ in lookup.outputs
+            feature.name: (place[feature.name], from_wire(arrow_type(feature.dtype))) for feature, _ in lookup.outputs
         }
 
 
@@ -107,7 +105,7 @@ class Plan:
                 )
         self.ref = question.ref
         self.groups = question.groups
-        self.steps = [_Step(l, question.groups[l.group.name]) for l in question.view.lookups()]
+        self.steps = [_Step(each, question.groups[each.group.name]) for each in question.view.lookups()]
         self.chained = any(not step.plain for step in self.steps)
         self.columns = tuple(question.view.spine_keys)
         self.column_set = frozenset(self.columns)
@@ -121,12 +119,10 @@ class Plan:
 
     def check(self, keys: Mapping[str, Value]) -> None:
         """Refuse keys that are not those of the view."""
-        if keys.keys() != self.column_set:
+        if self.column_set.symmetric_difference(keys):
             for name in self.columns:
                 if name not in keys:
-                    raise UsageError(
-                        f"key {name!r} is missing", where=self.ref, todo=f"pass {', '.join(self.columns)}"
-                    )
+                    raise UsageError(f"key {name!r} is missing", where=self.ref, todo=f"pass {', '.join(self.columns)}")
             for name in keys:
                 if name not in self.column_set:
                     raise NotFoundError.named("key", name, self.columns, where=self.ref)
@@ -201,7 +197,7 @@ class Vector:
 
     __slots__ = ("_applied", "_keys", "_plan", "_request", "_rows", "_statuses", "_t_us", "_values")
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, on the hot path
+    def __init__(  # noqa: PLR0917 - made in one place, on the hot path
         self,
         plan: Plan,
         keys: Mapping[str, Value],
@@ -224,7 +220,8 @@ class Vector:
     def values(self) -> dict[str, Value]:
         """The value of each feature; None unless it is PRESENT."""
         if self._values is None:
-            self._values = values = {}
+            values: dict[str, Value] = {}
+            self._values = values
             t_us = self._t_us
             for step, row in zip(self._plan.steps, self._rows, strict=True):
                 if row_status(row, step.ttl_us, t_us) != "PRESENT":
@@ -330,13 +327,9 @@ class Vectors(Sequence[Vector]):
         """
         for field in self._schema:
             if not (
-                pa.types.is_integer(field.type)
-                or pa.types.is_floating(field.type)
-                or pa.types.is_boolean(field.type)
+                pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_boolean(field.type)
             ):
-                raise UnsupportedError(
-                    f"feature {field.name!r} of type {field.type} does not fit a float matrix"
-                )
+                raise UnsupportedError(f"feature {field.name!r} of type {field.type} does not fit a float matrix")
         matrix = np.empty((len(self), len(self._schema)))
         for at, column in enumerate(self.to_arrow().columns):
             matrix[:, at] = column.cast(pa.float64(), safe=False).to_numpy()
@@ -359,9 +352,15 @@ class OnlineReader:
         request: Mapping[str, Value] | None = None,
     ) -> Vector | Vectors:
         """Answer one key set, or several; see `Store.online`."""
-        plan = self.plan(name)
         if isinstance(keys, Mapping):
-            return self._read(plan, [keys], request)[0]
+            return self._read(self.plan(name), [keys], request)[0]
+        return self.read_many(name, keys, request)
+
+    def read_many(
+        self, name: str, keys: Sequence[Mapping[str, Value]], request: Mapping[str, Value] | None = None
+    ) -> Vectors:
+        """Answer several key sets from one snapshot."""
+        plan = self.plan(name)
         return Vectors(self._read(plan, keys, request), plan.schema)
 
     def plan(self, name: str) -> Plan:
@@ -391,6 +390,4 @@ class OnlineReader:
                 if mark is not None and mark.committed_at_us > t_us:
                     t_us = mark.committed_at_us
             rows = plan.fetch(snapshot, every, t_us)
-        return [
-            Vector(plan, keys, request, raw, applied, t_us) for keys, raw in zip(every, rows, strict=True)
-        ]
+        return [Vector(plan, keys, request, raw, applied, t_us) for keys, raw in zip(every, rows, strict=True)]

@@ -11,10 +11,10 @@ from asof.arrow.types import TIMESTAMP
 from asof.clock import from_us
 from asof.engine.port import EVENT_COLUMN
 from asof.errors import UsageError
-from asof.parts import Parts, pinned_rows
+from asof.parts import Parts, pinned_rows, resolve
 from asof.records import SEMANTICS, Status
 from asof.serving.online import Receipt
-from asof.training.historical import HistoricalReader, resolve
+from asof.training.historical import HistoricalReader
 
 
 @dataclass(frozen=True, slots=True)

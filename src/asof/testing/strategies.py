@@ -89,9 +89,7 @@ def groups(*, static: bool | None = None) -> st.SearchStrategy[Group]:
     timed = st.builds(Group, st.just(features), ttl_us=ttls, delay_us=delays)
     timeless = st.just(Group(features, static=True))
     if static is None:
-        return st.sampled_from([False, False, False, True]).flatmap(
-            lambda static: timeless if static else timed
-        )
+        return st.sampled_from([False, False, False, True]).flatmap(lambda static: timeless if static else timed)
     return timeless if static else timed
 
 
@@ -137,9 +135,7 @@ def _retractable(ops: Sequence[Op]) -> list[int]:
 
 @st.composite
 def _ops_with_rows(draw: st.DrawFn, group: Group, keys: Sequence[Key], *, kind: Kind, now: int) -> Op:
-    few = st.lists(
-        st.sampled_from(_event_times(now)), min_size=1, max_size=3
-    )  # so that duplicates are common
+    few = st.lists(st.sampled_from(_event_times(now)), min_size=1, max_size=3)  # so that duplicates are common
     times = st.none() if group.static else st.sampled_from(draw(few))
     if kind == "retire":
         event_time = draw(times)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 
 from asof.arrow.frames import Frame, Origin, to_pandas, to_polars
+from asof.errors import UsageError
 from asof.training.report import Report
 
 BATCH_ROWS = 100_000
@@ -16,7 +17,6 @@ class HistoricalFrame:
     Attributes:
         commits: The last commit seen of each group ("weather@1"): pass it to `historical(..., commits=...)` to read
             the same again.
-        report: How the values came out; None for `read`.
     """
 
     def __init__(
@@ -26,7 +26,18 @@ class HistoricalFrame:
         self._table = table
         self._origin = origin
         self.commits = dict(commits)
-        self.report = report
+        self._report = report
+
+    @property
+    def report(self) -> Report:
+        """How the values of `historical` came out.
+
+        Raises:
+            UsageError: The rows were read as stored: there was no question, so there is no report.
+        """
+        if self._report is None:
+            raise UsageError("rows that are read as stored have no report", todo="use historical")
+        return self._report
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as a pyarrow table."""
@@ -78,4 +89,4 @@ class HistoricalFrame:
     def __repr__(self) -> str:
         """Return the shape, the columns and the report."""
         head = f"<{len(self):,} rows x {len(self.column_names)} columns: {', '.join(self.column_names)}>"
-        return f"{head}\n{self.report}" if self.report else head
+        return f"{head}\n{self._report}" if self._report else head

@@ -13,7 +13,7 @@ from asof.arrow.conform import conform_column, conform_time
 from asof.arrow.frames import Frame, to_table
 from asof.arrow.types import TIMESTAMP, arrow_type
 from asof.clock import show_us, to_us
-from asof.definitions import FeatureView, Lookup, view_of_group
+from asof.definitions import Lookup
 from asof.engine.port import (
     EVENT_COLUMN,
     EXPIRED,
@@ -25,11 +25,9 @@ from asof.engine.port import (
     Known,
     Rows,
 )
-from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
-from asof.ingest.prepare import DataWarning
-from asof.parts import Parts, pinned_rows
+from asof.errors import DataError, DataWarning, NotFoundError, UnsupportedError, UsageError
+from asof.parts import Parts, Question, pinned_rows, resolve
 from asof.records import Status
-from asof.registry.port import RegisteredGroup
 from asof.training.frame import HistoricalFrame
 from asof.training.report import Comparison, Report
 
@@ -37,35 +35,6 @@ Pins = Mapping[str, int]
 
 STATUS_SUFFIX = "__status"
 _ROW_STATUSES: tuple[Status, ...] = ("MISSING", "PRESENT", "EXPIRED", "RETIRED")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A view or group, resolved: its look-ups with the registered groups that answer them."""
-
-    ref: str
-    view: FeatureView
-    groups: Mapping[str, RegisteredGroup]
-
-
-def resolve(parts: Parts, name: str) -> Question:
-    """Return the view of a name, or the view of all features of a group of that name.
-
-    Raises:
-        NotFoundError: Neither exists.
-    """
-    try:
-        registered = parts.registry.view(name)
-    except NotFoundError as error:
-        try:
-            group = parts.registry.group(name)
-        except NotFoundError:
-            known = {v.definition.name for v in parts.registry.views()} | {
-                g.definition.name for g in parts.registry.groups()
-            }
-            raise NotFoundError.named("view or group", name, known) from error
-        return Question(group.ref, view_of_group(group.definition), {group.definition.name: group})
-    return Question(registered.ref, registered.definition, registered.groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +143,7 @@ class HistoricalReader:
         seen = {question.groups[g].ref: rows.pin for g, (rows, _) in pinned.items()}
         return HistoricalFrame(result, origin, seen, report)
 
-    def answer(  # noqa: PLR0913, PLR0917 - the parts of one question
+    def answer(  # noqa: PLR0917 - the parts of one question
         self,
         question: Question,
         lookups: Sequence[Lookup],
@@ -248,10 +217,8 @@ class HistoricalReader:
         where = f"spine column {time}"
         times = conform_time(spine.column(time), where, timezone=timezone, truncate=truncate)
         if times.null_count:
-            row = int(pc.index(pc.is_null(times), True).as_py())  # noqa: FBT003 - the value looked for
-            raise DataError(
-                f"null time in row {row}", where=where, todo="filter such rows", data={"row": row}
-            )
+            row = int(pc.index(pc.is_null(times), True).as_py())
+            raise DataError(f"null time in row {row}", where=where, todo="filter such rows", data={"row": row})
         return times
 
     def _pin(self, question: Question, commits: Pins | str | None) -> dict[str, tuple[Rows, int | None]]:
@@ -324,9 +291,7 @@ def _check_clash(question: Question, spine: pa.Table, lookups: Sequence[Lookup],
             )
 
 
-def _check_horizon(
-    pinned: Mapping[str, tuple[Rows, int | None]], times: pa.ChunkedArray, known: Known | None
-) -> None:
+def _check_horizon(pinned: Mapping[str, tuple[Rows, int | None]], times: pa.ChunkedArray, known: Known | None) -> None:
     horizons = {name: horizon for name, (_, horizon) in pinned.items() if horizon is not None}
     if not horizons or not len(times):
         return
@@ -335,7 +300,7 @@ def _check_horizon(
     for name, horizon in horizons.items():
         if first < horizon:
             raise DataError(
-                f"the history of group {name!r} begins at {show_us(horizon)}, the question goes back to {show_us(first)}",
+                f"the history of group {name!r} begins at {show_us(horizon)}, the question at {show_us(first)}",
                 todo="its retention dropped what was superseded before; ask for later times",
             )
 
@@ -372,9 +337,7 @@ def _comparison(known: str, answered: Sequence[Answered], again: Sequence[Answer
 def equal_values(one: pa.ChunkedArray, other: pa.ChunkedArray) -> np.ndarray:
     """Return for each row whether two columns hold the same value; null equals null and NaN equals NaN."""
     if pa.types.is_nested(one.type):
-        return np.array(
-            [repr(a) == repr(b) for a, b in zip(one.to_pylist(), other.to_pylist(), strict=True)], bool
-        )
+        return np.array([repr(a) == repr(b) for a, b in zip(one.to_pylist(), other.to_pylist(), strict=True)], bool)
     same = pc.fill_null(pc.equal(one, other), False)  # noqa: FBT003
     same = pc.or_(same, pc.and_(pc.is_null(one), pc.is_null(other)))
     if pa.types.is_floating(one.type):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
 from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
 from asof.records import Commit, DataFile, Draft, Snapshot, Stamp
@@ -13,6 +13,9 @@ from asof.registry.sql.database import Database
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal
 
 T = TypeVar("T")
+
+Record = Any
+"""A row of SQLAlchemy: its type has one parameter in 2.0 and any number in 2.1, so neither can be written."""
 
 SLICE = 500
 """Values in one SQL list, below every database's limit."""
@@ -48,35 +51,28 @@ class SqlCommitLog:
 
     def commits(self, group: RegisteredGroup, *, after: int = 0, limit: int | None = None) -> list[Commit]:
         """See `CommitLog.commits`."""
-        query = select(commit_record).where(
-            commit_record.c.group_id == group.id, commit_record.c.number > after
-        )
+        query = select(commit_record).where(commit_record.c.group_id == group.id, commit_record.c.number > after)
         query = query.order_by(commit_record.c.number.desc()).limit(limit)
         with self._database.read() as connection:
             return [_commit_of(row, group.ref) for row in reversed(connection.execute(query).all())]
 
     def heads(self) -> dict[int, Commit]:
         """See `CommitLog.heads`."""
-        last = select(commit_record.c.group_id, func.max(commit_record.c.number)).group_by(
-            commit_record.c.group_id
-        )
+        last = select(commit_record.c.group_id, func.max(commit_record.c.number)).group_by(commit_record.c.group_id)
         query = (
             select(commit_record, group_version.c.name, group_version.c.version)
             .join(group_version, group_version.c.id == commit_record.c.group_id)
             .where(tuple_(commit_record.c.group_id, commit_record.c.number).in_(last))
         )
         with self._database.read() as connection:
-            return {
-                row.group_id: _commit_of(row, f"{row.name}@{row.version}")
-                for row in connection.execute(query)
-            }
+            return {row.group_id: _commit_of(row, f"{row.name}@{row.version}") for row in connection.execute(query)}
 
     def snapshot(self, group: RegisteredGroup, *, pin: int | None = None, after: int = 0) -> Snapshot:
         """See `CommitLog.snapshot`."""
         with self._database.read() as connection:
             return _snapshot(connection, group, pin, after)
 
-    def replace_files(  # noqa: PLR0913 - see the port
+    def replace_files(
         self,
         group: RegisteredGroup,
         *,
@@ -125,9 +121,7 @@ class SqlCommitLog:
         with self._database.write() as connection:
             for part in _slices(paths):
                 connection.execute(
-                    delete(data_file).where(
-                        data_file.c.path.in_(part), data_file.c.replaced_at_us.is_not(None)
-                    )
+                    delete(data_file).where(data_file.c.path.in_(part), data_file.c.replaced_at_us.is_not(None))
                 )
 
     def close(self) -> None:
@@ -151,9 +145,7 @@ class _Publication:
             repeated = [commit for commit in earlier if commit is not None]
             if repeated:
                 if len(repeated) < len(drafts):
-                    raise ConflictError(
-                        "only some of the groups written together were written before with this key"
-                    )
+                    raise ConflictError("only some of the groups written together were written before with this key")
                 return repeated
             for draft in drafts:
                 self.check_target(draft)
@@ -233,14 +225,9 @@ class _Publication:
         }
         self.connection.execute(_COMMIT, values)
         if draft.payload is not None:
-            self.connection.execute(
-                _JOURNAL, {"group_id": draft.group_id, "number": number, "payload": draft.payload}
-            )
+            self.connection.execute(_JOURNAL, {"group_id": draft.group_id, "number": number, "payload": draft.payload})
         if draft.files:
-            rows = [
-                _file_row(draft.group_id, f) | {"first_commit": number, "last_commit": number}
-                for f in draft.files
-            ]
+            rows = [_file_row(draft.group_id, f) | {"first_commit": number, "last_commit": number} for f in draft.files]
             self.connection.execute(_FILE, rows)
         return Commit(
             group=ref,
@@ -266,9 +253,7 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
         records = records.where(commit_record.c.number <= pin)
     last = connection.execute(records.order_by(commit_record.c.number.desc()).limit(1)).first()
     horizon = connection.execute(
-        select(group_version.c.horizon_us, group_version.c.horizon_commit).where(
-            group_version.c.id == group.id
-        )
+        select(group_version.c.horizon_us, group_version.c.horizon_commit).where(group_version.c.id == group.id)
     ).first()
     horizon_us = horizon.horizon_us if horizon else None
     if horizon is not None and pin is not None and pin < (horizon.horizon_commit or 0):
@@ -289,16 +274,13 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
         select(data_file, commit_record.c.committed_at_us, commit_record.c.availability)
         .join(
             commit_record,
-            (commit_record.c.group_id == data_file.c.group_id)
-            & (commit_record.c.number == data_file.c.first_commit),
+            (commit_record.c.group_id == data_file.c.group_id) & (commit_record.c.number == data_file.c.first_commit),
         )
         .where(*mine)
         .order_by(data_file.c.first_commit, data_file.c.path)
     ).all()
     rows = connection.execute(
-        select(
-            journal.c.number, journal.c.payload, commit_record.c.committed_at_us, commit_record.c.availability
-        )
+        select(journal.c.number, journal.c.payload, commit_record.c.committed_at_us, commit_record.c.availability)
         .join(
             commit_record,
             (commit_record.c.group_id == journal.c.group_id) & (commit_record.c.number == journal.c.number),
@@ -325,11 +307,11 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
     )
 
 
-def _stamp(number: int, row: Row[Any]) -> Stamp:
+def _stamp(number: int, row: Record) -> Stamp:
     return Stamp(number, row.committed_at_us, row.availability)
 
 
-def _file_of(row: Row[Any]) -> DataFile:
+def _file_of(row: Record) -> DataFile:
     return DataFile(
         path=row.path,
         rows=row.rows,
@@ -358,7 +340,7 @@ def _file_row(group_id: int, file: DataFile) -> dict[str, Any]:
     }
 
 
-def _commit_of(row: Row[Any], ref: str, *, repeated: bool = False) -> Commit:
+def _commit_of(row: Record, ref: str, *, repeated: bool = False) -> Commit:
     return Commit(
         group=ref,
         number=row.number,

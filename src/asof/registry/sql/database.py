@@ -1,7 +1,7 @@
 """The connection to the registry's database: transactions, migrations, and native errors translated."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -47,13 +47,13 @@ class Database:
             self._prepare_schema()
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> Generator[Connection]:
         """Open a transaction that sees one consistent state."""
         with self._translated(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> Generator[Connection]:
         """Open a transaction that may write; it is durable when the block ends, or undone if the block raises."""
         with (
             self._translated(),
@@ -75,12 +75,8 @@ class Database:
             with self.write() as connection:  # under the lock: another process may be creating it too
                 if self._revision(connection) is None:
                     metadata.create_all(connection)
-                    connection.execute(
-                        text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-                    )
-                    connection.execute(
-                        text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION}
-                    )
+                    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+                    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION})
             return
         if not revision.isdigit() or int(revision) > int(REVISION):
             raise UsageError(
@@ -109,7 +105,7 @@ class Database:
             command.upgrade(config, "head")
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self) -> Generator[None]:
         try:
             yield
         except DBAPIError as error:
@@ -126,9 +122,7 @@ class Database:
                 todo="check the folder's permissions",
             )
         if "full" in reason:
-            return PermanentError(
-                f"no space for the registry: {reason}", where=self.name, todo="free some disk space"
-            )
+            return PermanentError(f"no space for the registry: {reason}", where=self.name, todo="free some disk space")
         return PermanentError(f"the registry failed: {reason}", where=self.name, todo="run `asof doctor`")
 
 

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.documents import (
@@ -16,14 +16,19 @@ from asof.definitions.documents import (
     view_from,
     view_identity,
 )
-from asof.definitions.group import Known
 from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.registry.plan import Change, Plan, group_change, view_change
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.registry.sql.database import Database
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal, view_version
 
+if TYPE_CHECKING:
+    from asof.definitions.group import Known
+
 Definition = FeatureGroup | FeatureView
+
+Record = Any
+"""A row of SQLAlchemy: its type has one parameter in 2.0 and any number in 2.1, so neither can be written."""
 
 
 class SqlRegistry:
@@ -60,17 +65,13 @@ class SqlRegistry:
     def groups(self) -> list[RegisteredGroup]:
         """See `Registry.groups`."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(group_version).order_by(group_version.c.name, group_version.c.version)
-            )
+            rows = connection.execute(select(group_version).order_by(group_version.c.name, group_version.c.version))
             return [_group_of(row) for row in rows]
 
     def views(self) -> list[RegisteredView]:
         """See `Registry.views`."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                select(view_version).order_by(view_version.c.name, view_version.c.version)
-            ).all()
+            rows = connection.execute(select(view_version).order_by(view_version.c.name, view_version.c.version)).all()
             return [_view_of(connection, row) for row in rows]
 
     def remove(self, name: str) -> list[RegisteredGroup]:
@@ -81,9 +82,7 @@ class SqlRegistry:
             views = connection.execute(select(view_version).where(view_version.c.name == base)).all()
             found = [r for r in (*groups, *views) if not version or str(r.version) == version]
             if not found:
-                known = connection.execute(
-                    select(group_version.c.name).union(select(view_version.c.name))
-                ).scalars()
+                known = connection.execute(select(group_version.c.name).union(select(view_version.c.name))).scalars()
                 raise NotFoundError.named("group or view", name, known)
             gone = [_group_of(r) for r in found if r in groups]
             _refuse_if_used(connection, gone)
@@ -112,14 +111,15 @@ def _refs_in(features: Sequence[Document]) -> set[str]:
     found: set[str] = set()
     for feature in features:
         found.add(feature["group"])
-        found |= _refs_in([source for source in feature["on"].values() if isinstance(source, dict)])
+        sources: list[Document | str] = list(feature["on"].values())
+        found |= _refs_in([source for source in sources if not isinstance(source, str)])
     return found
 
 
 class _Step:
     """One change, with what is needed to do it."""
 
-    def __init__(self, change: Change, document: Document, old: Row[Any] | None, known: str = "") -> None:
+    def __init__(self, change: Change, document: Document, old: Record | None, known: str = "") -> None:
         self.change = change
         self.document = document
         self.old = old
@@ -158,12 +158,13 @@ class _Steps:
         self.connection = connection
         self.versions: dict[str, int] = {}
         self.declared: dict[str, FeatureGroup] = {}
+        self.entities: dict[str, tuple[dict[str, str], str]] | None = None
 
     def of(self, definitions: Sequence[Definition]) -> list[_Step]:
         steps = [self.group(d) for d in definitions if isinstance(d, FeatureGroup)]
         return steps + [self.view(d) for d in definitions if isinstance(d, FeatureView)]
 
-    def newest(self, table: Any, name: str) -> Row[Any] | None:  # noqa: ANN401 - SQLAlchemy's Table, either of two
+    def newest(self, table: Any, name: str) -> Record | None:  # noqa: ANN401 - SQLAlchemy's Table, either of two
         query = select(table).where(table.c.name == name).order_by(table.c.version.desc()).limit(1)
         return self.connection.execute(query).first()
 
@@ -174,6 +175,7 @@ class _Steps:
             raise ConflictError(f"{group.name!r} is already the name of a view", todo="choose another name")
         old = self.newest(group_version, group.name)
         document = group_document(group)
+        self.check_entity(group)
         known = group.known or (old.known if old is not None else "served" if group.online else "event")
         change = group_change(
             document, json.loads(old.body) if old is not None else None, getattr(old, "version", 0), known
@@ -181,31 +183,41 @@ class _Steps:
         self.versions[group.name] = change.version
         return _Step(change, document, old, known)
 
+    def check_entity(self, group: FeatureGroup) -> None:
+        """Refuse an entity of the same name with other keys: a name means one thing."""
+        if self.entities is None:
+            rows = self.connection.execute(select(group_version).order_by(group_version.c.version)).all()
+            self.entities = {}
+            for row in rows:
+                entity = json.loads(row.body)["entity"]
+                self.entities[entity["name"]] = (entity["keys"], row.name)
+        entity = group.entity
+        keys = {key: str(dtype) for key, dtype in entity.keys.items()}
+        known, owner = self.entities.setdefault(entity.name, (keys, group.name))
+        if known != keys and owner != group.name:
+            raise UsageError(
+                f"entity {entity.name!r} has keys {keys}, in group {owner!r} it has {known}",
+                where=f"group {group.name}",
+                todo="use the same keys, or another name for the entity",
+            )
+
     def view(self, view: FeatureView) -> _Step:
         if view.name in self.declared or self.newest(group_version, view.name) is not None:
             raise ConflictError(f"{view.name!r} is already the name of a group", todo="choose another name")
         pins = {group.name: self.pin(group, view.name) for group in view.groups}
         document = view_document(view, pins)
         old = self.newest(view_version, view.name)
-        change = view_change(
-            document, json.loads(old.body) if old is not None else None, getattr(old, "version", 0)
-        )
+        change = view_change(document, json.loads(old.body) if old is not None else None, getattr(old, "version", 0))
         return _Step(change, document, old)
 
     def pin(self, group: FeatureGroup, view: str) -> int:
         """Return the version that a view means: the one declared beside it, else the registered equal one."""
         if group.name in self.versions:
             if self.declared[group.name] != group:
-                raise UsageError(
-                    f"view {view!r} reads a {group.name!r} that differs from the one declared beside it"
-                )
+                raise UsageError(f"view {view!r} reads a {group.name!r} that differs from the one declared beside it")
             return self.versions[group.name]
         identity = group_identity(group_document(group))
-        query = (
-            select(group_version)
-            .where(group_version.c.name == group.name)
-            .order_by(group_version.c.version.desc())
-        )
+        query = select(group_version).where(group_version.c.name == group.name).order_by(group_version.c.version.desc())
         rows = self.connection.execute(query).all()
         for row in rows:
             if row.identity == identity:
@@ -217,18 +229,14 @@ class _Steps:
         )
 
 
-def _find(connection: Connection, table: Any, kind: str, name: str) -> Row[Any]:  # noqa: ANN401 - either of two Tables
+def _find(connection: Connection, table: Any, kind: str, name: str) -> Record:  # noqa: ANN401 - either of two Tables
     base, _, version = name.partition("@")
     query = select(table).where(table.c.name == base).order_by(table.c.version.desc())
     rows = connection.execute(query).all()
     for row in rows:
         if not version or str(row.version) == version:
             return row
-    known = (
-        {f"{r.name}@{r.version}" for r in rows}
-        if rows
-        else set(connection.execute(select(table.c.name)).scalars())
-    )
+    known = {f"{r.name}@{r.version}" for r in rows} if rows else set(connection.execute(select(table.c.name)).scalars())
     raise NotFoundError.named(kind, name, known)
 
 
@@ -236,7 +244,7 @@ def _load_group(connection: Connection, name: str) -> RegisteredGroup:
     return _group_of(_find(connection, group_version, "group", name))
 
 
-def _group_of(row: Row[Any]) -> RegisteredGroup:
+def _group_of(row: Record) -> RegisteredGroup:
     return RegisteredGroup(
         row.id,
         row.version,
@@ -247,7 +255,7 @@ def _group_of(row: Row[Any]) -> RegisteredGroup:
     )
 
 
-def _view_of(connection: Connection, row: Row[Any]) -> RegisteredView:
+def _view_of(connection: Connection, row: Record) -> RegisteredView:
     groups: dict[str, RegisteredGroup] = {}
 
     def load(ref: str) -> FeatureGroup:
