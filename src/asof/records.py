@@ -36,6 +36,7 @@ class DataFile:
         min_event_us: Least event time; 0 in a static group.
         max_event_us: Greatest event time; 0 in a static group.
         late: Whether some row of a stamped file became available after its event time.
+        width: How many features of the group's layout it has: those added later are not in it. None: all.
         stamped: Whether the file itself says the commit and arrival of each row (after compaction); else its rows
             are those of one commit, which the registry names.
         first_commit: Least commit in it; 0 until it is published.
@@ -47,6 +48,7 @@ class DataFile:
     size_bytes: int
     min_event_us: int
     max_event_us: int
+    width: int | None = None
     stamped: bool = False
     late: bool = True
     first_commit: int = 0

@@ -1,9 +1,12 @@
 """A run of the demo from the first step to the last."""
 
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 import asof
 from asof.demo.context import NOW, Context
@@ -24,8 +27,9 @@ def run_all(folder: Path, *, quick: bool, console: Console) -> DemoResult:
     _clear(folder)
     screen = Screen(console, STEPS)
     screen.say(
-        f"[bold]asof[/bold] on real flights. The store is the folder [bold]{folder}[/bold];"
-        f" its clock stands at {NOW:%Y-%m-%d %H:%M} UTC."
+        f"[bold]asof[/bold] on real flights. The store is the folder [bold]{escape(str(folder))}[/bold]."
+        f" Its clock stands at {NOW:%Y-%m-%d %H:%M} UTC, where the weather ends: what lies after it is not"
+        " loaded; those departures are the ones to serve."
     )
     with asof.open(folder, clock=lambda: NOW) as store:
         (folder / MARK).write_text("The next `asof demo` may replace this folder.\n", encoding="utf-8")
@@ -47,6 +51,7 @@ def run_all(folder: Path, *, quick: bool, console: Console) -> DemoResult:
         training_seconds=training.seconds,
         statuses=training.statuses,
         leaked={leak.group: leak.leaked for leak in training.leaks},
+        pandas_differs=sum(join.differing for join in training.careful),
         auc_honest=aucs.honest,
         auc_promised=aucs.promised,
         auc_kept=aucs.kept,
@@ -76,6 +81,22 @@ def _clear(folder: Path) -> None:
 
 def _farewell(screen: Screen, folder: Path) -> None:
     screen.say(f"\nDone in {screen.seconds():.0f} s. Three commands to try next:")
-    screen.say(f"  [bold]asof describe {folder} weather[/bold]   what a group is")
-    screen.say(f"  [bold]asof search {folder} delay[/bold]       find features by their words")
-    screen.say(f"  [bold]asof read {folder} route_days[/bold]    the history itself")
+    commands = {
+        f"{_program()} {verb} {shlex.quote(str(folder))} {what}": purpose
+        for verb, what, purpose in (
+            ("describe", "weather", "what a group is"),
+            ("search", "delay", "find features by their words"),
+            ("read", "route_days", "the history itself"),
+        )
+    }
+    width = max(map(len, commands))
+    for command, purpose in commands.items():
+        screen.command(command.ljust(width), purpose)
+
+
+def _program() -> str:
+    """Return how `asof` is called from here: after `make demo` it is not on the path."""
+    here = Path(sys.executable).parent / "asof"
+    if shutil.which("asof") or not here.exists():
+        return "asof"
+    return shlex.quote(str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here))

@@ -35,17 +35,19 @@ def show_facts(context: Context) -> None:
             (
                 found["no_outcome"],
                 "cancelled or diverted: no delay",
-                f"left out, {found['departures']:,} stay",
+                f"left out: {found['departures']:,} stay",
             ),
-            (found["no_tailnum"], "no tail number (a null key)", "left out, all among these"),
-            (found["no_plane"], "planes that the register lacks", "kept, the answer is MISSING"),
-            (found["no_zone"], "to BQN, PSE, SJU, STT: no zone", "landed = sched + delay + air time"),
-            (twice, "hours twice by the local clock", "we use UTC, where they are unique"),
-            (found["impossible_winds"], "a wind of 1,048 mph", "null: a check would refuse it"),
-            (found["two_landings_at_once"], "two landings in one minute", "no conflict to solve"),
+            (found["no_tailnum"], "no tail number (a null key)", "left out: all are among these"),
+            (found["no_plane"], "aircraft not in the register", "kept: the answer is MISSING"),
+            (found["no_zone"], "to BQN, PSE, SJU, STT: no zone", "kept: landing computed, as for all"),
+            (twice, "hours twice by the local clock", "UTC, where they are unique"),
+            (found["impossible_winds"], "a wind of 1,048 mph", "made null: a check refuses it"),
         ],
     )
-    screen.say("[dim]No taxi times in the data: a delay counts as known 90 minutes after `landed`.[/dim]")
+    screen.say(
+        "[dim]Landing = scheduled departure + departure delay + time in the air. Taxi times are not in the data:"
+        " a delay counts as known 90 minutes after landing.[/dim]"
+    )
 
 
 def define(context: Context) -> None:
@@ -67,10 +69,12 @@ def define(context: Context) -> None:
             for group in context.groups
         ],
     )
+    view = context.view
+    other = {f"{ref.group.name} of {source}" for ref in view.features for _, source in ref.on}
     changed = sum(change.action != "unchanged" for change in plan)
     screen.say(
-        f"View [bold]{context.view.name}[/bold]: {len(context.view.features)} features of these groups."
-        f" {changed} definitions registered."
+        f"View [bold]{view.name}[/bold]: {len(view.features)} features of these groups, by the keys"
+        f" {', '.join(view.spine_keys)} ({', '.join(sorted(other))}). {changed} definitions registered."
     )
 
 
@@ -93,7 +97,10 @@ def load_history(context: Context) -> Loaded:
             rows.append((commit.id, commit.rows, later, seconds, round(commit.rows / seconds)))
     screen.table(("commit", "rows", "after the clock", "seconds", "rows/s"), rows)
     rate = total / sum(row[3] for row in rows)
-    screen.say(f"{total:,} rows, into history and the online store: [bold]{rate:,.0f} rows/s[/bold]")
+    screen.say(
+        f"{total:,} rows into history, and the newest of each key into the online store:"
+        f" [bold]{rate:,.0f} rows/s[/bold]"
+    )
     return Loaded(rows=total, rows_per_second=rate)
 
 

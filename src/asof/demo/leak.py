@@ -4,8 +4,12 @@ The join is the one of every tutorial: each table keeps the time that its file h
 takes the latest value at or before the moment of the prediction. A flight's file has the *scheduled
 departure*; a day's figures have the *date*. So the delay of a flight counts as known from its departure on,
 and the figures of a day from its first minute on, with the very flight in them that is to be predicted.
+
+The same join on the time from which a row was known (event time + delay) leaks nothing, and must give what
+the store gives: `careful_join`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -15,22 +19,24 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from asof.arrow.types import TIMESTAMP
 from asof.definitions import FeatureGroup
+from asof.definitions.durations import show_duration
 
 DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """What the naive join did to one group.
+    """What a join by pandas did to one group.
 
     Attributes:
         group: The group's name.
-        stamp: What the naive join took for the time of a row.
+        stamp: What the join took for the time of a row.
         answered: Training rows that got a value.
         leaked: Those whose value was not known yet.
         differing: Training rows whose values differ from the point-in-time answer.
-        columns: The naive values, by the names of the view.
+        columns: The joined values, by the names of the view.
     """
 
     group: str
@@ -41,8 +47,15 @@ class Leak:
     columns: dict[str, pa.Array]
 
 
+NAMES = {
+    "aircraft_arrivals": {"arr_delay": "last_arr_delay", "dep_delay": "last_dep_delay"},
+    "route_days": {"late_share": "route_late_share", "mean_delay": "route_mean_delay"},
+}
+"""Column to name in the view, of the two groups whose values take time to be known."""
+
+
 def naive_join(data: ModuleType, features: ModuleType, frame: pa.Table) -> list[Leak]:
-    """Join the two groups whose values take time to be known as the tutorials do.
+    """Join the two groups whose values take time to be known, as tutorials do.
 
     Args:
         data: The module `examples/flights/data.py`.
@@ -53,29 +66,44 @@ def naive_join(data: ModuleType, features: ModuleType, frame: pa.Table) -> list[
     days = data.route_days()
     date = pc.subtract(days["day_end"].cast(pa.int64()), DAY_US).cast(days["day_end"].type)
     completed = data.flights().filter(pc.is_valid(data.flights()["landed"]))
-    return [
-        _join(
-            frame,
-            features.aircraft_arrivals,
-            completed.select(["tailnum", "sched_dep", "landed", "arr_delay", "dep_delay"]),
-            stamp="sched_dep",
-            names={"arr_delay": "last_arr_delay", "dep_delay": "last_dep_delay"},
-        ),
-        _join(
-            frame,
-            features.route_days,
-            days.append_column("date", date),
-            stamp="date",
-            names={"late_share": "route_late_share", "mean_delay": "route_mean_delay"},
-        ),
-    ]
+    given = {
+        "aircraft_arrivals": ("sched_dep", completed),
+        "route_days": ("date", days.append_column("date", date)),
+    }
+    joins: list[Leak] = []
+    for name, (stamp, rows) in given.items():
+        group: FeatureGroup = getattr(features, name)
+        joins.append(_join(frame, group, rows, stamp=stamp, tolerance_us=group.ttl_us or 0))
+    return joins
 
 
-def _join(frame: pa.Table, group: FeatureGroup, rows: pa.Table, *, stamp: str, names: dict[str, str]) -> Leak:
-    keys = list(group.keys)
-    known_us = pc.add(rows[group.event_time or ""].cast(pa.int64()), group.delay_us)
+def careful_join(tables: Mapping[str, pa.Table], features: ModuleType, frame: pa.Table) -> list[Leak]:
+    """Join the same groups on the time from which a row was known.
+
+    Args:
+        tables: The whole year of each group, by its name.
+        features: The module `examples/flights/features.py`.
+        frame: The point-in-time training set, ordered by `as_of`.
+    """
+    joins: list[Leak] = []
+    for name in NAMES:
+        group: FeatureGroup = getattr(features, name)
+        stamp = f"{group.event_time} + {show_duration(group.delay_us)}"
+        rows = tables[name].append_column(stamp, _known_us(tables[name], group).cast(TIMESTAMP))
+        # A value expires at event_time + ttl, and is not used in that microsecond.
+        tolerance_us = (group.ttl_us or 0) - group.delay_us - 1
+        joins.append(_join(frame, group, rows, stamp=stamp, tolerance_us=tolerance_us))
+    return joins
+
+
+def _known_us(rows: pa.Table, group: FeatureGroup) -> pa.ChunkedArray:
+    return pc.add(rows[group.event_time or ""].cast(pa.int64()), group.delay_us)
+
+
+def _join(frame: pa.Table, group: FeatureGroup, rows: pa.Table, *, stamp: str, tolerance_us: int) -> Leak:
+    keys, names = list(group.keys), NAMES[group.name]
     # pandas has no types of its own here: Any ends at the Arrow arrays below.
-    right: Any = rows.select([*keys, stamp, *names]).append_column("known_us", known_us).to_pandas()
+    right: Any = rows.select([*keys, stamp, *names]).append_column("known_us", _known_us(rows, group)).to_pandas()
     left: Any = frame.select([*keys, "as_of"]).to_pandas()
     joined: Any = pd.merge_asof(
         left,
@@ -83,7 +111,7 @@ def _join(frame: pa.Table, group: FeatureGroup, rows: pa.Table, *, stamp: str, n
         left_on="as_of",
         right_on=stamp,
         by=keys,
-        tolerance=pd.Timedelta(group.ttl_us or 0, unit="us"),
+        tolerance=pd.Timedelta(tolerance_us, unit="us"),
     )
     known = joined["known_us"].to_numpy(dtype="float64")  # nan where nothing was found
     as_of = frame["as_of"].cast(pa.int64()).to_numpy()

@@ -17,6 +17,8 @@ class DemoResult:
         training_seconds: Time to build it.
         statuses: Answers per group and status.
         leaked: Values per group that the naive join gave before they were known.
+        pandas_differs: Training rows where pandas.merge_asof, joined on the time from which a row was known, differs
+            from the point-in-time answer.
         auc_honest: ROC AUC, October to December, trained point in time.
         auc_promised: Trained and tested on the naive join.
         auc_kept: Trained on the naive join, tested on what can be served.
@@ -34,6 +36,7 @@ class DemoResult:
     training_seconds: float
     statuses: Mapping[str, Mapping[str, int]]
     leaked: Mapping[str, int]
+    pandas_differs: int
     auc_honest: float
     auc_promised: float
     auc_kept: float

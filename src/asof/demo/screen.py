@@ -21,6 +21,9 @@ from rich.text import Text
 Advance = Callable[[int], None]
 Cell = str | int | float
 
+WIDTH = 100
+"""Columns at most, also on a wider screen: longer lines are hard to read."""
+
 
 @dataclass(slots=True)
 class Screen:
@@ -44,7 +47,12 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Print a paragraph, in Rich's markup."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, width=min(WIDTH, self.console.width))
+
+    def command(self, command: str, purpose: str) -> None:
+        """Print a command that can be copied: it is never broken."""
+        line = Text.assemble("  ", (command, "bold"), f"  {purpose}")
+        self.console.print(line, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Print a table; columns whose first cell is a number or per cent are set to the right."""
@@ -54,7 +62,7 @@ class Screen:
             table.add_column(name, justify="right" if right else "left", overflow="fold")
         for row in rows:
             table.add_row(*(shown(cell) for cell in row))
-        self.console.print(table)
+        self.console.print(table, width=min(WIDTH, self.console.width))
 
     @contextmanager
     def progress(self, text: str, total: int | None = None) -> Generator[Advance]:

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rich.markup import escape
+
 from asof.demo.context import NOW_US, Context
 from asof.demo.model import Model
 from asof.demo.screen import Advance
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from asof.store import Store
 
 READS, QUICK_READS = 20_000, 2_000
+INSTANTS, QUICK_INSTANTS = 40, 10
+SHOWN = 5
 WARM_UP = 500
 STRIDE = 500
 KEYS = ["origin", "dest", "tailnum"]
@@ -46,7 +50,7 @@ class Proof:
 def serve(context: Context, model: Model) -> Latency:
     """Serve the departures that lie after the store's clock, and time it."""
     screen, store = context.screen, context.store
-    screen.heading('Serve: store.online("departure", {"origin": "EWR", "dest": ..., ...})')
+    screen.heading('Serve: store.online("departure", {"origin": ..., "dest": ..., "tailnum": ...})')
     timetable: pa.Table = context.data.timetable()
     coming = timetable.filter(pc.greater(timetable["sched_dep"].cast(pa.int64()), NOW_US))
     keys: Sequence[Keys] = coming.select(KEYS).to_pylist()
@@ -55,7 +59,8 @@ def serve(context: Context, model: Model) -> Latency:
         latency = measure(store, keys, reads=reads, advance=advance)
     _show_vector(context, model, _due(coming))
     screen.say(
-        f"{len(context.view.features)} features of {len(context.groups)} groups, {reads:,} reads:"
+        f"{reads:,} reads of {coming.num_rows:,} departures after the clock, one by one,"
+        f" {len(context.view.features)} features of {len(context.groups)} groups each:"
         f" [bold]p50 {latency.p50_us:.0f} µs, p99 {latency.p99_us:.0f} µs[/bold]"
     )
     return latency
@@ -72,14 +77,29 @@ def verify(context: Context) -> Proof:
     """Prove that what is served equals what is trained on."""
     screen = context.screen
     screen.heading('Prove it: store.verify("departure")')
-    with screen.progress("replaying the history through a fresh online store, reading, comparing"):
-        report = context.store.verify(context.view.name)
+    instants = QUICK_INSTANTS if context.quick else INSTANTS
+    with screen.progress("moments of the year, replayed and compared", instants + 1) as advance:
+        done = 0
+
+        def report_progress(now: int, _total: int) -> None:
+            nonlocal done
+            advance(now - done)
+            done = now
+
+        report = context.store.verify(context.view.name, instants=instants, progress=report_progress)
     proof = Proof(compared=report.compared, differences=len(report.differences))
     colour = "green" if proof.differences == 0 else "red"
+    counts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items() if count)
     screen.say(
-        f"{proof.compared:,} values compared between online and history:"
-        f" [bold {colour}]{proof.differences} differences[/bold {colour}]"
+        f"{report.rows:,} rows went, in the order in which they became known, into a fresh online store (in memory) whose"
+        f" clock moved through the year. At {report.instants} moments, and today, it was read and compared with history."
     )
+    screen.say(
+        f"{proof.compared:,} values compared ({counts}):"
+        f" [bold {colour}]{proof.differences:,} differences[/bold {colour}]"
+    )
+    for difference in report.differences[:SHOWN]:
+        screen.say(escape(str(difference)))
     return proof
 
 
@@ -115,7 +135,7 @@ def _show_vector(context: Context, model: Model, departure: pa.Table) -> None:
             (
                 group,
                 name,
-                str(vector.values[name]),
+                _text(vector.values[name]),
                 str(vector.statuses[name]),
                 _moment(vector.event_times[name]),
             )
@@ -126,7 +146,12 @@ def _show_vector(context: Context, model: Model, departure: pa.Table) -> None:
     for name in view.output_names():
         answer = answer.append_column(name, pa.array([vector.values[name]], pa.float64()))
     chance = float(model.predict(answer)[0])
-    screen.say(f"The model says: late with a probability of {chance:.0%}.")
+    outcome = {True: "It was.", False: "It was not.", None: "It never arrived."}[row["late"]]
+    screen.say(f"The model says: late with a probability of {chance:.0%}. {outcome}")
+
+
+def _text(value: object) -> str:
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _moment(event_time: datetime | None) -> str:

@@ -170,6 +170,8 @@ def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _cast(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
+    if column.null_count == len(column):  # perhaps a feature that no file has yet: DuckDB gives it a type of its own
+        return pa.chunked_array([pa.nulls(len(column), target)])
     if pa.types.is_fixed_size_list(target) and column.null_count:
         # Arrow casts no null lists to a fixed size: give them a length first.
         blank = pa.scalar([None] * target.list_size, pa.list_(target.value_type))

@@ -10,7 +10,7 @@ section 1), which an as-of join compares in one step. Integers are microseconds.
                were visible for a while and then retracted
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, Known, Rows
@@ -54,71 +54,76 @@ def base(rows: Rows, columns: Sequence[str], *, journal: str) -> Sources:
     The relation has the keys, the columns, and
         __e  event time, us        __c  commit        __a  arrival, us        __x  whether it is a retirement
     """
-    wanted = [quoted(name) for name in (*rows.keys, *columns)]
     parts: list[str] = []
-    in_order = rows.event_time is not None
-    event = f"epoch_us({quoted(rows.event_time)})" if rows.event_time is not None else f"({NO_TIME})"
-    plain: dict[Stamp, list[str]] = {}
-    stamped: list[str] = []
+    in_order = rows.event_time is not None and rows.journal is None
+    plain: dict[int, dict[Stamp, list[str]]] = {}
+    stamped: dict[int, list[str]] = {}
     for place, file, stamp in rows.files:
+        width = len(rows.layout) if file.width is None else file.width
         if stamp is None:
-            stamped.append(place)
+            stamped.setdefault(width, []).append(place)
             in_order = in_order and not file.late
         else:
-            plain.setdefault(stamp, []).append(place)
+            plain.setdefault(width, {}).setdefault(stamp, []).append(place)
             in_order = in_order and stamp.availability == "delay" and not rows.delay_us
-    if plain:
-        parts.append(_plain_part(plain, wanted, event, rows))
-    own = f"coalesce(epoch_us({quoted(AVAILABLE_COLUMN)}), ({NO_TIME}))"
-    stored = f"{event} AS __e, {quoted(COMMIT_COLUMN)} AS __c, {own} AS __a, {quoted(RETIRED_COLUMN)} AS __x"
-    if stamped:
-        parts.append(
-            f"SELECT {', '.join(wanted)}, {stored} FROM {_files(stamped)} WHERE {quoted(COMMIT_COLUMN)} <= {rows.pin}"
-        )
+    for width, by_stamp in plain.items():
+        parts.append(_plain_part(rows, by_stamp, _wanted(rows, columns, width)))
+    for width, places in stamped.items():
+        visible = f"WHERE {quoted(COMMIT_COLUMN)} <= {rows.pin}"
+        parts.append(f"SELECT {_wanted(rows, columns, width)}, {_stored(rows)} FROM {_files(places)} {visible}")
     if rows.journal is not None:
-        in_order = False
-        parts.append(f"SELECT {', '.join(wanted)}, {stored} FROM {journal}")
+        parts.append(f"SELECT {_wanted(rows, columns, len(rows.layout))}, {_stored(rows)} FROM {journal}")
     return Sources(" UNION ALL ".join(parts), in_order)
 
 
-def _plain_part(plain: dict[Stamp, list[str]], wanted: Sequence[str], event: str, rows: Rows) -> str:
-    """Files without stamps: their commit and times come from a small table, joined by the number of the file."""
-    places = [place for group in plain.values() for place in group]
+def _wanted(rows: Rows, columns: Sequence[str], width: int) -> str:
+    """Return the wanted columns of files of a width: features that were added later are null in them."""
+    later = set(rows.layout[width:])
+    return ", ".join(f"NULL AS {quoted(n)}" if n in later else quoted(n) for n in (*rows.keys, *columns))
+
+
+def _event(rows: Rows) -> str:
+    return f"({NO_TIME})" if rows.event_time is None else f"epoch_us({quoted(rows.event_time)})"
+
+
+def _stored(rows: Rows) -> str:
+    """Return the clocks of rows that are stamped themselves."""
+    own = f"coalesce(epoch_us({quoted(AVAILABLE_COLUMN)}), ({NO_TIME}))"
+    return f"{_event(rows)} AS __e, {quoted(COMMIT_COLUMN)} AS __c, {own} AS __a, {quoted(RETIRED_COLUMN)} AS __x"
+
+
+def _plain_part(rows: Rows, by_stamp: Mapping[Stamp, Sequence[str]], wanted: str) -> str:
+    """Return files without stamps: their commits come from a small table, joined by the number of the file."""
+    event = _event(rows)
     arrival = {
         "commit": "__at",
-        "delay": f"least({event} + {rows.delay_us}, __at)" if rows.event_time is not None else f"({NO_TIME})",
+        "delay": f"({NO_TIME})" if rows.event_time is None else f"least({event} + {rows.delay_us}, __at)",
         "column": f"epoch_us({quoted(AVAILABLE_COLUMN)})",
     }
-    if len(plain) == 1:
-        (stamp,) = plain
+    places = [place for part in by_stamp.values() for place in part]
+    retired = f"{quoted(RETIRED_COLUMN)} AS __x"
+    if len(by_stamp) == 1:
+        (stamp,) = by_stamp
         own = arrival[stamp.availability].replace("__at", str(stamp.committed_at_us))
-        return (
-            f"SELECT {', '.join(wanted)}, {event} AS __e, {stamp.number}::BIGINT AS __c, {own} AS __a,"
-            f" {quoted(RETIRED_COLUMN)} AS __x FROM {_files(places)}"
-        )
-    values: list[str] = []
-    index = 0
-    for stamp, group in plain.items():
-        for _ in group:
-            values.append(f"({index}, {stamp.number}, {stamp.committed_at_us}, {text(stamp.availability)})")
-            index += 1
-    used = {stamp.availability for stamp in plain}
-    own = (
-        arrival[next(iter(used))]
-        if len(used) == 1
-        else "CASE __how " + " ".join(f"WHEN {text(how)} THEN {arrival[how]}" for how in sorted(used)) + " END"
+        clocks = f"{event} AS __e, {stamp.number}::BIGINT AS __c, {own} AS __a"
+        return f"SELECT {wanted}, {clocks}, {retired} FROM {_files(places)}"
+    stamps = [stamp for stamp, part in by_stamp.items() for _ in part]
+    values = ", ".join(
+        f"({index}, {stamp.number}, {stamp.committed_at_us}, {text(stamp.availability)})"
+        for index, stamp in enumerate(stamps)
     )
+    used = sorted({stamp.availability for stamp in stamps})
+    cases = " ".join(f"WHEN {text(how)} THEN {arrival[how]}" for how in used)
+    own = arrival[used[0]] if len(used) == 1 else f"CASE __how {cases} END"
     return (
-        f"SELECT {', '.join(wanted)}, {event} AS __e, __number AS __c, {own} AS __a, {quoted(RETIRED_COLUMN)} AS __x"
+        f"SELECT {wanted}, {event} AS __e, __number AS __c, {own} AS __a, {retired}"
         f" FROM (SELECT *, file_index AS __file FROM {_files(places)})"
-        f" JOIN (VALUES {', '.join(values)}) AS __stamps(__index, __number, __at, __how) ON __file = __index"
+        f" JOIN (VALUES {values}) AS __stamps(__index, __number, __at, __how) ON __file = __index"
     )
 
 
 def _files(places: Sequence[str]) -> str:
-    # By name, since files written before a feature was added lack its column.
-    listed = ", ".join(text(place) for place in places)
-    return f"read_parquet([{listed}], union_by_name = true)"
+    return f"read_parquet([{', '.join(text(place) for place in places)}])"
 
 
 def look_up(

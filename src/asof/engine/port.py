@@ -35,6 +35,7 @@ class Rows:
         event_time: Event time column, None in a static group.
         delay_us: Delay of backfilled rows.
         pin: The last commit in it.
+        layout: Features in the order in which they were added; a file of width w has the first w.
         files: (where to read it, what it is, the stamp of its rows or None if they are stamped).
         journal: Rows not in files yet, stamped; None if there are none.
         retracted: Hidden commits to the time since which they are; None: always.
@@ -45,6 +46,7 @@ class Rows:
     event_time: str | None
     delay_us: int
     pin: int
+    layout: tuple[str, ...] = ()
     files: tuple[tuple[str, DataFile, Stamp | None], ...] = ()
     journal: pa.Table | None = None
     retracted: Mapping[int, int | None] = field(default_factory=dict[int, int | None])

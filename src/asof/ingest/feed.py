@@ -1,7 +1,7 @@
 """Bring published commits to the online store, in commit order, once. Source: SEMANTICS section 3."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -193,15 +193,7 @@ class OnlineFeed:
         assert retract.target is not None  # noqa: S101 - every retract has one
         touched, _ = pinned_rows(self._parts, group, pin=retract.target, after=retract.target - 1)
         names = list(group.definition.keys)
-        visible = Rows(
-            schema=touched.schema,
-            keys=touched.keys,
-            event_time=touched.event_time,
-            delay_us=touched.delay_us,
-            pin=touched.pin,
-            files=touched.files,
-            journal=touched.journal,
-        )
+        visible = replace(touched, retracted={})
         keys = pa.Table.from_batches(
             [batch.select(names) for batch in self._parts.engine.newest(visible)],
             schema=pa.schema([touched.schema.field(name) for name in names]),

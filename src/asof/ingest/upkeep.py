@@ -6,6 +6,7 @@ None of it changes an answer; all of it may be interrupted at any point and done
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -19,6 +20,8 @@ from asof.registry.port import RegisteredGroup
 
 JOURNAL_ROWS = 20_000
 """Journal rows after which they are moved to a file: a read decodes them all."""
+
+ATTEMPTS = 3
 
 GRACE_US = 15 * 60 * 1_000_000
 """How long replaced files are kept for readers that still hold their names."""
@@ -87,7 +90,7 @@ class Upkeep:
         rows, snapshot = pinned_rows(self._parts, group)
         if rows.journal is None:
             return 0
-        only = Rows(rows.schema, rows.keys, rows.event_time, rows.delay_us, rows.pin, journal=rows.journal)
+        only = replace(rows, files=(), retracted={})
         try:
             self._replace(group, only, snapshot, removed=(), sealed=[stamp.number for stamp, _ in snapshot.journal])
         except ConflictError:
@@ -98,8 +101,14 @@ class Upkeep:
         """Write all rows of a group anew, ordered and stamped, and drop what its retention no longer keeps.
 
         Raises:
-            ConflictError: Another process compacted it meanwhile.
+            ConflictError: Other processes kept changing its files meanwhile.
         """
+        for _ in range(ATTEMPTS - 1):
+            with suppress(ConflictError):
+                return self._compact(group, now_us)
+        return self._compact(group, now_us)
+
+    def _compact(self, group: RegisteredGroup, now_us: int) -> Compaction:
         rows, snapshot = pinned_rows(self._parts, group)
         before = len(rows.files) + len(snapshot.journal)
         had = sum(file.rows for file, _ in snapshot.files) + (rows.journal.num_rows if rows.journal else 0)
@@ -155,7 +164,14 @@ class Upkeep:
         files = parts.history.stage(table_of(group), reader)
         first = min([f.first_commit for f, _ in snapshot.files if f.path in set(removed)] + sealed, default=0)
         stamped = [
-            replace(file, stamped=True, late=late.found, first_commit=max(first, 1), last_commit=snapshot.pin)
+            replace(
+                file,
+                width=len(group.layout),
+                stamped=True,
+                late=late.found,
+                first_commit=max(first, 1),
+                last_commit=snapshot.pin,
+            )
             for file in files
         ]
         try:
@@ -165,7 +181,7 @@ class Upkeep:
                 added=stamped,
                 sealed=sealed,
                 now_us=parts.now_us(),
-                horizon_us=horizon_us,
+                horizon=None if horizon_us is None else (horizon_us, snapshot.pin),
             )
         except AsofError:
             parts.history.discard(file.path for file in files)

@@ -63,7 +63,10 @@ class Writer:
         history = self._parts.history
         files = [history.stage(table_of(item.group), item.rows) for item in prepared]
         try:
-            drafts = [replace(item.draft, files=tuple(new)) for item, new in zip(prepared, files, strict=True)]
+            drafts = [
+                replace(item.draft, files=tuple(replace(file, width=len(item.group.layout)) for file in new))
+                for item, new in zip(prepared, files, strict=True)
+            ]
             commits = self._publish(drafts)
         except AsofError:
             history.discard(file.path for new in files for file in new)

@@ -95,6 +95,10 @@ class DeltaHistory:
                 )
             return
         delta = DeltaTable(str(folder))
+        known = {field.name for field in delta.schema().fields}
+        added = [field for field in Schema.from_arrow(schema).fields if field.name not in known]
+        if added:  # features that an amendment added; files from before read as null
+            delta.alter.add_columns(added)
         sizes: dict[str, int] = {}
         actions = pa.table(delta.get_add_actions(flatten=True))
         for path, size in zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True):

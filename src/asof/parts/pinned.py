@@ -47,6 +47,7 @@ def pinned_rows(
         event_time=definition.event_time,
         delay_us=definition.delay_us,
         pin=snapshot.pin,
+        layout=group.layout,
         files=tuple((parts.history.location(file.path), file, stamp) for file, stamp in snapshot.files),
         journal=_journal(group, snapshot),
         retracted=snapshot.retracted,

@@ -150,14 +150,18 @@ class CommitLog(Protocol):
         added: Sequence[DataFile],
         sealed: Iterable[int] = (),
         now_us: int,
-        horizon_us: int | None = None,
+        horizon: tuple[int, int] | None = None,
     ) -> None:
         """Put stamped files in the place of others and of the journal rows of the `sealed` commits, in one step.
 
         The replaced files are remembered until `forget_files`, since readers may still hold them.
 
+        With a horizon (time, commit), rows that were superseded before that time are gone: earlier pins, and retracts
+        of commits up to that one, are refused from then on.
+
         Raises:
-            ConflictError: Some of them are gone: somebody else did the same; nothing was changed.
+            ConflictError: Some of them are gone, or the horizon's commit is not the last one: somebody was first;
+                nothing was changed.
         """
         ...
 

@@ -80,7 +80,7 @@ class SqlCommitLog:
         added: Sequence[DataFile],
         sealed: Iterable[int] = (),
         now_us: int,
-        horizon_us: int | None = None,
+        horizon: tuple[int, int] | None = None,
     ) -> None:
         """See `CommitLog.replace_files`."""
         gone = ConflictError(f"the files of {group.ref} changed meanwhile", todo="run it again")
@@ -100,12 +100,14 @@ class SqlCommitLog:
                     raise gone
             if added:
                 connection.execute(_FILE, [_file_row(group.id, file) for file in added])
-            if horizon_us is not None:
+            if horizon is not None:
                 last = connection.execute(_LAST, {"g": group.id}).first()
+                if (last.number if last else 0) != horizon[1]:
+                    raise gone
                 connection.execute(
                     update(group_version)
                     .where(group_version.c.id == group.id)
-                    .values(horizon_us=horizon_us, horizon_commit=last.number if last else 0)
+                    .values(horizon_us=horizon[0], horizon_commit=horizon[1])
                 )
 
     def files(self, *, replaced_before_us: int | None = None) -> dict[str, bool]:
@@ -318,6 +320,7 @@ def _file_of(row: Record) -> DataFile:
         size_bytes=row.size_bytes,
         min_event_us=row.min_event_us,
         max_event_us=row.max_event_us,
+        width=row.width,
         stamped=row.stamped,
         late=row.late,
         first_commit=row.first_commit,
@@ -333,6 +336,7 @@ def _file_row(group_id: int, file: DataFile) -> dict[str, Any]:
         "size_bytes": file.size_bytes,
         "min_event_us": file.min_event_us,
         "max_event_us": file.max_event_us,
+        "width": file.width,
         "stamped": file.stamped,
         "late": file.late,
         "first_commit": file.first_commit,

@@ -87,6 +87,7 @@ data_file = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("min_event_us", BigInteger, nullable=False),
     Column("max_event_us", BigInteger, nullable=False),
+    Column("width", Integer),
     Column("stamped", Boolean, nullable=False),
     Column("late", Boolean, nullable=False),
     Column("first_commit", BigInteger, nullable=False),
