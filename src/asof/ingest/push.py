@@ -86,7 +86,7 @@ class Pusher:
                 item.turn.set()
 
     def _store(self, together: Sequence[_Waiting]) -> None:
-        answers = self._parts.log.publish([[item.prepared.draft] for item in together], now_us=self._parts.now_us())
+        answers = self._parts.log.publish([[item.prepared.draft] for item in together], clock=self._parts.now_us)
         published: list[Published] = []
         for item, answer in zip(together, answers, strict=True):
             if isinstance(answer, AsofError):

@@ -1,6 +1,6 @@
 """What a registry must do: remember definitions, and be the one truth about which commits are visible."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,12 +108,17 @@ class Registry(Protocol):
 class CommitLog(Protocol):
     """The one truth about what is visible. A commit is visible when `publish` returns, and not before."""
 
-    def publish(self, together: Sequence[Sequence[Draft]], *, now_us: int) -> list[list[Commit] | AsofError]:
+    def publish(
+        self, together: Sequence[Sequence[Draft]], *, clock: Callable[[], int]
+    ) -> list[list[Commit] | AsofError]:
         """Give drafts their numbers and times, and make them visible, durably.
 
         The drafts of one inner sequence become visible as one and share `committed_at`; they must be of different
         groups. Inner sequences are independent: one that breaks a rule gives its error in the answer and publishes
         nothing. committed_at = max(now, previous + 1 us, greatest event_time), for each group.
+
+        The clock (microseconds) is read after the log is locked: a writer that waited must not date its commit back to
+        times at which readers have been answered without it.
 
         Answers in place of an inner sequence:
             ConflictError: An idempotency_key with other content, or a group that is gone.

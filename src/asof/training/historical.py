@@ -227,8 +227,9 @@ class HistoricalReader:
         pins = dict(commits or {})
         pinned: dict[str, tuple[Rows, int | None]] = {}
         known = {name for group in question.groups.values() for name in (group.ref, group.definition.name)}
-        for name in pins:
-            if name not in known:
+        if not pins.keys() <= known:  # pins of a larger view serve a smaller one, a typing error serves nobody
+            known |= {name for group in self._parts.registry.groups() for name in (group.ref, group.definition.name)}
+            for name in pins.keys() - known:
                 raise NotFoundError.named("group", name, known, where="commits=")
         for name, group in question.groups.items():
             pin = pins.get(group.ref, pins.get(name)) if commits is not None else None

@@ -1,7 +1,7 @@
 """The commit log in the registry's database."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
@@ -43,10 +43,12 @@ class SqlCommitLog:
         """Keep the database."""
         self._database = database
 
-    def publish(self, together: Sequence[Sequence[Draft]], *, now_us: int) -> list[list[Commit] | AsofError]:
+    def publish(
+        self, together: Sequence[Sequence[Draft]], *, clock: Callable[[], int]
+    ) -> list[list[Commit] | AsofError]:
         """See `CommitLog.publish`."""
         with self._database.write() as connection:
-            transaction = _Publication(connection, now_us)
+            transaction = _Publication(connection, clock())
             return [transaction.publish(drafts) for drafts in together]
 
     def commits(self, group: RegisteredGroup, *, after: int = 0, limit: int | None = None) -> list[Commit]:
