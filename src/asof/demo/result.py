@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from asof.records import Status
+
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
@@ -34,7 +36,7 @@ class DemoResult:
     load_rows_per_second: float
     training_rows: int
     training_seconds: float
-    statuses: Mapping[str, Mapping[str, int]]
+    statuses: Mapping[str, Mapping[Status, int]]
     leaked: Mapping[str, int]
     pandas_differs: int
     auc_honest: float

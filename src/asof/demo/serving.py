@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-
 from rich.markup import escape
 
 from asof.demo.context import NOW_US, Context
@@ -50,7 +49,7 @@ class Proof:
 def serve(context: Context, model: Model) -> Latency:
     """Serve the departures that lie after the store's clock, and time it."""
     screen, store = context.screen, context.store
-    screen.heading('Serve: store.online("departure", {"origin": ..., "dest": ..., "tailnum": ...})')
+    screen.heading('Serve: store.online("departure", {"origin": "JFK", ...})')
     timetable: pa.Table = context.data.timetable()
     coming = timetable.filter(pc.greater(timetable["sched_dep"].cast(pa.int64()), NOW_US))
     keys: Sequence[Keys] = coming.select(KEYS).to_pylist()
@@ -59,9 +58,9 @@ def serve(context: Context, model: Model) -> Latency:
         latency = measure(store, keys, reads=reads, advance=advance)
     _show_vector(context, model, _due(coming))
     screen.say(
-        f"{reads:,} reads of {coming.num_rows:,} departures after the clock, one by one,"
-        f" {len(context.view.features)} features of {len(context.groups)} groups each:"
-        f" [bold]p50 {latency.p50_us:.0f} µs, p99 {latency.p99_us:.0f} µs[/bold]"
+        f"[bold]p50 {latency.p50_us:.0f} µs, p99 {latency.p99_us:.0f} µs[/bold] a read:"
+        f" {len(context.view.features)} features of {len(context.groups)} groups, values included"
+        f" ({reads:,} reads, one by one, of {coming.num_rows:,} departures after the clock)."
     )
     return latency
 
@@ -89,15 +88,18 @@ def verify(context: Context) -> Proof:
         report = context.store.verify(context.view.name, instants=instants, progress=report_progress)
     proof = Proof(compared=report.compared, differences=len(report.differences))
     colour = "green" if proof.differences == 0 else "red"
+    every_moment = report.keys * len(context.view.features)
+    today = "; so was the store itself, as it stands now" if proof.compared > report.instants * every_moment else ""
     counts = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items() if count)
     screen.say(
-        f"{report.rows:,} rows went, in the order in which they became known, into a fresh online store (in memory) whose"
-        f" clock moved through the year. At {report.instants} moments, and today, it was read and compared with history."
+        f"{report.rows:,} rows went, in the order in which they became known, into a fresh online store"
+        f" (in memory) whose clock moved through the year. At {report.instants} moments it was read and"
+        f" compared with history{today}."
     )
     screen.say(
-        f"{proof.compared:,} values compared ({counts}):"
-        f" [bold {colour}]{proof.differences:,} differences[/bold {colour}]"
+        f"[bold]{proof.compared:,} values compared: [{colour}]{proof.differences:,} differences[/{colour}][/bold]"
     )
+    screen.say(f"[dim]They were {counts}.[/dim]")
     for difference in report.differences[:SHOWN]:
         screen.say(escape(str(difference)))
     return proof

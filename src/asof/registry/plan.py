@@ -3,7 +3,7 @@
 Source: SEMANTICS section 6.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -76,7 +76,7 @@ def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version:
             (
                 f"keys {', '.join(f'{k}: {t}' for k, t in entity['keys'].items())} (entity {entity['name']})",
                 f"event_time {new['event_time']}" if new["event_time"] else "static: no event time",
-                f"{len(new['features'])} features: {', '.join(f['name'] for f in new['features'])}",
+                _features([str(f["name"]) for f in new["features"]]),
                 f"historical reads default to known={known!r}; " + ("online" if new["online"] else "offline only"),
             ),
         )
@@ -95,7 +95,7 @@ def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: 
     name = str(new["name"])
     if old is None:
         names = [f"{f['group']}.{f['feature']}" for f in new["features"]]
-        return Change("create", "view", name, 1, (f"{len(names)} features: {', '.join(names)}",))
+        return Change("create", "view", name, 1, (_features(names),))
     details = tuple(_differences(old, new))
     if not details:
         return Change("unchanged", "view", name, version)
@@ -159,3 +159,7 @@ def _feature_differences(old: list[Mapping[str, Any]], new: list[Mapping[str, An
             yield f"- {name}"
     if list(before) != list(after) and set(before) == set(after):
         yield "order of features"
+
+
+def _features(names: Sequence[str]) -> str:
+    return f"{len(names)} feature{'s' if len(names) != 1 else ''}: {', '.join(names)}"
