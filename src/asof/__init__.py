@@ -21,7 +21,11 @@ __version__ = "0.1.0"
 
 
 def open(  # noqa: A001 - pinned: `asof.open` reads like the builtin on purpose
-    path: "str | Path", *, create: bool = True, clock: "Callable[[], datetime] | None" = None
+    path: "str | Path",
+    *,
+    create: bool = True,
+    clock: "Callable[[], datetime] | None" = None,
+    repair: bool = False,
 ) -> "Store":
     """Open a store.
 
@@ -29,6 +33,8 @@ def open(  # noqa: A001 - pinned: `asof.open` reads like the builtin on purpose
         path: A folder.
         create: Make the store if the folder is empty or absent.
         clock: A callable that returns an aware datetime; default: the system's clock.
+        repair: Look at every page of the online store; move a damaged one aside and build it again from history.
+            What was wrong is told by `store.quality.doctor(repair=True)`.
 
     Raises:
         NotFoundError: There is no store and `create` is False.
@@ -36,4 +42,4 @@ def open(  # noqa: A001 - pinned: `asof.open` reads like the builtin on purpose
     """
     from asof.store import Store  # noqa: PLC0415 - engines load only now
 
-    return Store.open(path, create=create, clock=clock)
+    return Store.open(path, create=create, clock=clock, repair=repair)

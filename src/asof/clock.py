@@ -3,6 +3,7 @@
 Times are integers: microseconds since 1970-01-01T00:00:00Z. Source: SEMANTICS section 1.
 """
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,11 @@ MICROSECOND = timedelta(microseconds=1)
 def system_clock() -> datetime:
     """Return the system's time in UTC."""
     return datetime.now(UTC)
+
+
+def system_us() -> int:
+    """Return the system's time as microseconds since the epoch."""
+    return time.time_ns() // 1000
 
 
 def to_us(moment: datetime, *, what: str = "time") -> int:

@@ -15,6 +15,8 @@ The branches answer "what can the caller do?". A message says what happened with
 never holds a secret.
 """
 
+import inspect
+import warnings
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
@@ -63,7 +65,7 @@ class NotFoundError(AsofError, LookupError):
             todo = "did you mean " + " or ".join(repr(c) for c in close) + "?"
         elif names:
             shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")  # noqa: PLR2004 - one line of names
-            todo = f"known {kind}s: {shown}"
+            todo = f"known {kind.replace(' or ', 's or ')}s: {shown}"
         else:
             todo = f"there is no {kind} yet"
         return cls(f"unknown {kind} {name!r}", where=where, todo=todo, data={"kind": kind, "name": name})
@@ -95,6 +97,14 @@ class MissingDependencyError(AsofError, ImportError):
 
 class DataWarning(UserWarning):
     """Something about data that were accepted, and that people usually want to know."""
+
+
+def warn(message: str) -> None:
+    """Give a DataWarning that names the line outside asof which led to it."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "asof":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, DataWarning, stacklevel=level)
 
 
 class BackendError(AsofError):

@@ -1,10 +1,13 @@
 """The store: what people type. Each method is one call into the floors below."""
 
-import warnings
+import ctypes
+import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
+from weakref import WeakSet
 
 from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
@@ -12,7 +15,7 @@ from asof.catalog import Catalog
 from asof.catalog.python_file import load_definitions
 from asof.clock import system_clock, to_us
 from asof.definitions import FeatureGroup, FeatureView
-from asof.errors import DataWarning, NotFoundError, UnsupportedError, UsageError
+from asof.errors import NotFoundError, UnsupportedError, UsageError, warn
 from asof.ingest.infer import infer_group
 from asof.ingest.prepare import Options
 from asof.ingest.upkeep import Compaction
@@ -41,19 +44,33 @@ class Store:
 
     def __init__(self, parts: Parts) -> None:
         """Serve a store from its parts."""
+        self._root = parts.root
+        self._closed = False
         self._parts = parts
         self._writer = Writer(parts)
         self._history = HistoricalReader(parts)
         self._online = OnlineReader(parts)
         self.catalog = Catalog(parts, self._online.forget_plans)
         self.quality = Quality(parts, self._writer.feed, self._writer.upkeep)
+        _opened.add(self)
 
     @classmethod
-    def open(cls, path: str | Path, *, create: bool = True, clock: Callable[[], datetime] | None = None) -> "Store":
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        create: bool = True,
+        clock: Callable[[], datetime] | None = None,
+        repair: bool = False,
+    ) -> "Store":
         """Open a store and repair what a crash left; see `asof.open`."""
-        parts = open_parts(Path(path), create=create, clock=clock or system_clock)
+        parts = open_parts(Path(path), create=create, clock=clock or system_clock, repair=repair)
         store = cls(parts)
-        store._writer.recover()
+        try:
+            store._writer.recover(tolerant=repair)
+        except BaseException:
+            parts.close()
+            raise
         return store
 
     def plan(self, *definitions: Definition | str | Path) -> Plan:
@@ -108,9 +125,9 @@ class Store:
 
         Source: SEMANTICS sections 1 to 3.
         """
-        if keys is not None:
-            self._infer(group, frame, keys, event_time)
         options = Options(None, on_conflict, truncate, idempotency_key, meta)
+        if keys is not None:
+            self._infer(group, frame, options, keys=keys, event_time=event_time)
         return self._writer.write(group, frame, "write", options)
 
     def backfill(  # noqa: PLR0913 - pinned
@@ -348,12 +365,11 @@ class Store:
 
     def close(self) -> None:
         """Finish background work and release the store; closing twice is harmless."""
-        if not self._closed:
-            self._closed = True
+        if not self._closed and "_parts" in vars(self):
             self._writer.close()
             self._parts.close()
-
-    _closed = False
+            self._let_go()
+        self._closed = True
 
     def __enter__(self) -> Self:
         """Use the store in a `with` block."""
@@ -365,21 +381,61 @@ class Store:
 
     def __repr__(self) -> str:
         """Return the store's place."""
-        return f"<asof.Store {str(self._parts.root)!r}>"
+        return f"<asof.Store {str(self._root)!r}>"
 
-    def _infer(self, group: str, frame: Frame, keys: Sequence[str], event_time: str | None) -> None:
+    if not TYPE_CHECKING:  # a type checker would let every misspelt name pass
+
+        def __getattr__(self, name: str) -> object:
+            """Open the parts again in a forked child; say that a closed store is closed."""
+            if name not in _PARTS or "_root" not in vars(self):
+                raise AttributeError(name)
+            if self._closed:
+                raise UsageError(f"the store {str(self._root)!r} is closed", todo="open it again with asof.open")
+            with _opening:
+                if name not in vars(self):
+                    self.__init__(open_parts(self._root, create=False, clock=self._clock))
+            return vars(self)[name]
+
+    def _let_go(self) -> dict[str, object]:
+        """Drop the parts; the next use opens them again, unless the store is closed."""
+        self._clock = self._parts.clock
+        return {name: vars(self).pop(name) for name in _PARTS}
+
+    def _infer(
+        self, group: str, frame: Frame, options: Options, *, keys: Sequence[str], event_time: str | None
+    ) -> None:
         try:
             known = self._parts.registry.group(group).definition
         except NotFoundError:
             inferred = infer_group(group, frame, keys, event_time)
-            plan = self.apply(inferred)
-            warnings.warn(f"group {group!r} was inferred and registered:\n{plan}", DataWarning, stacklevel=3)
+            self._writer.rehearse(inferred, frame, options)
+            warn(f"group {group!r} was inferred and registered:\n{self.plan(inferred)}")
+            self.apply(inferred)
             return
         if tuple(keys) != known.keys or event_time != known.event_time:
             raise UsageError(
                 f"group {group!r} exists with keys {list(known.keys)} and event_time {known.event_time!r}",
                 todo="leave out keys= and event_time=",
             )
+
+
+_PARTS = ("_parts", "_writer", "_history", "_online", "catalog", "quality")
+_opened: WeakSet[Store] = WeakSet()
+_opening = threading.Lock()
+
+
+def _forget_parent() -> None:
+    """Let a forked child open its stores for itself: connections, locks and threads are its parent's."""
+    global _opening  # noqa: PLW0603 - a thread of the parent may have held it
+    _opening = threading.Lock()
+    for store in _opened:
+        if "_parts" in vars(store):
+            of_parent = store._let_go()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            # Never freed, not even at exit: DuckDB would wait for threads that only the parent has, and crash.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(of_parent))
+
+
+os.register_at_fork(after_in_child=_forget_parent)
 
 
 def _definitions(given: Sequence[Definition | str | Path]) -> list[Definition]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.arrow.layout import declared_schema
+from asof.arrow.nested import DECIMAL_BYTES, NUMBER_BYTES, canonical, cast, row_bytes
 from asof.arrow.types import TIMESTAMP
 from asof.clock import show_us
 from asof.definitions import FeatureGroup
@@ -45,6 +46,8 @@ def conform(
     """
     where = f"group {group.name}"
     schema = columns or declared_schema(group)
+    if not table.num_rows and not table.num_columns:  # an empty list of dicts knows no columns
+        return schema.empty_table()
     _check_names(table, schema, extra, where)
     arrays: list[pa.ChunkedArray] = []
     for field in schema:
@@ -72,24 +75,24 @@ def conform_column(column: pa.ChunkedArray, target: pa.DataType, where: str) -> 
     Raises:
         DataError: A value does not fit; its row is named.
     """
+    if not len(column):  # no value, so none of a wrong type: empty pandas columns are often of type object
+        return pa.chunked_array([], type=target)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if column.type != target:
         if not _same_family(column.type, target):
             raise _misfit(column, target, where)
         try:
-            cast = column.cast(target)
+            converted = cast(column, target)
         except _ARROW_ERRORS as error:
-            raise _misfit(column, target, where, lambda part: part.cast(target)) from error
-        if pa.types.is_float32(target) and pc.any(pc.and_(pc.is_inf(cast), pc.is_finite(column))).as_py():
-            raise _misfit(column, target, where, _no_overflow)
-        column = cast
-    if pa.types.is_string(target):
+            raise _misfit(column, target, where, lambda part: cast(part, target)) from error
+        column = converted
+    elif pa.types.is_string(target) or pa.types.is_nested(target):
         try:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
             raise _misfit(column, target, where, lambda part: part.validate(full=True)) from error
-    return _canonical(column)
+    return canonical(column)
 
 
 def conform_time(
@@ -100,8 +103,8 @@ def conform_time(
     Raises:
         DataError: It holds no times, naive times without a timezone, or times finer than a microsecond.
     """
-    if pa.types.is_null(column.type):
-        return column.cast(TIMESTAMP)
+    if pa.types.is_null(column.type) or not len(column):
+        return pa.chunked_array([pa.nulls(len(column), TIMESTAMP)])
     if not pa.types.is_timestamp(column.type):
         value = next((v for v in column.slice(0, 1).to_pylist()), None)
         raise DataError(
@@ -168,7 +171,7 @@ def check_sizes(table: pa.Table, keys: tuple[str, ...], where: str) -> None:
         (MAX_KEY_BYTES, keys, "key"),
         (MAX_ROW_BYTES, tuple(table.column_names), "row"),
     ):
-        sizes = _variable_bytes(table.select(list(names)))
+        sizes = _bytes(table.select(list(names)), limit)
         if sizes is None:
             continue
         row = int(sizes.argmax())
@@ -181,17 +184,14 @@ def check_sizes(table: pa.Table, keys: tuple[str, ...], where: str) -> None:
             )
 
 
-def _variable_bytes(table: pa.Table) -> np.ndarray | None:
-    total: np.ndarray | None = None
-    for column in table.columns:
-        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
-            sizes = pc.fill_null(pc.binary_length(column), 0).to_numpy()
-        elif pa.types.is_list(column.type):
-            # Element widths are rounded up to 16 bytes: a bound, which is what a limit needs.
-            sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64) * 16
-        else:
-            continue
-        total = sizes.astype(np.int64) if total is None else total + sizes
+def _bytes(table: pa.Table, limit: int) -> np.ndarray | None:
+    """Return the size of each row; None if no row can exceed the limit, as with numbers alone."""
+    varying = [c for c in table.columns if pa.types.is_nested(c.type) or _family(c.type) == "text"]
+    if not varying and table.num_columns * DECIMAL_BYTES <= limit:
+        return None
+    total = np.full(table.num_rows, (table.num_columns - len(varying)) * NUMBER_BYTES, np.int64)
+    for column in varying:
+        total += np.concatenate([row_bytes(chunk) for chunk in column.chunks])
     return total
 
 
@@ -237,8 +237,12 @@ def _same_family(source: pa.DataType, target: pa.DataType) -> bool:
     if family == "list":
         return _same_family(source.value_type, target.value_type)
     if family == "struct":
-        names = [f.name for f in source] == [f.name for f in target]
-        return names and all(_same_family(s.type, t.type) for s, t in zip(source, target, strict=True))
+        given = {field.name: field.type for field in source}
+        return given.keys() == {field.name for field in target} and all(
+            _same_family(given[field.name], field.type) for field in target
+        )
+    if family == "timestamp":  # inside a list or struct; nobody could declare a zone for it
+        return source.tz is not None or target.tz is None
     if family == "number":  # a float is an accident away from a decimal, and a decimal from a float
         return not (pa.types.is_floating(source) and pa.types.is_decimal(target)) and not (
             pa.types.is_decimal(source) and not pa.types.is_decimal(target)
@@ -271,6 +275,8 @@ def _show(column: pa.ChunkedArray, row: int) -> str:
     try:
         text = repr(column[row].as_py())
     except UnicodeDecodeError:
+        if pa.types.is_nested(column.type):
+            return "text that is not UTF-8"
         text = repr(column.slice(row, 1).cast(pa.binary())[0].as_py())
     return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - a line of an error
 
@@ -290,45 +296,5 @@ def _first_failure(column: pa.ChunkedArray, operation: Callable[[pa.ChunkedArray
     return low
 
 
-def _no_overflow(part: pa.ChunkedArray) -> None:
-    if pc.any(pc.and_(pc.is_inf(part.cast(pa.float32())), pc.is_finite(part))).as_py():
-        raise DataError("overflow")
-
-
 def _first_true(flags: pa.ChunkedArray) -> int:
     return int(pc.index(flags, True).as_py())
-
-
-def _canonical(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if not _holds_floats(column.type):
-        return column
-    return pa.chunked_array([_canonical_array(chunk) for chunk in column.chunks], type=column.type)
-
-
-def _holds_floats(arrow: pa.DataType) -> bool:
-    if pa.types.is_struct(arrow):
-        return any(_holds_floats(field.type) for field in arrow)
-    if pa.types.is_list(arrow) or pa.types.is_fixed_size_list(arrow):
-        return _holds_floats(arrow.value_type)
-    return pa.types.is_floating(arrow)
-
-
-def _canonical_array(array: pa.Array) -> pa.Array:
-    arrow = array.type
-    if not _holds_floats(arrow) or not len(array):
-        return array
-    if pa.types.is_struct(arrow):
-        children = [_canonical_array(array.field(i)) for i in range(arrow.num_fields)]
-        return pa.StructArray.from_arrays(children, fields=list(arrow), mask=pc.is_null(array))
-    if pa.types.is_fixed_size_list(arrow):
-        values = _canonical_array(array.values.slice(array.offset * arrow.list_size, len(array) * arrow.list_size))
-        return pa.FixedSizeListArray.from_arrays(values, type=arrow, mask=pc.is_null(array))
-    if pa.types.is_list(arrow):
-        values = _canonical_array(array.values)
-        return pa.ListArray.from_arrays(array.offsets, values, type=arrow, mask=pc.is_null(array))
-    raw = array.to_numpy(zero_copy_only=False) if not array.null_count else pc.fill_null(array, 0).to_numpy()
-    odd = np.isnan(raw) | ((raw == 0) & np.signbit(raw))
-    if not odd.any():
-        return array
-    clean = np.where(np.isnan(raw), raw.dtype.type(np.nan), raw) + raw.dtype.type(0)
-    return pa.array(clean, type=arrow, mask=pc.is_null(array).to_numpy(zero_copy_only=False))

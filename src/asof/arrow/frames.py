@@ -5,6 +5,7 @@ pandas and polars are the user's packages: never imported unless the user brough
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, cast
 
 import pyarrow as pa
@@ -24,11 +25,11 @@ class Origin:
 
     Attributes:
         kind: The caller's kind.
-        index: The pandas index, if there is one.
+        frame: The caller's pandas or polars frame itself, whose columns go out as they came in.
     """
 
     kind: Kind
-    index: Any = None
+    frame: Any = None
 
 
 def to_table(frame: Frame) -> tuple[pa.Table, Origin]:
@@ -41,11 +42,11 @@ def to_table(frame: Frame) -> tuple[pa.Table, Origin]:
     package = type(frame).__module__.partition(".")[0]
     try:
         if package == "pandas" and hasattr(frame, "columns"):
-            return _from_pandas(frame), Origin("pandas", frame.index)
+            return _from_pandas(frame), Origin("pandas", frame.copy(deep=False))
         if package == "polars":
             if hasattr(frame, "collect"):  # a LazyFrame
                 frame = frame.collect()
-            return _plain(pa.table(frame)), Origin("polars")
+            return _plain(pa.table(frame)), Origin("polars", frame)
         return _plain(_from_arrow_or_python(frame)), Origin("arrow")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
         raise DataError(f"the frame cannot be read: {_one_line(error)}", todo="give each column one type") from error
@@ -60,7 +61,7 @@ def _from_arrow_or_python(frame: Frame) -> pa.Table:
     if isinstance(frame, pa.RecordBatchReader):
         return frame.read_all()
     if isinstance(frame, Mapping):
-        return pa.table(dict(cast("Mapping[str, Any]", frame)))
+        return _from_columns(cast("Mapping[str, Any]", frame))
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(frame).read_all()
     if isinstance(frame, Iterable) and not isinstance(frame, str | bytes):
@@ -77,11 +78,48 @@ def _from_rows(rows: list[Mapping[str, Any]]) -> pa.Table:
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns: dict[str, pa.Array] = {}
     for name in names:
-        try:
-            columns[name] = pa.array([row.get(name) for row in rows])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            raise DataError(f"column {name!r} mixes types: {_one_line(error)}") from error
+        columns[name] = _from_values(name, [row.get(name) for row in rows])
     return pa.table(columns)
+
+
+def _from_columns(frame: Mapping[str, Any]) -> pa.Table:
+    columns: dict[str, Any] = {}
+    for name, values in frame.items():
+        kind = cast("type[object]", type(values))
+        if issubclass(kind, str | bytes | Mapping) or not hasattr(kind, "__len__"):
+            raise UsageError(
+                f"column {name!r} is {kind.__name__}, no list of values",
+                todo="pass one record as a list with a dict: [{...}]",
+            )
+        columns[name] = _from_values(name, list(values)) if issubclass(kind, list | tuple) else values
+    return pa.table(columns)
+
+
+def _from_values(name: str, values: list[Any]) -> pa.Array:
+    try:
+        array = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        row = _first_odd_row(values)
+        raise DataError(
+            f"column {name!r} mixes types" + (f": row {row} holds {values[row]!r}" if row is not None else ""),
+            todo=_one_line(error),
+        ) from error
+    _refuse_mixed_zones(name, array, values)
+    return array
+
+
+def _refuse_mixed_zones(name: str, array: pa.Array, values: Iterable[Any]) -> None:
+    """Refuse naive times among aware ones: Arrow would take them for UTC."""
+    if not pa.types.is_timestamp(array.type):
+        return
+    naive = [v.tzinfo is None if isinstance(v, datetime) and v == v else None for v in values]  # noqa: PLR0124 - NaT
+    if True in naive and False in naive:
+        row = naive.index(True)
+        raise DataError(
+            f"column {name!r} mixes naive and aware times: row {row} has no time zone",
+            todo="give every time a zone",
+            data={"row": row},
+        )
 
 
 def _from_pandas(frame: Frame) -> pa.Table:
@@ -99,6 +137,8 @@ def _from_pandas(frame: Frame) -> pa.Table:
                 + (f": row {row} holds {series.iloc[row]!r}" if row is not None else ""),
                 todo=_one_line(error),
             ) from error
+        if series.dtype == object:
+            _refuse_mixed_zones(str(name), columns[str(name)], series)
     return _plain(pa.table(columns))
 
 
@@ -118,6 +158,11 @@ def _plain(table: pa.Table) -> pa.Table:
     if len(set(table.column_names)) != table.num_columns:
         twice = next(n for n in table.column_names if table.column_names.count(n) > 1)
         raise DataError(f"the frame has two columns {twice!r}")
+    for at, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):  # Arrow decodes no dictionary of views, which polars makes
+            kind = _plain_type(field.type)
+            decoded = [chunk.dictionary.cast(kind).take(chunk.indices) for chunk in table.column(at).chunks]
+            table = table.set_column(at, field.name, pa.chunked_array(decoded, kind))
     fields = [pa.field(f.name, _plain_type(f.type)) for f in table.schema]
     schema = pa.schema(fields)
     return table.replace_schema_metadata(None) if table.schema.equals(schema) else table.cast(schema)
@@ -142,8 +187,10 @@ def _plain_type(arrow: pa.DataType) -> pa.DataType:
     return arrow
 
 
-def to_pandas(table: pa.Table, index: Any = None) -> Frame:  # noqa: ANN401 - a pandas index
+def to_pandas(table: pa.Table, origin: Origin | None = None) -> Frame:
     """Return a table as a pandas frame: integers and booleans with missing values as nullable types, never float.
+
+    The first columns, and the index, are those of a pandas origin.
 
     Raises:
         MissingDependencyError: pandas is not installed.
@@ -159,18 +206,21 @@ def to_pandas(table: pa.Table, index: Any = None) -> Frame:  # noqa: ANN401 - a 
         pa.int64(): pd.Int64Dtype(),
         pa.bool_(): pd.BooleanDtype(),
     }
+    own = origin.frame if origin is not None and origin.kind == "pandas" else None
+    names = table.column_names if own is None else table.column_names[len(own.columns) :]
     columns: dict[str, Any] = {}
-    for name in table.column_names:
+    for name in names:
         column = table.column(name)
         columns[name] = column.to_pandas(types_mapper=nullable.get if column.null_count else None)
-    frame = pd.DataFrame(columns, columns=pd.Index(table.column_names))
-    if index is not None:
-        frame.index = index
-    return frame
+    frame = pd.DataFrame(columns, columns=pd.Index(names))
+    if own is None:
+        return frame
+    frame.index = own.index
+    return pd.concat([own, frame], axis=1)
 
 
-def to_polars(table: pa.Table) -> Frame:
-    """Return a table as a polars frame.
+def to_polars(table: pa.Table, origin: Origin | None = None) -> Frame:
+    """Return a table as a polars frame; the first columns are those of a polars origin.
 
     Raises:
         MissingDependencyError: polars is not installed.
@@ -179,7 +229,9 @@ def to_polars(table: pa.Table) -> Frame:
         import polars as pl  # noqa: PLC0415 - the user's package
     except ImportError as error:
         raise MissingDependencyError("polars", extra="polars") from error
-    return pl.from_arrow(table)
+    if origin is None or origin.kind != "polars":
+        return pl.from_arrow(table)
+    return origin.frame.hstack(pl.from_arrow(table.select(table.column_names[origin.frame.width :])))
 
 
 def _one_line(error: Exception) -> str:

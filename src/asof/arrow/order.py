@@ -30,7 +30,7 @@ def arrange(
 ) -> pa.Table:
     """Return the rows ordered by (keys, event time), one for each.
 
-    Equal rows collapse; with different recorded arrivals the earliest stays.
+    Equal rows collapse; with different recorded arrivals the earliest of them stays.
 
     Args:
         table: Conformed rows: no nulls in keys and event time, canonical floats.
@@ -54,15 +54,16 @@ def arrange(
     ordered = table if order is None else table.take(order)
     if not same.any():
         return ordered
-    if on_conflict == "last":
-        return ordered.take(np.flatnonzero(np.append(~same, True)))
     values = [name for name in table.column_names if name != arrivals]
-    _refuse_conflicts(ordered.select(values), same, order, keys, event_time, where)
-    firsts = np.append(True, ~same)
+    if on_conflict == "error":
+        _refuse_conflicts(ordered.select(values), same, order, keys, event_time, where)
     if arrivals is None:
-        return ordered.take(np.flatnonzero(firsts))
-    runs = np.cumsum(firsts)
-    earliest = np.lexsort((_integers(ordered, arrivals, len(codes)), runs))
+        return ordered.take(np.flatnonzero(np.append(~same, True)))
+    runs = np.cumsum(np.append(True, ~same))
+    if on_conflict == "last":
+        kept = _equal_to_last(ordered.select(values), same)
+        ordered, runs = ordered.take(kept), runs[kept]
+    earliest = np.lexsort((_integers(ordered, arrivals, len(runs)), runs))
     return ordered.take(earliest[np.flatnonzero(np.append(True, runs[earliest][1:] != runs[earliest][:-1]))])
 
 
@@ -115,6 +116,17 @@ def _stable_order(codes: np.ndarray, times: np.ndarray) -> np.ndarray | None:
     if bool(np.all((step > 0) | ((step == 0) & (times[1:] >= times[:-1])))):
         return None
     return np.lexsort((times, codes))
+
+
+def _equal_to_last(ordered: pa.Table, same: np.ndarray) -> np.ndarray:
+    """Return the rows that equal the last row of their run (the rows of one key and event time)."""
+    lasts = np.flatnonzero(np.append(~same, True))
+    last = np.repeat(lasts, np.diff(lasts, prepend=-1))
+    rivals = np.flatnonzero(last != np.arange(len(last)))
+    equal = np.ones(len(last), dtype=bool)
+    pairs = zip(encode_rows(ordered.take(rivals)), encode_rows(ordered.take(last[rivals])), strict=True)
+    equal[rivals] = [one == other for one, other in pairs]
+    return np.flatnonzero(equal)
 
 
 def _refuse_conflicts(  # noqa: PLR0917 - the parts of one message

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from asof.catalog.search import Hit, search
 from asof.clock import show_us
 from asof.definitions.durations import show_duration
+from asof.errors import NotFoundError
 from asof.online.port import Applied
 from asof.parts import Parts, table_of
 from asof.records import Commit
@@ -101,7 +102,7 @@ class Catalog:
         base = name.partition("@")[0]
         if any(view.definition.name == base for view in self.views()):
             return _describe_view(self._parts.registry.view(name))
-        group = self._parts.registry.group(name)
+        group = self._group(name)
         with self._parts.online.snapshot() as snapshot:
             applied = snapshot.applied.get(group.id, Applied())
         keys = self._parts.online.count(group.id) if group.definition.online else 0
@@ -118,9 +119,16 @@ class Catalog:
         if any(view.definition.name == base for view in views):
             view = self._parts.registry.view(name)
             return Lineage(view.ref, tuple(sorted(group.ref for group in view.groups.values())), ())
-        group = self._parts.registry.group(name)
+        group = self._group(name)
         used = (view.ref for view in views if any(g.ref == group.ref for g in view.groups.values()))
         return Lineage(group.ref, (), tuple(sorted(used)))
+
+    def _group(self, name: str) -> RegisteredGroup:
+        """Return a group; a name that is nothing's may be meant for a view."""
+        known = {item.definition.name for item in (*self.groups(), *self.views())}
+        if name.partition("@")[0] not in known:
+            raise NotFoundError.named("view or group", name, known)
+        return self._parts.registry.group(name)
 
     def remove(self, name: str) -> list[str]:
         """Remove a group with its data, or a view: one version ("weather@1") or all ("weather").

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from asof.definitions import FeatureGroup, FeatureView
-from asof.errors import NotFoundError, UsageError
+from asof.errors import AsofError, NotFoundError, UsageError
 
 
 def load_definitions(path: Path) -> list[FeatureGroup | FeatureView]:
@@ -27,7 +27,9 @@ def load_definitions(path: Path) -> list[FeatureGroup | FeatureView]:
     sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError, AttributeError, TypeError) as error:
+    except AsofError:
+        raise
+    except Exception as error:  # the user's own code may fail in any way
         raise UsageError(f"{path.name} cannot be run: {type(error).__name__}: {error}", where=str(path)) from error
     finally:
         sys.path.remove(folder)

@@ -143,8 +143,16 @@ class DuckDBEngine:
             for name, table in given.items():
                 if table is not None:
                     names[name] = f"{name}_{next(self._numbers)}"
-                    cursor.register(names[name], table)
+                    cursor.register(names[name], _unsliced(table))
             yield cursor, names
+
+
+def _unsliced(table: pa.Table) -> pa.Table:
+    """Return the table with nested columns that begin at their buffers' beginning: DuckDB reads no slices of structs."""
+    nested = [column for column in table.columns if pa.types.is_nested(column.type)]
+    if all(not chunk.offset for column in nested for chunk in column.chunks):
+        return table
+    return table.take(np.arange(table.num_rows))
 
 
 def _stream(cursor: duckdb.DuckDBPyConnection, statement: str, schema: pa.Schema) -> pa.RecordBatchReader:

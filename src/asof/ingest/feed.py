@@ -11,7 +11,7 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.order import arrange, newest_per_key
 from asof.arrow.rows import encode_rows
 from asof.engine.port import EVENT_COLUMN, Rows
-from asof.errors import ConflictError, TransientError
+from asof.errors import BackendError, ConflictError, TransientError
 from asof.online.port import Applied, Change
 from asof.parts import Parts, pinned_rows
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
@@ -94,6 +94,17 @@ class OnlineFeed:
         online = [item for item in published if item.group.definition.online]
         if not online:
             return
+        try:
+            self._apply(online)
+        except BackendError as error:
+            stored = ", ".join(item.commit.id for item in online)
+            raise type(error)(
+                f"{stored} is stored in history, but not readable online yet: {error.what}",
+                where=error.where,
+                todo="do not write it again: the next write, or opening the store, serves it" + f"; {error.todo}",
+            ) from error
+
+    def _apply(self, online: Sequence[Published]) -> None:
         if any(item.rows is None or item.rows.num_rows > STEP_ROWS for item in online):
             for item in online:
                 self.catch_up(item.group)

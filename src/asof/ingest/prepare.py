@@ -4,7 +4,6 @@ Source: SEMANTICS sections 1, 2 and 7.
 """
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ from asof.arrow.layout import declared_schema, stored_rows
 from asof.arrow.order import OnConflict, arrange
 from asof.arrow.rows import encode_rows
 from asof.clock import show_us
-from asof.errors import DataError, DataWarning, UsageError
+from asof.errors import DataError, UsageError, warn
 from asof.ingest.checks import refuse, violations
 from asof.records import AVAILABLE_COLUMN, Availability, CommitKind, Draft
 from asof.registry.port import RegisteredGroup
@@ -60,6 +59,8 @@ def prepare(group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Opt
     """
     definition = group.definition
     where = f"group {definition.name}"
+    if options.on_conflict not in ("error", "last"):  # callers err
+        raise UsageError(f"on_conflict={options.on_conflict!r} is not known", where=where, todo='use "error" or "last"')
     table, _ = to_table(frame)
     arrivals = _arrivals(group, table, options, now_us, kind)
     extra = () if options.available_at is None else (options.available_at,)
@@ -70,7 +71,7 @@ def prepare(group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Opt
         found = violations(rows, definition.checks)
         if definition.on_violation == "warn":
             for violation in found:
-                warnings.warn(f"{where}: {violation}", DataWarning, stacklevel=5)
+                warn(f"{where}: {violation}")
         else:
             refuse(found, where)
     if kind == "write" and group.known == "served":
@@ -175,10 +176,8 @@ def _warn_of_old_rows(group: RegisteredGroup, rows: pa.Table, now_us: int) -> No
         return
     old = pc.sum(pc.less(rows.column(definition.event_time).cast(pa.int64()), now_us - DAY_US)).as_py()
     if old * 2 > rows.num_rows:
-        warnings.warn(
+        warn(
             f"{old:,} of {rows.num_rows:,} rows written to {definition.name!r} are more than a day old "
             f"(before {show_us(now_us - DAY_US)}); a write counts as known only from now on: "
-            "load history with backfill",
-            DataWarning,
-            stacklevel=5,
+            "load history with backfill"
         )

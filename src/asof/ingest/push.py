@@ -88,14 +88,16 @@ class Pusher:
     def _store(self, together: Sequence[_Waiting]) -> None:
         answers = self._parts.log.publish([[item.prepared.draft] for item in together], clock=self._parts.now_us)
         published: list[Published] = []
+        repeated: list[Published] = []
         for item, answer in zip(together, answers, strict=True):
             if isinstance(answer, AsofError):
                 item.error = answer
             elif answer[0].repeated:
-                item.commit = answer[0]
+                repeated.append(Published(item.prepared.group, answer[0], None))
             else:
                 published.append(Published(item.prepared.group, answer[0], item.prepared.rows))
         self._feed.apply(published)
+        self._feed.apply(repeated)  # the first time they may have been stored, and the online store have failed
         for item, answer in zip(together, answers, strict=True):
             if not isinstance(answer, AsofError):
                 item.commit = answer[0]

@@ -10,15 +10,18 @@ from datetime import datetime
 from typing import Self
 
 from asof.arrow.frames import Frame
+from asof.arrow.order import OnConflict
 from asof.clock import to_us
-from asof.errors import AsofError, UnsupportedError, UsageError
+from asof.definitions import FeatureGroup
+from asof.errors import AsofError, BackendError, UsageError
 from asof.ingest.feed import OnlineFeed, Published
 from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement
 from asof.ingest.push import Pusher
 from asof.ingest.upkeep import Upkeep
 from asof.online.port import Applied
 from asof.parts import Parts, table_of
-from asof.records import Commit, CommitKind, Draft
+from asof.records import Commit, CommitKind, DataFile, Draft
+from asof.registry.port import RegisteredGroup
 
 
 class Writer:
@@ -35,6 +38,13 @@ class Writer:
         """Store a frame as one commit of a group; see `Store.write` and `Store.backfill`."""
         registered = self._parts.registry.group(group)
         return self.publish([prepare(registered, frame, kind, options, now_us=self._parts.now_us())])[0]
+
+    def rehearse(self, group: FeatureGroup, frame: Frame, options: Options) -> None:
+        """Refuse a frame that a group, which is not registered yet, would refuse; see `write`."""
+        now_us = self._parts.now_us()
+        layout = tuple(feature.name for feature in group.features)
+        registered = RegisteredGroup(0, 1, group, group.known or "event", now_us, layout)
+        prepare(registered, frame, "write", options, now_us=now_us)
 
     def retire(self, group: str, keys: Frame, event_time: datetime | None, options: Options) -> Commit:
         """Store the end of keys as one commit; see `Store.retire`."""
@@ -61,8 +71,10 @@ class Writer:
     def publish(self, prepared: Sequence[Prepared]) -> list[Commit]:
         """Make prepared rows durable, publish them as one, and serve them."""
         history = self._parts.history
-        files = [history.stage(table_of(item.group), item.rows) for item in prepared]
+        files: list[list[DataFile]] = []
         try:
+            for item in prepared:
+                files.append(history.stage(table_of(item.group), item.rows))  # noqa: PERF401 - a part must be known
             drafts = [
                 replace(item.draft, files=tuple(replace(file, width=len(item.group.layout)) for file in new))
                 for item, new in zip(prepared, files, strict=True)
@@ -73,6 +85,8 @@ class Writer:
             raise
         if any(commit.repeated for commit in commits):
             history.discard(file.path for new in files for file in new)
+            # The first time it may have been stored, and the online store have failed.
+            self.feed.apply([Published(item.group, c, None) for item, c in zip(prepared, commits, strict=True)])
             return commits
         self.upkeep.written(item.group for item in prepared)
         self.feed.apply(
@@ -80,8 +94,12 @@ class Writer:
         )
         return commits
 
-    def recover(self) -> None:
-        """Apply commits that the online store lacks, after a crash or a definition that turned it on."""
+    def recover(self, *, tolerant: bool = False) -> None:
+        """Apply commits that the online store lacks, after a crash or a definition that turned it on.
+
+        Args:
+            tolerant: Keep what fails for `doctor` to tell, instead of raising it.
+        """
         heads = self._parts.log.heads()
         with self._parts.online.snapshot() as snapshot:
             applied = dict(snapshot.applied)
@@ -90,10 +108,15 @@ class Writer:
             if not group.definition.online or group.id not in heads:
                 continue
             mark = applied.get(group.id, Applied())
-            if suspect:
-                self.feed.rebuild(group)
-            elif mark.commit < heads[group.id].number or mark.applying:
-                self.feed.catch_up(group)
+            try:
+                if suspect:
+                    self.feed.rebuild(group)
+                elif mark.commit < heads[group.id].number or mark.applying:
+                    self.feed.catch_up(group)
+            except BackendError as error:
+                if not tolerant:
+                    raise
+                self.upkeep.failures.append(f"applying {group.ref} online: {error}")
         if suspect:
             self._parts.online.trust()
 
@@ -128,7 +151,7 @@ class Together:
         *,
         meta: dict[str, str] | None = None,
         idempotency_key: str = "",
-        on_conflict: str = "error",
+        on_conflict: OnConflict = "error",
     ) -> None:
         """Add rows arriving now; see `Store.write`.
 
@@ -138,13 +161,7 @@ class Together:
         registered = self._parts.registry.group(group)
         if any(item.group.id == registered.id for item in self._prepared):
             raise UsageError(f"group {registered.ref} is written twice together", todo="join the frames")
-        if on_conflict not in ("error", "last"):
-            raise UnsupportedError(f"on_conflict={on_conflict!r}", todo='use "error" or "last"')
-        options = Options(
-            meta=meta,
-            idempotency_key=idempotency_key,
-            on_conflict="last" if on_conflict == "last" else "error",
-        )
+        options = Options(meta=meta, idempotency_key=idempotency_key, on_conflict=on_conflict)
         self._prepared.append(prepare(registered, frame, "write", options, now_us=self._parts.now_us()))
 
     def __enter__(self) -> Self:

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, unquote
@@ -71,7 +72,9 @@ class DeltaHistory:
         return written
 
     def mirror(self, table: Table, *, live: Sequence[DataFile]) -> None:
-        """See `History.mirror`."""
+        """See `History.mirror`. A forked child leaves it to other processes: deltalake (1.6) cannot run in it."""
+        if _runtime() != os.getpid():
+            return None
         folder = self.folder / table.name
         wanted = {file.path.partition("/")[2]: file for file in live}
         with _translated(folder):
@@ -205,6 +208,12 @@ class DeltaHistory:
             return True
         place.unlink(missing_ok=True)
         return False
+
+
+@cache
+def _runtime() -> int:
+    """Return the process in which deltalake's runtime was started, at its first use; a forked child inherits it."""
+    return os.getpid()
 
 
 def _in_files(batches: pa.RecordBatchReader | pa.Table) -> Iterator[pa.Table]:

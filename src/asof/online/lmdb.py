@@ -5,13 +5,17 @@ since the pages belong to the kernel. After a reboot without a clean close the f
 and the store is rebuilt.
 """
 
+import fcntl
+import importlib
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 import lmdb
 import msgspec
@@ -25,6 +29,8 @@ MAP_BYTES = (1 << 44, 1 << 40, 1 << 36, 1 << 33)
 MAX_GROUPS = 16_384
 MARKS = b"applied"
 CLEAN = "CLEAN"
+DATA = "data.mdb"
+DAMAGED = "data.mdb.damaged"
 
 _Marks = dict[int, tuple[int, int, bool]]
 _decode_marks = msgspec.msgpack.Decoder(_Marks).decode
@@ -37,36 +43,43 @@ class LmdbOnlineStore:
     Args:
         url: "lmdb:FOLDER", the folder relative to the store's.
         root: The store's folder.
+        repair: Look at every page first; move a damaged file aside and start empty.
 
     Raises:
         PermanentError: The file is damaged, or the folder cannot be written.
+        TransientError: It is to be repaired, and another process has it open.
     """
 
-    def __init__(self, url: str, *, root: str = "") -> None:
+    def __init__(self, url: str, *, root: str = "", repair: bool = False) -> None:
         """Open the environment, shared with every other open of the same folder in this process."""
         self.folder = Path(root) / url.removeprefix("lmdb:")
+        self.mended = ""
+        """See `OnlineStore.mended`."""
         with _translated(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+            if repair:
+                self.mended = _set_aside(self.folder)
             self._shared = _Shared.open(self.folder.resolve())
         self._env = self._shared.env
         self._tables = self._shared.tables
         self._marks_seen: tuple[bytes, Mapping[int, Applied]] = (b"", {})
         self._opened: Mapping[int, Applied] = {}
 
-    @contextmanager
-    def snapshot(self) -> Generator["_Snapshot"]:
+    def snapshot(self) -> "_Snapshot":
         """See `OnlineStore.snapshot`."""
-        with _translated(self.folder):
+        try:
             while True:
-                with self._env.begin() as txn:
-                    applied = self._marks(txn)
-                    if applied is self._opened:
-                        yield _Snapshot(txn, applied, self._tables)
-                        return
+                txn = self._env.begin()
+                applied = self._marks(txn)
+                if applied is self._opened:
+                    return _Snapshot(txn, applied, self._tables, self.folder)
+                txn.abort()
                 # Other processes began groups: a table is of use only to transactions that begin after it is opened.
                 for group in applied:
                     self._table(group)
                 self._opened = applied
+        except (lmdb.Error, OSError) as error:
+            raise _translation(error, self.folder) from error
 
     def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:
         """See `OnlineStore.apply`."""
@@ -102,21 +115,10 @@ class LmdbOnlineStore:
             return int(txn.stat(table)["entries"])
 
     def check(self) -> list[str]:
-        """See `OnlineStore.check`: walks every page of every group."""
-        faults: list[str] = []
+        """See `OnlineStore.check`: walks every page, in a process of its own, since LMDB aborts on some faults."""
+        faults = _probed(self.folder)
         if self.suspect:
             faults.append(f"{self.folder}: the machine stopped before the store was closed; it may miss commits")
-        try:
-            with self._env.begin() as txn:
-                names = [bytes(key) for key, _ in txn.cursor() if key != MARKS]
-            for name in names:
-                table = self._table(int(name[1:]))
-                with self._env.begin() as txn:
-                    rows = sum(1 for _, row in txn.cursor(table) if len(row) >= HEAD_BYTES)
-                    if rows != txn.stat(table)["entries"]:
-                        faults.append(f"{self.folder}: group {name[1:].decode()} has broken rows")
-        except lmdb.Error as error:
-            faults.append(f"{self.folder}: {error}")
         return faults
 
     @property
@@ -126,7 +128,7 @@ class LmdbOnlineStore:
 
     def trust(self) -> None:
         """See `OnlineStore.trust`."""
-        self._shared.suspect = False
+        self._shared.trust()
 
     def close(self) -> None:
         """See `OnlineStore.close`."""
@@ -136,8 +138,10 @@ class LmdbOnlineStore:
         table = self._tables.get(group_id)
         if table is None:
             try:
-                with _translated(self.folder):
-                    table = self._env.open_db(b"g%d" % group_id, create=create)
+                # In a transaction of ours: open_db's own waits for a writer while it holds Python's lock, which that
+                # writer needs to go on.
+                with _translated(self.folder), self._env.begin(write=True) as txn:
+                    table = self._env.open_db(b"g%d" % group_id, txn=txn, create=create)
             except KeyError:
                 return None
             self._tables[group_id] = table
@@ -172,18 +176,31 @@ class LmdbOnlineStore:
 
 
 class _Snapshot:
-    __slots__ = ("_tables", "_txn", "applied")
+    """A read transaction that ends with its block; a class, since a generator takes as long as the reads."""
 
-    def __init__(self, txn: lmdb.Transaction, applied: Mapping[int, Applied], tables: Mapping[int, Any]) -> None:
+    __slots__ = ("_folder", "_tables", "_txn", "applied")
+
+    def __init__(
+        self, txn: lmdb.Transaction, applied: Mapping[int, Applied], tables: Mapping[int, Any], folder: Path
+    ) -> None:
         self._txn = txn
         self._tables = tables
+        self._folder = folder
         self.applied = applied
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._txn.abort()
+        if isinstance(error, lmdb.Error):
+            raise _translation(error, self._folder) from error
 
     def get(self, requests: Sequence[tuple[int, bytes]]) -> list[bytes | None]:
         get: Any = self._txn.get  # gives bytes, since we never ask for buffers
         tables = self._tables
         applied = self.applied
-        return [get(key, db=tables[group]) if group in applied else None for group, key in requests]
+        return [get(key, None, tables[group]) if group in applied else None for group, key in requests]
 
 
 class _Shared:
@@ -196,8 +213,17 @@ class _Shared:
         self.folder = folder
         self.users = 0
         self.tables: dict[int, Any] = {}
-        self.env = _environment(folder)
-        self.suspect = self._restarted_since_close()
+        self.usage = (folder / CLEAN).open("a+")
+        try:
+            alone = _locked_alone(self.usage)
+            self.env = _environment(folder)
+            if not alone:
+                fcntl.flock(self.usage, fcntl.LOCK_SH)  # waits while the one that was first looks at the mark
+            self.suspect = self._restarted_since_close()
+            fcntl.flock(self.usage, fcntl.LOCK_SH)  # as long as it is open: nobody else can call it closed
+        except BaseException:
+            self.usage.close()
+            raise
 
     @classmethod
     def open(cls, folder: Path) -> "_Shared":
@@ -215,28 +241,111 @@ class _Shared:
             if self.users:
                 return
             self.opened.pop((os.getpid(), self.folder), None)
-            with _translated(self.folder):
+            with _translated(self.folder), self.usage:
                 self.env.sync(True)  # noqa: FBT003 - LMDB's own signature
-                if not self.suspect:
-                    (self.folder / CLEAN).write_text(self._state())
+                closed_at = self.env.info()["last_txnid"]
                 self.env.close()
+                if not self.suspect and _locked_alone(self.usage):
+                    self._mark(f"{_boot()} {closed_at}")
 
-    def _state(self) -> str:
-        return f"{_boot()} {self.env.info()['last_txnid']}"
+    def trust(self) -> None:
+        self.suspect = False
+        self._mark(IN_USE.format(_boot()))
 
     def _restarted_since_close(self) -> bool:
-        mark = self.folder / CLEAN
+        self.usage.seek(0)
+        boot, _, closed_at = self.usage.read().partition(" ")
         last = self.env.info()["last_txnid"]
-        boot, _, closed_at = mark.read_text().partition(" ") if mark.exists() else ("", "", "")
-        if not mark.exists():
-            mark.write_text(f"{_boot()} -1")
-            return bool(last)
-        if boot == _boot():
-            return False
-        if closed_at == str(last):
-            mark.write_text(f"{_boot()} -1")
-            return False
-        return True
+        suspect = bool(last) and boot != _boot() and closed_at != str(last)
+        if not suspect:
+            self._mark(IN_USE.format(_boot()))
+        return suspect
+
+    def _mark(self, text: str) -> None:
+        self.usage.truncate(0)  # opened for appending: what is written follows
+        self.usage.write(text)
+        self.usage.flush()
+
+
+IN_USE = "{} -1"
+"""The mark of a store that is open, or was when its process died: the run of the machine, and no transaction."""
+
+
+def _locked_alone(usage: IO[str]) -> bool:
+    try:
+        fcntl.flock(usage, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _probed(folder: Path) -> list[str]:
+    """Return the faults that another process finds when it reads all of a folder's store; its death is one."""
+    if not (folder / DATA).exists():
+        return []
+    code = f"import sys; from {__name__} import probe; probe(sys.argv[1])"
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, errors="replace", check=False
+    )
+    faults = [f"{folder}: {line}" for line in done.stdout.splitlines()]
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"reading it ends the process ({done.returncode})"])[-1]
+        faults.append(f"{folder / DATA} is damaged: {reason}")
+    return faults
+
+
+def probe(folder: str) -> None:
+    """Read all rows of a store and print what is wrong, a line each; LMDB may abort the process on the way."""
+    try:
+        env = _environment(Path(folder), readonly=True)
+    except PermanentError as error:
+        sys.exit(error.what)
+    with env.begin() as txn:
+        names = [bytes(key) for key, _ in txn.cursor() if key != MARKS]
+    for name in names:
+        table = env.open_db(name, create=False)
+        with env.begin() as txn:
+            rows = sum(1 for _, row in txn.cursor(table) if len(row) >= HEAD_BYTES)
+            if rows != txn.stat(table)["entries"]:
+                print(f"group {name[1:].decode()} has broken rows")  # noqa: T201 - what the parent reads
+
+
+def _set_aside(folder: Path) -> str:
+    """Move a damaged file aside, if nobody else has it open; return what was wrong with it."""
+    faults = _probed(folder)
+    if not faults:
+        return ""
+    with (folder / CLEAN).open("a+") as usage:
+        if not _locked_alone(usage):
+            raise TransientError(
+                f"another process has the online store open, and it is damaged: {'; '.join(faults)}",
+                where=str(folder),
+                todo="end the processes that use the store, then repair it",
+            )
+        (folder / DATA).replace(folder / DAMAGED)
+        (folder / "lock.mdb").unlink(missing_ok=True)
+        usage.truncate(0)
+    return f"{'; '.join(faults)}; it was moved to {DAMAGED}, and built again from history"
+
+
+def _leave_parents_environments() -> None:
+    """Let a forked child open for itself what its parent has open.
+
+    The parent's environments must not be closed here: that would free its readers' slots. But py-lmdb refuses to open
+    the same files twice, and takes the parent's for ours (py-lmdb 3.0); so the child gets names of its own for files.
+    """
+    _Shared.lock = threading.Lock()
+    with suppress(ImportError):
+        files: Any = importlib.import_module("lmdb._envid")
+        pid, original = os.getpid(), files.env_keys
+
+        def env_keys(path: Any, subdir: Any) -> tuple[Any, ...]:  # noqa: ANN401 - py-lmdb's own
+            return tuple((pid, *key) for key in original(path, subdir))
+
+        files.env_keys = env_keys
+
+
+os.register_at_fork(after_in_child=_leave_parents_environments)
 
 
 def _boot() -> str:
@@ -247,7 +356,7 @@ def _boot() -> str:
         return "unknown"
 
 
-def _environment(folder: Path) -> lmdb.Environment:
+def _environment(folder: Path, *, readonly: bool = False) -> lmdb.Environment:
     for size in MAP_BYTES:
         try:
             env = lmdb.open(
@@ -255,6 +364,7 @@ def _environment(folder: Path) -> lmdb.Environment:
                 map_size=size,
                 max_dbs=MAX_GROUPS,
                 max_readers=1024,
+                readonly=readonly,
                 sync=False,
                 max_spare_txns=16,
                 metasync=False,
@@ -266,12 +376,12 @@ def _environment(folder: Path) -> lmdb.Environment:
                 continue
             raise
         needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-        actual = (folder / "data.mdb").stat().st_size
+        actual = (folder / DATA).stat().st_size
         if env.info()["last_txnid"] and actual < needed:
             env.close()
             raise PermanentError(
                 f"the online store is cut off: {actual:,} of {needed:,} bytes are there",
-                where=str(folder / "data.mdb"),
+                where=str(folder / DATA),
                 todo="run `asof doctor --repair`: it is rebuilt from history",
             )
         return env
@@ -296,6 +406,12 @@ def _translation(error: Exception, folder: Path) -> BackendError:
         return TransientError(f"the online store is busy: {error}", where=where, todo="try again")
     if isinstance(error, lmdb.ReadonlyError | PermissionError) or "Permission denied" in str(error):
         return PermanentError(f"the online store cannot be written: {error}", where=where, todo="check permissions")
+    if "already open in this process" in str(error):
+        return PermanentError(
+            f"the online store was open when this process was forked: {error}",
+            where=where,
+            todo="open the store after the fork, or upgrade the package lmdb",
+        )
     return PermanentError(
         f"the online store is damaged: {error}",
         where=where,

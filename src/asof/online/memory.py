@@ -10,9 +10,9 @@ from asof.online.port import HEAD_BYTES, Applied, Change, marked, pending
 class MemoryOnlineStore:
     """The online port over dicts; rebuilt from history whenever a process starts."""
 
-    def __init__(self, url: str = "memory:", *, root: str = "") -> None:
+    def __init__(self, url: str = "memory:", *, root: str = "", repair: bool = False) -> None:
         """Start empty; the arguments are those of every adapter and mean nothing here."""
-        del url, root
+        del url, root, repair
         self._lock = threading.RLock()
         self._rows: dict[int, dict[bytes, bytes]] = {}
         self._applied: dict[int, Applied] = {}
@@ -26,25 +26,32 @@ class MemoryOnlineStore:
     def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:
         """See `OnlineStore.apply`."""
         with self._lock:
-            for change in pending(changes, self._applied) or ():
+            marks = dict(self._applied)  # a new one: receipts are made from what a snapshot saw, after it is closed
+            for change in pending(changes, marks) or ():
                 rows = self._rows.setdefault(change.group_id, {})
                 for key, row in zip(change.keys, change.rows, strict=True):
                     if row is None:
                         rows.pop(key, None)
                     elif change.replace or row[:HEAD_BYTES] > rows.get(key, b"")[:HEAD_BYTES]:
                         rows[key] = row
-                self._applied[change.group_id] = marked(change, self._applied.get(change.group_id, Applied()))
-            return {change.group_id: self._applied.get(change.group_id, Applied()) for change in changes}
+                marks[change.group_id] = marked(change, marks.get(change.group_id, Applied()))
+            self._applied = marks
+            return {change.group_id: marks.get(change.group_id, Applied()) for change in changes}
 
     def clear(self, group_id: int) -> None:
         """See `OnlineStore.clear`."""
         with self._lock:
             self._rows.pop(group_id, None)
-            self._applied.pop(group_id, None)
+            self._applied = {group: mark for group, mark in self._applied.items() if group != group_id}
 
     def count(self, group_id: int) -> int:
         """See `OnlineStore.count`."""
         return len(self._rows.get(group_id, {}))
+
+    @property
+    def mended(self) -> str:
+        """See `OnlineStore.mended`."""
+        return ""
 
     @property
     def suspect(self) -> bool:

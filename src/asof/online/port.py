@@ -120,6 +120,11 @@ class OnlineStore(Protocol):
         """Say that a suspect store was rebuilt."""
         ...
 
+    @property
+    def mended(self) -> str:
+        """What was wrong when the store was opened for repair: it began empty then; "" if nothing was."""
+        ...
+
     def check(self) -> list[str]:
         """Return what is wrong with the store's files, a line each; nothing if all is well."""
         ...

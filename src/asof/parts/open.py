@@ -6,12 +6,13 @@ URL's scheme.
 
 import os
 import tomllib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from asof.clock import Clock, to_us
+from asof.clock import Clock, system_clock, system_us, to_us
 from asof.engine.port import Engine
 from asof.errors import NotFoundError, PermanentError, UsageError
 from asof.offline.port import History
@@ -58,6 +59,8 @@ class Parts:
 
     def now_us(self) -> int:
         """Return the time by the store's clock."""
+        if self.clock is system_clock:  # the usual case, on the path of every online read
+            return system_us()
         return to_us(self.clock(), what="the clock's time")
 
     def close(self) -> None:
@@ -68,13 +71,14 @@ class Parts:
         self.log.close()
 
 
-def open_parts(folder: Path, *, create: bool, clock: Clock) -> Parts:
+def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False) -> Parts:
     """Open the parts of the store in a folder.
 
     Args:
         folder: The store's folder.
         create: Make a store if the folder is empty or absent.
         clock: The store's clock.
+        repair: Put an empty online store in the place of a damaged one.
 
     Raises:
         NotFoundError: No store there.
@@ -89,20 +93,20 @@ def open_parts(folder: Path, *, create: bool, clock: Clock) -> Parts:
         ) from error
     root = str(folder)
     registry, log = _adapter("registry", settings["registry"])(_in_folder(settings["registry"], folder))
-    return Parts(
-        root=folder,
-        clock=clock,
-        registry=registry,
-        log=log,
-        history=_adapter("history", settings["history"])(settings["history"], root=root),
-        online=open_online(settings["online"], root=root),
-        engine=_adapter("engine", settings["engine"])(settings["engine"], root=root),
-    )
+    with ExitStack() as opened:  # what is open is closed again if a later part fails
+        opened.callback(log.close)
+        history = _adapter("history", settings["history"])(settings["history"], root=root)
+        opened.callback(history.close)
+        engine = _adapter("engine", settings["engine"])(settings["engine"], root=root)
+        opened.callback(engine.close)
+        online = open_online(settings["online"], root=root, repair=repair)
+        opened.pop_all()
+    return Parts(root=folder, clock=clock, registry=registry, log=log, history=history, online=online, engine=engine)
 
 
-def open_online(url: str, *, root: str = "") -> OnlineStore:
+def open_online(url: str, *, root: str = "", repair: bool = False) -> OnlineStore:
     """Open an online store by its URL, such as "memory:"."""
-    return _adapter("online", url)(url, root=root)
+    return _adapter("online", url)(url, root=root, repair=repair)
 
 
 def _settings(folder: Path, *, create: bool) -> dict[str, str]:
@@ -112,7 +116,9 @@ def _settings(folder: Path, *, create: bool) -> dict[str, str]:
             raise NotFoundError(f"there is no store in {str(folder)!r}", todo=f"`asof init {folder}` makes one")
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{str(folder)!r} is a file, no folder")
-        if folder.exists() and any(folder.iterdir()):
+        # Another process may be making the same store: its unfinished file does not count, and it may be done by now.
+        others = folder.exists() and any(not entry.name.startswith(f".{FILE}.") for entry in folder.iterdir())
+        if others and not file.exists():
             raise UsageError(
                 f"{str(folder)!r} is not a store, and not empty",
                 todo=f"choose an empty folder; a store has a file {FILE}",

@@ -65,7 +65,10 @@ class Diagnosis:
 
 def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool) -> Diagnosis:
     """Examine a store; see `Quality.doctor`."""
-    findings: list[Finding] = []
+    findings = [Finding("online", parts.online.mended, repaired=True)] if parts.online.mended else []
+    faults = parts.online.check()
+    todo = "close the store and run `asof doctor --repair`: it is built again from history"
+    findings += [Finding("online", fault, todo=todo) for fault in faults]
     files = 0
     keys = 0
     for group in parts.registry.groups():
@@ -77,13 +80,12 @@ def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool) ->
                 damaged = True
                 todo = "bring the file back from a backup, or remove the group and load it again"
                 findings.append(Finding("history", f"{group.ref}: {fault}", todo=todo))
-        if group.definition.online and not damaged:
+        if group.definition.online and not damaged and not faults:  # reading damaged pages may end the process
             count, wrong = _online(parts, feed, group, repair=repair)
             keys += count
             findings += wrong
         if repair and not damaged:
             upkeep.mirror(group)
-    findings += [Finding("online", fault, todo="run `asof doctor --repair`") for fault in parts.online.check()]
     known = parts.log.files()
     debris = parts.history.debris(known)
     if debris:

@@ -7,7 +7,7 @@ Then today's online values are compared with history at the commits that are app
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -282,8 +282,15 @@ class _Tally:
                         self.differences.append(difference)
 
 
-def _same(one: object, other: object) -> bool:
-    return one == other or repr(one) == repr(other)  # repr: NaN, also inside lists and structs
+def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - values of any of our types
+    """Return whether two values are equal; NaN equals NaN, also inside lists and structs."""
+    if isinstance(one, list) and isinstance(other, list):
+        here, there = cast("list[Any]", one), cast("list[Any]", other)
+        return len(here) == len(there) and all(map(_same, here, there))
+    if isinstance(one, dict) and isinstance(other, dict):
+        mine, its = cast("dict[str, Any]", one), cast("dict[str, Any]", other)
+        return mine.keys() == its.keys() and all(_same(mine[name], its[name]) for name in mine)
+    return bool(one == other or (one != one and other != other))  # noqa: PLR0124 - NaN
 
 
 def _us(column: pa.ChunkedArray) -> np.ndarray:

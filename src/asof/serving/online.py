@@ -1,39 +1,30 @@
 """Online reads of views. Source: SEMANTICS section 3.
 
-A view is compiled once into a plan; a read fetches raw rows from one snapshot, and values, statuses and receipts are
-made from them when they are asked for.
+A view is compiled once into a plan (`asof.serving.plan`); a read fetches raw rows from one snapshot, and values,
+statuses and receipts are made from them when they are asked for.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, overload
+from typing import overload
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
 from asof.arrow.frames import Frame, to_pandas, to_polars
-from asof.arrow.keys import key_encoder
-from asof.arrow.rows import from_wire
-from asof.arrow.types import arrow_type
 from asof.clock import from_us
-from asof.definitions import Lookup
-from asof.errors import NotFoundError, UnsupportedError, UsageError
-from asof.online.port import HEAD_BYTES, Applied, OnlineSnapshot, version_of
-from asof.parts import Parts, Question, resolve
+from asof.errors import UnsupportedError
+from asof.online.port import Applied, version_of
+from asof.parts import Parts, resolve
 from asof.records import SEMANTICS, Status
-from asof.registry.port import RegisteredGroup
-
-Value = Any
-"""A Python value of any of our types."""
+from asof.serving.plan import Plan, RawRow, Value
 
 REFRESH_SECONDS = 5.0
 """How long a compiled plan is used before the registry is asked whether another process applied a newer version."""
 
 _NOTHING = Applied()
-_decode = msgspec.msgpack.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,145 +55,17 @@ class Receipt:
         return from_us(self.clock_us)
 
 
-class _Step:
-    """One look-up of a plan: how to make its key and read its row."""
-
-    def __init__(self, lookup: Lookup, group: RegisteredGroup) -> None:
-        self.lookup = lookup
-        self.group_id = group.id
-        self.ttl_us = lookup.group.ttl_us
-        self.static = lookup.group.static
-        self.sources = lookup.sources
-        self.plain = all(isinstance(source, str) for source in lookup.sources)
-        keys = lookup.group.entity.keys
-        self.encode = key_encoder([arrow_type(t) for t in keys.values()], [str(s) for s in lookup.sources])
-        place = {name: at for at, name in enumerate(group.layout)}
-        self.outputs = [
-            (name, place[feature.name], from_wire(arrow_type(feature.dtype)))
-            for feature, name in lookup.outputs
-            if name
-        ]
-        self.key_places = {
-            feature.name: (place[feature.name], from_wire(arrow_type(feature.dtype))) for feature, _ in lookup.outputs
-        }
-
-
-class Plan:
-    """A view, compiled for online reads."""
-
-    def __init__(self, question: Question) -> None:
-        """Compile the look-ups.
-
-        Raises:
-            UnsupportedError: A group of the view is not online.
-        """
-        for group in question.groups.values():
-            if not group.definition.online:
-                raise UnsupportedError(
-                    f"group {group.definition.name!r} is not online",
-                    where=question.ref,
-                    todo="declare online=True and apply it",
-                )
-        self.ref = question.ref
-        self.groups = question.groups
-        self.steps = [_Step(each, question.groups[each.group.name]) for each in question.view.lookups()]
-        self.chained = any(not step.plain for step in self.steps)
-        self.columns = tuple(question.view.spine_keys)
-        self.column_set = frozenset(self.columns)
-        self.group_ids = tuple({step.group_id for step in self.steps})
-        self.schema = pa.schema(
-            [
-                pa.field(name, arrow_type(ref.feature.dtype))
-                for name, ref in zip(question.view.output_names(), question.view.features, strict=True)
-            ]
-        )
-
-    def check(self, keys: Mapping[str, Value]) -> None:
-        """Refuse keys that are not those of the view."""
-        if self.column_set.symmetric_difference(keys):
-            for name in self.columns:
-                if name not in keys:
-                    raise UsageError(f"key {name!r} is missing", where=self.ref, todo=f"pass {', '.join(self.columns)}")
-            for name in keys:
-                if name not in self.column_set:
-                    raise NotFoundError.named("key", name, self.columns, where=self.ref)
-
-    def fetch(
-        self, snapshot: OnlineSnapshot, every: Sequence[Mapping[str, Value]], t_us: int
-    ) -> list[list[bytes | None]]:
-        """Return the raw rows of each key set, one a look-up; keys that come from answers need a second round."""
-        requests: list[tuple[int, bytes]] = []
-        places: list[tuple[int, int]] = []
-        rows: list[list[bytes | None]] = [[None] * len(self.steps) for _ in every]
-        for at, keys in enumerate(every):
-            for number, step in enumerate(self.steps):
-                if step.plain:
-                    values = [keys[source] for source in step.sources]  # type: ignore[index]
-                    if None not in values:
-                        requests.append((step.group_id, step.encode(values)))
-                        places.append((at, number))
-        for (at, number), row in zip(places, snapshot.get(requests), strict=True):
-            rows[at][number] = row
-        if self.chained:
-            self._fetch_chained(snapshot, every, rows, t_us)
-        return rows
-
-    def _fetch_chained(
-        self,
-        snapshot: OnlineSnapshot,
-        every: Sequence[Mapping[str, Value]],
-        rows: list[list[bytes | None]],
-        t_us: int,
-    ) -> None:
-        for number, step in enumerate(self.steps):
-            if step.plain:
-                continue
-            requests: list[tuple[int, bytes]] = []
-            places: list[int] = []
-            for at, keys in enumerate(every):
-                values = [
-                    keys[source] if isinstance(source, str) else self._answer(source, rows[at], t_us)
-                    for source in step.sources
-                ]
-                if None not in values:
-                    requests.append((step.group_id, step.encode(values)))
-                    places.append(at)
-            for at, row in zip(places, snapshot.get(requests), strict=True):
-                rows[at][number] = row
-
-    def _answer(self, source: tuple[int, str], rows: list[bytes | None], t_us: int) -> Value:
-        """Return another look-up's value as a key; None unless it is PRESENT."""
-        step, row = self.steps[source[0]], rows[source[0]]
-        if row is None or row_status(row, step.ttl_us, t_us) != "PRESENT":
-            return None
-        place, convert = step.key_places[source[1]]
-        values = _decode(row[HEAD_BYTES:])
-        value = values[place] if place < len(values) else None
-        return value if value is None or convert is None else convert(value)
-
-
-def row_status(row: bytes | None, ttl_us: int | None, t_us: int) -> Status:
-    """Return the status of a raw row at T; PRESENT if its values count."""
-    if row is None:
-        return "MISSING"
-    if len(row) == HEAD_BYTES:
-        return "RETIRED"
-    if ttl_us is not None and version_of(row)[0] <= t_us - ttl_us:
-        return "EXPIRED"
-    return "PRESENT"
-
-
 class Vector:
     """One online answer. Dicts by feature name; each is made when it is first asked for."""
 
-    __slots__ = ("_applied", "_keys", "_plan", "_request", "_rows", "_statuses", "_t_us", "_values")
+    __slots__ = ("_applied", "_keys", "_plan", "_request", "_rows", "_statuses", "_t_us", "_values", "_whole")
 
     def __init__(  # noqa: PLR0917 - made in one place, on the hot path
         self,
         plan: Plan,
         keys: Mapping[str, Value],
         request: Mapping[str, Value] | None,
-        rows: list[bytes | None],
+        rows: list[RawRow],
         applied: Mapping[int, Applied],
         t_us: int,
     ) -> None:
@@ -215,26 +78,13 @@ class Vector:
         self._t_us = t_us
         self._values: dict[str, Value] | None = None
         self._statuses: dict[str, Status] | None = None
+        self._whole = False
 
     @property
     def values(self) -> dict[str, Value]:
         """The value of each feature; None unless it is PRESENT."""
         if self._values is None:
-            values: dict[str, Value] = {}
-            self._values = values
-            t_us = self._t_us
-            for step, row in zip(self._plan.steps, self._rows, strict=True):
-                if row_status(row, step.ttl_us, t_us) != "PRESENT":
-                    for name, _, _ in step.outputs:
-                        values[name] = None
-                    continue
-                decoded = _decode(row[HEAD_BYTES:])  # type: ignore[index]
-                width = len(decoded)
-                for name, place, convert in step.outputs:
-                    value = decoded[place] if place < width else None
-                    values[name] = value if convert is None or value is None else convert(value)
-            if list(values) != self._plan.schema.names:
-                self._values = {name: values[name] for name in self._plan.schema.names}
+            self._values, self._whole = self._plan.values(self._rows, self._t_us)
         return self._values
 
     @property
@@ -242,34 +92,32 @@ class Vector:
         """The status of each feature: PRESENT, NULL, MISSING, EXPIRED or RETIRED."""
         if self._statuses is None:
             values = self.values
-            found: dict[str, Status] = {}
-            for step, row in zip(self._plan.steps, self._rows, strict=True):
-                status = row_status(row, step.ttl_us, self._t_us)
-                for name, _, _ in step.outputs:
-                    found[name] = "NULL" if status == "PRESENT" and values[name] is None else status
-            self._statuses = {name: found[name] for name in self._plan.schema.names}
+            if self._whole:
+                self._statuses = {name: "PRESENT" if values[name] is not None else "NULL" for name in self._plan.names}
+            else:
+                self._statuses = self._plan.statuses(self._rows, self._t_us, values)
         return self._statuses
 
     @property
     def event_times(self) -> dict[str, datetime | None]:
         """The event time of the row that answered each feature; None where there is none, or the group is static."""
-        found: dict[str, datetime | None] = {}
+        found: dict[str, datetime | None] = dict.fromkeys(self._plan.names)
         for step, row in zip(self._plan.steps, self._rows, strict=True):
             moment = None if row is None or step.static else from_us(version_of(row)[0])
             for name, _, _ in step.outputs:
                 found[name] = moment
-        return {name: found[name] for name in self._plan.schema.names}
+        return found
 
     @property
     def receipt(self) -> Receipt:
         """What the answer was made from."""
-        applied = [(group, self._applied.get(group.id, _NOTHING)) for group in self._plan.groups.values()]
+        applied = [(ref, self._applied.get(group_id, _NOTHING)) for ref, group_id in self._plan.groups]
         return Receipt(
             view=self._plan.ref,
             keys=dict(self._keys),
             request=None if self._request is None else dict(self._request),
             clock_us=self._t_us,
-            commits={group.ref: mark.commit for group, mark in applied},
+            commits={ref: mark.commit for ref, mark in applied},
             applying=any(mark.applying for _, mark in applied),
         )
 
@@ -307,9 +155,9 @@ class Vectors(Sequence[Vector]):
 
     def to_arrow(self) -> pa.Table:
         """Return the values as a table, a row for each key set."""
-        rows = [vector.values for vector in self._vectors]
-        columns = [pa.array([row[field.name] for row in rows], type=field.type) for field in self._schema]
-        return pa.Table.from_arrays(columns, schema=self._schema)
+        columns = zip(*self._rows(), strict=True) if self._vectors else ((),) * len(self._schema)
+        arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self._schema, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=self._schema)
 
     def to_pandas(self) -> Frame:
         """Return the values as a pandas frame."""
@@ -330,10 +178,11 @@ class Vectors(Sequence[Vector]):
                 pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_boolean(field.type)
             ):
                 raise UnsupportedError(f"feature {field.name!r} of type {field.type} does not fit a float matrix")
-        matrix = np.empty((len(self), len(self._schema)))
-        for at, column in enumerate(self.to_arrow().columns):
-            matrix[:, at] = column.cast(pa.float64(), safe=False).to_numpy()
-        return matrix
+        return np.array(self._rows(), dtype=np.float64).reshape(len(self), len(self._schema))  # None becomes NaN
+
+    def _rows(self) -> list[Sequence[Value]]:
+        """Return the values of each answer, in the schema's order."""
+        return [tuple(vector.values.values()) for vector in self._vectors]
 
 
 class OnlineReader:
@@ -352,16 +201,29 @@ class OnlineReader:
         request: Mapping[str, Value] | None = None,
     ) -> Vector | Vectors:
         """Answer one key set, or several; see `Store.online`."""
-        if isinstance(keys, Mapping):
-            return self._read(self.plan(name), [keys], request)[0]
-        return self.read_many(name, keys, request)
+        if not isinstance(keys, (dict, Mapping)):  # dict first: asking an abstract class costs
+            return self.read_many(name, keys, request)
+        plan = self.plan(name)
+        plan.check(keys)
+        with self._parts.online.snapshot() as snapshot:
+            applied = snapshot.applied
+            t_us = plan.clock_us(applied, self._now_us())
+            rows = plan.fetch(snapshot, keys, t_us)
+        return Vector(plan, keys, request, rows, applied, t_us)
 
     def read_many(
         self, name: str, keys: Sequence[Mapping[str, Value]], request: Mapping[str, Value] | None = None
     ) -> Vectors:
         """Answer several key sets from one snapshot."""
         plan = self.plan(name)
-        return Vectors(self._read(plan, keys, request), plan.schema)
+        for each in keys:
+            plan.check(each)
+        with self._parts.online.snapshot() as snapshot:
+            applied = snapshot.applied
+            t_us = plan.clock_us(applied, self._now_us())
+            rows = plan.fetch_many(snapshot, keys, t_us)
+        vectors = [Vector(plan, each, request, raw, applied, t_us) for each, raw in zip(keys, rows, strict=True)]
+        return Vectors(vectors, plan.schema)
 
     def plan(self, name: str) -> Plan:
         """Return the compiled plan of a view or group."""
@@ -376,18 +238,3 @@ class OnlineReader:
     def forget_plans(self) -> None:
         """Compile anew at the next read: definitions changed."""
         self._plans.clear()
-
-    def _read(
-        self, plan: Plan, every: Sequence[Mapping[str, Value]], request: Mapping[str, Value] | None
-    ) -> list[Vector]:
-        for keys in every:
-            plan.check(keys)
-        with self._parts.online.snapshot() as snapshot:
-            applied = snapshot.applied
-            t_us = self._now_us()
-            for group_id in plan.group_ids:
-                mark = applied.get(group_id)
-                if mark is not None and mark.committed_at_us > t_us:
-                    t_us = mark.committed_at_us
-            rows = plan.fetch(snapshot, every, t_us)
-        return [Vector(plan, keys, request, raw, applied, t_us) for keys, raw in zip(every, rows, strict=True)]

@@ -44,12 +44,12 @@ class HistoricalFrame:
         return self._table
 
     def to_pandas(self) -> Frame:
-        """Return the rows as a pandas frame, with the index of a pandas spine; int64 with nulls is nullable Int64.
+        """Return the rows as a pandas frame: a pandas spine's own columns and index; int64 with nulls as Int64.
 
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        return to_pandas(self._table, self._origin.index)
+        return to_pandas(self._table, self._origin)
 
     def to_polars(self) -> Frame:
         """Return the rows as a polars frame.
@@ -57,7 +57,7 @@ class HistoricalFrame:
         Raises:
             MissingDependencyError: polars is not installed.
         """
-        return to_polars(self._table)
+        return to_polars(self._table, self._origin)
 
     def to_native(self) -> Frame:
         """Return the rows in the kind of the spine: pandas, polars or Arrow."""

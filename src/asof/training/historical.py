@@ -1,6 +1,5 @@
 """Point-in-time reads of views. Source: SEMANTICS sections 1 and 2."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 from asof.arrow.conform import conform_column, conform_time
 from asof.arrow.frames import Frame, to_table
 from asof.arrow.types import TIMESTAMP, arrow_type
-from asof.clock import show_us, to_us
+from asof.clock import from_us, show_us, to_us
 from asof.definitions import Lookup
 from asof.engine.port import (
     EVENT_COLUMN,
@@ -25,7 +24,7 @@ from asof.engine.port import (
     Known,
     Rows,
 )
-from asof.errors import DataError, DataWarning, NotFoundError, UnsupportedError, UsageError
+from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError, warn
 from asof.parts import Parts, Question, pinned_rows, resolve
 from asof.records import Status
 from asof.training.frame import HistoricalFrame
@@ -208,7 +207,10 @@ class HistoricalReader:
                     where=f"view {question.ref}",
                     todo='pass time="column of the spine", or a datetime for all rows',
                 )
-            time = self._parts.clock()
+            # As online: never before what was committed, or a clock that stands would hide it.
+            heads = self._parts.log.heads()
+            last_us = [heads[group.id].committed_at_us for group in question.groups.values() if group.id in heads]
+            time = from_us(max([self._parts.now_us(), *last_us]))
         if isinstance(time, datetime):
             moment = pa.repeat(pa.scalar(to_us(time, what="time"), pa.int64()), spine.num_rows)
             return pa.chunked_array([moment.cast(TIMESTAMP)])
@@ -259,12 +261,10 @@ class HistoricalReader:
         )
         only = missing & (other.column(STATUS_COLUMN).to_numpy() != MISSING)
         if only.sum() * 2 > len(missing):
-            warnings.warn(
+            warn(
                 f"{only.sum():,} of {len(missing):,} answers of group {answer.lookup.group.name!r} are MISSING only "
                 "because the rows became available later than the spine's times: load history with backfill, or "
-                'pass known="event"',
-                DataWarning,
-                stacklevel=4,
+                'pass known="event"'
             )
 
 

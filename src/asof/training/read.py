@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from asof.arrow.frames import Origin
-from asof.errors import NotFoundError
+from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, pinned_rows
 from asof.training.frame import HistoricalFrame
 from asof.training.historical import Pins, known_mode
@@ -29,6 +29,8 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
         if column not in declared:
             raise NotFoundError.named("column", column, declared, where=f"group {group.ref}")
     pin = None if commits is None else commits.get(group.ref, commits.get(group.definition.name))
+    if commits is not None and pin is None:
+        raise UsageError(f"no pin for group {group.ref}", where="commits=")
     rows, _ = pinned_rows(parts, group, pin=pin)
     reader = parts.engine.scan(
         rows,

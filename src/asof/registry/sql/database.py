@@ -123,6 +123,12 @@ class Database:
             )
         if "full" in reason:
             return PermanentError(f"no space for the registry: {reason}", where=self.name, todo="free some disk space")
+        if "malformed" in reason or "not a database" in reason:
+            return PermanentError(
+                f"the registry is damaged: {reason}",
+                where=self.name,
+                todo="bring the file back from a backup: it holds the definitions and says what is visible",
+            )
         return PermanentError(f"the registry failed: {reason}", where=self.name, todo="run `asof doctor`")
 
 

@@ -1,0 +1,87 @@
+"""Measure: sides of a comparison take turns (A B A B), medians over the rounds, peak memory of a process of its own."""
+
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+
+def seconds(work):
+    """Run something once; return how long it took."""
+    gc.collect()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def take_turns(sides, rounds, measure=seconds):
+    """Measure each side once a round, after one round that does not count; return the figures of each."""
+    figures = {name: [] for name in sides}
+    for round_ in range(rounds + 1):
+        for name, work in sides.items():
+            figure = measure(work)
+            if round_:
+                figures[name].append(figure)
+    return figures
+
+
+def calls_us(call, arguments):
+    """Return how long each call took, in microseconds."""
+    clock = time.perf_counter_ns
+    took = []
+    gc.collect()
+    for argument in arguments:
+        start = clock()
+        call(argument)
+        took.append(clock() - start)
+    return [each / 1000 for each in took]
+
+
+def percentile(values, percent):
+    """Return a percentile (the nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def median(values):
+    """Return the median."""
+    return statistics.median(values)
+
+
+def peak_mib(*argv):
+    """Run Python on arguments in a process of its own; return its peak resident memory in MiB."""
+    process = subprocess.Popen([sys.executable, *map(str, argv)], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{argv} ended with {process.returncode}")
+    return usage.ru_maxrss / 1024
+
+
+@dataclass
+class Table:
+    """A table of figures: what it shows, how it was measured, and its rows by column name."""
+
+    title: str
+    about: str
+    rounds: int
+    rows: list = field(default_factory=list)
+
+    def add(self, **cells):
+        """Add a row."""
+        self.rows.append(cells)
+        print("  " + "  ".join(f"{name}={shown(cell)}" for name, cell in cells.items()), flush=True)
+
+
+def shown(cell):
+    """Return a figure as people read it: three digits that matter."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, float):
+        if abs(cell) >= 1000:
+            return f"{float(f'{cell:.3g}'):,.0f}"
+        return f"{cell:.3g}"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -1,0 +1,92 @@
+"""Single records: pushes a second, each durable and readable online when the call returns."""
+
+import os
+import threading
+import time
+
+from data import USER, features
+from measure import Table, median, percentile
+
+import asof
+from asof import FeatureGroup
+
+THREADS = (1, 4, 16)
+USERS = 100_000
+
+
+def run(folder, *, quick):
+    """Return the table of this benchmark."""
+    seconds, rounds = (0.2, 1) if quick else (2.0, 3)
+    table = Table(
+        "Push, one record a call (7 floats), history + online",
+        f"each durable when it returns; {seconds:.0f} s a round. By hand: append 100 bytes to a file and fdatasync, one "
+        "thread: what the disk takes",
+        rounds,
+    )
+    group = FeatureGroup("g0", entity=USER, event_time="ts", features=features(0), online=True)
+    figures = {"by hand: append + fdatasync": []} | {f"push, {threads} threads": [] for threads in THREADS}
+    with asof.open(folder / "store") as store:
+        store.apply(group)
+        store.push("g0", record(0, time.time_ns() // 1000))  # noqa: TID251 - records arrive now
+        for _ in range(rounds):
+            figures["by hand: append + fdatasync"].append(synced(folder / "file", seconds))
+            for threads in THREADS:
+                figures[f"push, {threads} threads"].append(pushed(store, threads, seconds))
+    for side, rounds_of in figures.items():
+        table.add(
+            side=side,
+            pushes_a_second=median([len(took) / seconds for took in rounds_of]),
+            p50_us=median([percentile(took, 50) for took in rounds_of]),
+            p99_us=median([percentile(took, 99) for took in rounds_of]),
+        )
+    return [table]
+
+
+def record(number, now_us):
+    """Return one record."""
+    return {"user": number % USERS, "ts": asof_time(now_us), **{f.name: float(number) for f in features(0)}}
+
+
+def asof_time(now_us):
+    """Return microseconds as a datetime."""
+    from asof.clock import from_us  # noqa: PLC0415 - only here
+
+    return from_us(now_us)
+
+
+def pushed(store, threads, seconds):
+    """Push from several threads for a while; return how long each push took."""
+    took = []
+    end = time.perf_counter() + seconds
+
+    def work(thread):
+        mine = []
+        number = thread
+        while time.perf_counter() < end:
+            row = record(number, time.time_ns() // 1000)  # noqa: TID251 - records arrive now
+            start = time.perf_counter()
+            store.push("g0", row)
+            mine.append((time.perf_counter() - start) * 1e6)
+            number += threads
+        took.extend(mine)
+
+    running = [threading.Thread(target=work, args=(thread,)) for thread in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    return took
+
+
+def synced(place, seconds):
+    """Append and sync by hand for a while; return how long each took."""
+    took = []
+    handle = os.open(place, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        os.write(handle, bytes(100))
+        os.fdatasync(handle)
+        took.append((time.perf_counter() - start) * 1e6)
+    os.close(handle)
+    return took

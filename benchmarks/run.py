@@ -1,0 +1,69 @@
+"""Run the benchmarks: `make bench`, or `python benchmarks/run.py --only online --quick`.
+
+Each benchmark is a module with `run(folder, *, quick)` that returns tables; it runs in a process of its own. Figures go
+to benchmarks/results/<name>.json, and all of them to docs/benchmarks.md.
+"""
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from page import environment, write_page
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+NAMES = ("online", "point_in_time", "ingest", "push", "footprint", "feast")
+
+
+def main():
+    """Run what was asked for, and write the page."""
+    options = parsed()
+    results = Path(options.results)
+    results.mkdir(parents=True, exist_ok=True)
+    if options.inside:
+        return inside(options.inside, results, quick=options.quick)
+    for name in options.only or NAMES:
+        if name == "feast" and options.no_feast:
+            continue
+        command = [sys.executable, __file__, "--inside", name, "--results", str(results)]
+        subprocess.run(command + ["--quick"] * options.quick, check=True)
+    write_page(Path(options.page), results, NAMES)
+    print(f"written: {options.page}")
+    return 0
+
+
+def inside(name, results, *, quick):
+    """Run one benchmark in this process."""
+    print(f"{name} ...", flush=True)
+    start = time.perf_counter()
+    scratch = ROOT / ".bench"
+    scratch.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=scratch) as folder:
+        tables = importlib.import_module(name).run(Path(folder), quick=quick)
+    took = time.perf_counter() - start
+    result = {"quick": quick, "seconds": round(took, 1), **environment(), "tables": [asdict(t) for t in tables]}
+    (results / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{name}: {took:.0f} s", flush=True)
+    return 0
+
+
+def parsed():
+    """Return the command line's options."""
+    parser = argparse.ArgumentParser(description="Run the benchmarks.")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
+    parser.add_argument("--only", action="append", choices=NAMES, help="this one; may be repeated")
+    parser.add_argument("--no-feast", action="store_true", help="without the comparison with Feast")
+    parser.add_argument("--results", default=HERE / "results", help="folder of the JSON files")
+    parser.add_argument("--page", default=ROOT / "docs" / "benchmarks.md", help="the page to write")
+    parser.add_argument("--inside", choices=NAMES, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

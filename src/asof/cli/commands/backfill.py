@@ -1,0 +1,47 @@
+"""`asof backfill`."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from asof.cli.command import Answer, open_store, store_argument
+from asof.cli.command import command as asof_command
+from asof.cli.documents import COMMIT_SHAPE, commit_document
+from asof.cli.lookup import find_group
+from asof.cli.screen import progress
+from asof.cli.writing import file_arguments, meta_of, rows_for, show_commit, write_options
+
+
+@asof_command("backfill", shape=COMMIT_SHAPE)
+@store_argument
+@file_arguments
+@click.option("--available-at", metavar="COL", help="Column of recorded arrivals, in place of the group's delay.")
+@write_options
+def command(  # noqa: PLR0913, PLR0917 - one for each option
+    store: str,
+    group: str,
+    file: Path,
+    available_at: str | None,
+    meta: tuple[str, ...],
+    idempotency_key: str,
+    on_conflict: Literal["error", "last"],
+    truncate: bool,  # noqa: FBT001 - click's flag
+) -> Answer:
+    """Store the rows of a file as history.
+
+    They become one commit: all of them, or none. They count as known since their event time plus the group's delay.
+    FILE is Parquet, CSV or Arrow IPC, by its suffix.
+    """
+    times = () if available_at is None else (available_at,)
+    with open_store(store) as opened, progress(f"loading {group}"):
+        commit = opened.backfill(
+            group,
+            rows_for(find_group(opened, group), file, times=times),
+            available_at=available_at,
+            meta=meta_of(meta),
+            idempotency_key=idempotency_key,
+            on_conflict=on_conflict,
+            truncate=truncate,
+        )
+    return Answer(commit_document(commit), lambda screen: show_commit(screen, commit))

@@ -1,0 +1,51 @@
+"""`asof demo`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from asof.cli.command import Answer
+from asof.cli.command import command as asof_command
+from asof.cli.documents import Document
+
+SHAPE: Document = {
+    "folder": "demo-store",
+    "seconds": 60.1,
+    "loaded_rows": 700000,
+    "load_rows_per_second": 500000.0,
+    "training_rows": 326000,
+    "training_seconds": 3.2,
+    "statuses": {"weather": {"PRESENT": 300000, "MISSING": 10}},
+    "leaked": {"weather": 100},
+    "auc_honest": 0.7,
+    "auc_promised": 0.8,
+    "auc_kept": 0.6,
+    "p50_us": 20.0,
+    "p99_us": 60.0,
+    "compared": 20000,
+    "differences": 0,
+}
+
+
+@asof_command("demo", shape=SHAPE)
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--quick", is_flag=True, help="Train on one departure in twenty, and read and verify less.")
+def command(folder: Path | None, quick: bool) -> Answer:  # noqa: FBT001 - click's flag
+    """Show the whole main job on real flights.
+
+    It defines features, loads their history, trains on it point in time, serves the same features and verifies
+    them.
+
+    Needs the extra `demo` (pip install "asof[demo]"). The store stays in FOLDER, by default demo-store. The exit
+    code is 1 if online and history differ.
+    """
+    from rich.console import Console
+
+    import asof.demo
+
+    # With --json the document alone belongs on stdout.
+    as_json = bool(click.get_current_context().meta.get("asof.json"))
+    result = asof.demo.run(folder, quick=quick, console=Console(file=sys.stderr if as_json else sys.stdout))
+    document = {name: getattr(result, name) for name in SHAPE}
+    return Answer(document, lambda _screen: None, 1 if result.differences else 0)

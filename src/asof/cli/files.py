@@ -1,0 +1,124 @@
+"""Data files by their suffix: Parquet, CSV and Arrow IPC, in and out."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+}
+
+
+class DataFile(click.Path):
+    """The path of a data file, of a kind that its suffix names."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # noqa: ANN401 - click's interface
+        """Return the path, if its suffix is known."""
+        path = Path(str(super().convert(value, param, ctx)))
+        if path.suffix.lower() not in SUFFIXES:
+            self.fail(f"{str(path)!r} is no data file: its name must end in {', '.join(SUFFIXES)}", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {str(path.parent)!r}", param, ctx)
+        return path
+
+
+FILE_IN = DataFile(exists=True, dir_okay=False, readable=True)
+FILE_OUT = DataFile(dir_okay=False, writable=True)
+
+
+def read_table(path: Path, types: Mapping[str, Any], *, timezone: str | None = None) -> Any:  # noqa: ANN401 - a pyarrow.Table; loaded when needed
+    """Return a data file as a table.
+
+    Args:
+        path: The file.
+        types: Arrow types of columns, for CSV; other files know theirs.
+        timezone: The zone of naive times in a CSV, None to refuse them.
+
+    Raises:
+        DataError: The file is damaged, or of another kind than its name says.
+    """
+    import pyarrow as pa
+
+    from asof.errors import DataError
+    from asof.ingest.csv_file import read_csv
+
+    kind = SUFFIXES[path.suffix.lower()]
+    if kind == "csv":
+        return read_csv(path, types, timezone=timezone)
+    try:
+        return _read_parquet(path) if kind == "parquet" else _read_arrow(path)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"the file cannot be read as {kind.capitalize()}: {reason}",
+            where=str(path),
+            todo="is it complete, and what its name says?",
+        ) from error
+
+
+def write_table(table: Any, path: Path) -> None:  # noqa: ANN401 - a pyarrow.Table; loaded when needed
+    """Write a table to a file of the kind that the suffix names; the file is there only when it is whole."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    write = {"parquet": _write_parquet, "csv": _write_csv, "arrow": _write_arrow}[SUFFIXES[path.suffix.lower()]]
+    try:
+        write(table, unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _read_parquet(path: Path) -> Any:  # noqa: ANN401 - a Table
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        return file.read()
+
+
+def _read_arrow(path: Path) -> Any:  # noqa: ANN401 - a Table
+    import pyarrow as pa
+
+    with path.open("rb") as file:
+        try:
+            return pa.ipc.open_file(file).read_all()
+        except pa.ArrowInvalid:
+            file.seek(0)
+            return pa.ipc.open_stream(file).read_all()
+
+
+def _write_parquet(table: Any, path: Path) -> None:  # noqa: ANN401 - a Table
+    from pyarrow import parquet
+
+    with path.open("wb") as file:
+        parquet.write_table(table, file, compression="zstd")
+
+
+def _write_arrow(table: Any, path: Path) -> None:  # noqa: ANN401 - a Table
+    import pyarrow as pa
+
+    with path.open("wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _write_csv(table: Any, path: Path) -> None:  # noqa: ANN401 - a Table
+    import pyarrow as pa
+    from pyarrow import csv
+
+    for at, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type):
+            texts = [None if v is None else json.dumps(v, default=str) for v in table.column(at).to_pylist()]
+            table = table.set_column(at, field.name, pa.array(texts, pa.string()))
+    with path.open("wb") as file:
+        csv.write_csv(table, file)

@@ -1,0 +1,66 @@
+"""Names on the command line: which group or view is meant, and the types of its columns."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asof.definitions import FeatureGroup, FeatureView
+    from asof.definitions.types import DType
+    from asof.store import Store
+
+
+def find_group(store: "Store", name: str) -> "FeatureGroup | None":
+    """Return the newest version of a group, or the version named ("weather@1"); None if there is none."""
+    found = [group for group in store.catalog.groups() if name in (group.ref, group.definition.name)]
+    return found[-1].definition if found else None
+
+
+def find(store: "Store", name: str) -> "FeatureGroup | FeatureView":
+    """Return a view, or a group.
+
+    Raises:
+        NotFoundError: There is neither.
+    """
+    from asof.errors import NotFoundError
+
+    views = [view for view in store.catalog.views() if name in (view.ref, view.definition.name)]
+    if views:
+        return views[-1].definition
+    group = find_group(store, name)
+    if group is None:
+        known = {item.definition.name for item in (*store.catalog.groups(), *store.catalog.views())}
+        raise NotFoundError.named("view or group", name, known)
+    return group
+
+
+def key_types(definition: "FeatureGroup | FeatureView") -> Mapping[str, "DType"]:
+    """Return the columns that name what is asked for, with their types."""
+    from asof.definitions import FeatureView
+
+    return definition.spine_keys if isinstance(definition, FeatureView) else definition.entity.keys
+
+
+def key_values(definition: "FeatureGroup | FeatureView", given: Mapping[str, str]) -> dict[str, Any]:
+    """Return texts as values of the key types; an empty text is None. Unknown names stay texts: the store names them.
+
+    Raises:
+        UsageError: A text does not fit its type.
+    """
+    import pyarrow as pa
+
+    from asof.arrow.types import arrow_type
+    from asof.errors import DataError, UsageError
+    from asof.ingest.csv_file import from_text
+
+    types = key_types(definition)
+    values: dict[str, Any] = {}
+    for name, text in given.items():
+        if name not in types:
+            values[name] = text
+            continue
+        column = pa.chunked_array([pa.array([text or None], pa.string())])
+        try:
+            values[name] = from_text(column, arrow_type(types[name]), f"key {name}")[0].as_py()
+        except DataError as error:
+            raise UsageError(f"key {name}={text!r} is no {types[name]}", todo=error.todo) from error
+    return values

@@ -1,0 +1,84 @@
+"""What `asof write` and `asof backfill` share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from asof.cli.command import pairs
+from asof.cli.files import FILE_IN, read_table
+from asof.cli.screen import counted
+
+if TYPE_CHECKING:
+    from asof.cli.screen import Screen
+    from asof.definitions import FeatureGroup
+    from asof.records import Commit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def file_arguments(function: F) -> F:
+    """Add the arguments GROUP and FILE."""
+    return click.argument("group")(click.argument("file", type=FILE_IN)(function))
+
+
+def write_options(function: F) -> F:
+    """Add the options that every way to write has."""
+    for option in (
+        click.option(
+            "--truncate", is_flag=True, help="Cut times to whole microseconds instead of refusing finer ones."
+        ),
+        click.option(
+            "--on-conflict",
+            type=click.Choice(["error", "last"]),
+            default="error",
+            show_default=True,
+            help="Of rows of one key and time that differ: refuse them, or keep the last.",
+        ),
+        click.option("--idempotency-key", default="", metavar="TEXT", help="The same key and rows are stored once."),
+        click.option("--meta", multiple=True, metavar="NAME=VALUE", help="Kept with the commit; may be repeated."),
+    ):
+        function = option(function)
+    return function
+
+
+def column_list(text: str | None) -> list[str] | None:
+    """Return comma-separated names."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def rows_for(group: "FeatureGroup | None", file: Path, *, times: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a pyarrow.Table; loaded when needed
+    """Return the rows of a file, a CSV with the types that the group declares.
+
+    Args:
+        group: The group, None if there is none yet.
+        file: The file.
+        times: Further columns of times.
+    """
+    if group is None:
+        return read_table(file, {})
+    from asof.arrow.layout import declared_schema
+    from asof.arrow.types import TIMESTAMP
+
+    types = {field.name: field.type for field in declared_schema(group)} | dict.fromkeys(times, TIMESTAMP)
+    return read_table(file, types, timezone=group.timezone)
+
+
+def meta_of(texts: tuple[str, ...]) -> dict[str, str] | None:
+    """Return what `--meta` says."""
+    return pairs(texts, what="meta") or None
+
+
+def show_commit(screen: "Screen", commit: "Commit") -> None:
+    """Print what a commit did."""
+    if commit.repeated:
+        screen.line(f"{commit.id}: these rows were stored before, under this idempotency key", style="yellow")
+        return
+    extra = [
+        f"{count:,} {what}"
+        for count, what in ((commit.unchanged, "unchanged"), (commit.quarantined, "quarantined"))
+        if count
+    ]
+    rest = f" ({', '.join(extra)})" if extra else ""
+    screen.line(f"{commit.id}: {commit.kind} of {counted(commit.rows, 'row')}{rest}", style="green")

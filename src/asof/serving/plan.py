@@ -1,0 +1,288 @@
+"""A view, compiled for online reads: how to make its keys, fetch its rows, and read values from them.
+
+Most answers are simple: every row is there and unexpired, and holds the columns that the group has now. For those all
+rows are decoded at once, and the values are picked by position. Whatever is not simple is read row by row.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from asof.arrow.keys import key_encoder
+from asof.arrow.rows import from_wire
+from asof.arrow.types import arrow_type
+from asof.definitions import Lookup
+from asof.errors import NotFoundError, UnsupportedError, UsageError
+from asof.online.port import HEAD_BYTES, Applied, OnlineSnapshot, version_of
+from asof.parts import Question
+from asof.records import Status
+from asof.registry.port import RegisteredGroup
+
+Value = Any
+"""A Python value of any of our types."""
+
+Keys = Mapping[str, Value]
+
+RawRow = bytes | None
+
+_SHORT_ARRAY = 16
+"""msgpack writes shorter arrays with a header of one byte."""
+
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Step:
+    """One look-up of a plan: how to make its key and read its row."""
+
+    def __init__(self, lookup: Lookup, group: RegisteredGroup) -> None:
+        """Compile a look-up."""
+        self.group_id = group.id
+        self.ttl_us = lookup.group.ttl_us
+        self.static = lookup.group.static
+        self.sources = lookup.sources
+        self.plain = all(isinstance(source, str) for source in lookup.sources)
+        self.width = len(group.layout)
+        self.key_types = tuple(arrow_type(t) for t in lookup.group.entity.keys.values())
+        self.encode = key_encoder(self.key_types, [str(s) for s in lookup.sources])
+        place = {name: at for at, name in enumerate(group.layout)}
+        read = {
+            feature.name: (place[feature.name], from_wire(arrow_type(feature.dtype))) for feature, _ in lookup.outputs
+        }
+        self.key_places = read
+        self.outputs = [(name, *read[feature.name]) for feature, name in lookup.outputs if name]
+
+    def status(self, row: RawRow, t_us: int) -> Status:
+        """Return the status of a raw row at T; PRESENT if its values count."""
+        if row is None:
+            return "MISSING"
+        if len(row) == HEAD_BYTES:
+            return "RETIRED"
+        if self.ttl_us is not None and version_of(row)[0] <= t_us - self.ttl_us:
+            return "EXPIRED"
+        return "PRESENT"
+
+
+class Plan:
+    """A view, compiled for online reads."""
+
+    def __init__(self, question: Question) -> None:
+        """Compile the look-ups.
+
+        Raises:
+            UnsupportedError: A group of the view is not online.
+        """
+        for group in question.groups.values():
+            if not group.definition.online:
+                raise UnsupportedError(
+                    f"group {group.definition.name!r} is not online",
+                    where=question.ref,
+                    todo="declare online=True and apply it",
+                )
+        self.ref = question.ref
+        self.groups = tuple((group.ref, group.id) for group in question.groups.values())
+        self.group_ids = tuple({group.id for group in question.groups.values()})
+        self.steps = [Step(each, question.groups[each.group.name]) for each in question.view.lookups()]
+        self.chained = any(not step.plain for step in self.steps)
+        self.columns = tuple(question.view.spine_keys)
+        self.schema = pa.schema(
+            [
+                pa.field(name, arrow_type(ref.feature.dtype))
+                for name, ref in zip(question.view.output_names(), question.view.features, strict=True)
+            ]
+        )
+        self.names = tuple(self.schema.names)
+        self._column_set = frozenset(self.columns)
+        self._encoders, self._requests = _requests(self.steps)
+        self._expiring = [(at, step.ttl_us) for at, step in enumerate(self.steps) if step.ttl_us is not None]
+        self._widths = [step.width for step in self.steps]
+        self._array_head = _array_head(len(self.steps))
+        self._pick, self._converters = _picks(self.steps, self.names)
+
+    def check(self, keys: Keys) -> None:
+        """Refuse keys that are not those of the view."""
+        if keys.keys() == self._column_set:
+            return
+        for name in self.columns:
+            if name not in keys:
+                raise UsageError(f"key {name!r} is missing", where=self.ref, todo=f"pass {', '.join(self.columns)}")
+        for name in keys:
+            if name not in self._column_set:
+                raise NotFoundError.named("key", name, self.columns, where=self.ref)
+
+    def clock_us(self, applied: Mapping[int, Applied], now_us: int) -> int:
+        """Return the T of an answer: now, or the newest applied commit of its groups, whichever is later."""
+        for group_id in self.group_ids:
+            mark = applied.get(group_id)
+            if mark is not None and mark.committed_at_us > now_us:
+                now_us = mark.committed_at_us
+        return now_us
+
+    def fetch(self, snapshot: OnlineSnapshot, keys: Keys, t_us: int) -> list[RawRow]:
+        """Return the raw rows of one key set, one a look-up."""
+        encoded = [encode(keys) for encode in self._encoders]
+        if self.chained or None in encoded:
+            return self._fetch_some(snapshot, [keys], [encoded], t_us)[0]
+        return snapshot.get([(group, encoded[at]) for group, at in self._requests])  # type: ignore[misc]
+
+    def fetch_many(self, snapshot: OnlineSnapshot, every: Sequence[Keys], t_us: int) -> list[list[RawRow]]:
+        """Return the raw rows of each key set, in one round trip; keys that come from answers need further ones."""
+        encoded = [[encode(keys) for encode in self._encoders] for keys in every]
+        if self.chained or any(None in keys for keys in encoded):
+            return self._fetch_some(snapshot, every, encoded, t_us)
+        requests = self._requests
+        found = snapshot.get([(group, keys[at]) for keys in encoded for group, at in requests])  # type: ignore[misc]
+        width = len(requests)
+        return [found[start : start + width] for start in range(0, len(found), width)]
+
+    def _fetch_some(
+        self, snapshot: OnlineSnapshot, every: Sequence[Keys], encoded: Sequence[Sequence[RawRow]], t_us: int
+    ) -> list[list[RawRow]]:
+        """Fetch where keys are null, or come from the answers of earlier look-ups."""
+        rows: list[list[RawRow]] = [[None] * len(self.steps) for _ in every]
+        plain = [number for number, step in enumerate(self.steps) if step.plain]
+        wanted = [
+            (at, number, group, key)
+            for at, keys in enumerate(encoded)
+            for number, (group, place) in zip(plain, self._requests, strict=True)
+            if (key := keys[place]) is not None
+        ]
+        _fetch_into(rows, snapshot, wanted)
+        for number, step in enumerate(self.steps):
+            if not step.plain:
+                made = [self._made_key(step, keys, rows[at], t_us) for at, keys in enumerate(every)]
+                _fetch_into(
+                    rows, snapshot, [(at, number, step.group_id, key) for at, key in enumerate(made) if key is not None]
+                )
+        return rows
+
+    def _made_key(self, step: Step, keys: Keys, rows: Sequence[RawRow], t_us: int) -> RawRow:
+        values = [
+            keys[source] if isinstance(source, str) else self._answer(source, rows, t_us) for source in step.sources
+        ]
+        return None if None in values else step.encode(values)
+
+    def _answer(self, source: tuple[int, str], rows: Sequence[RawRow], t_us: int) -> Value:
+        """Return another look-up's value as a key; None unless it is PRESENT."""
+        step, row = self.steps[source[0]], rows[source[0]]
+        if row is None or step.status(row, t_us) != "PRESENT":
+            return None
+        place, convert = step.key_places[source[1]]
+        values = _decode(row[HEAD_BYTES:])
+        value = values[place] if place < len(values) else None
+        return value if value is None or convert is None else convert(value)
+
+    def values(self, rows: Sequence[RawRow], t_us: int) -> tuple[dict[str, Value], bool]:
+        """Return the value of each feature, and whether all rows are PRESENT."""
+        decoded = self._decoded(rows, t_us)
+        if decoded is None:
+            return self._values_by_row(rows, t_us), False
+        flat = chain.from_iterable(decoded)
+        picked = flat if self._pick is None else self._pick(list(flat))
+        values: dict[str, Value] = dict(zip(self.names, picked))  # noqa: B905 - strict costs; lengths were compared
+        for name, convert in self._converters:
+            value = values[name]
+            if value is not None:
+                values[name] = convert(value)
+        return values, True
+
+    def _decoded(self, rows: Sequence[RawRow], t_us: int) -> list[list[Value]] | None:
+        """Return the values of each row; None if one is not PRESENT, or has not the columns that its group has now."""
+        payloads = [self._array_head]
+        for row in rows:
+            if row is None or len(row) == HEAD_BYTES:
+                return None
+            payloads.append(row[HEAD_BYTES:])
+        for at, ttl_us in self._expiring:
+            if version_of(rows[at])[0] <= t_us - ttl_us:  # type: ignore[arg-type]
+                return None
+        decoded: list[list[Value]] = _decode(b"".join(payloads))
+        return decoded if list(map(len, decoded)) == self._widths else None
+
+    def _values_by_row(self, rows: Sequence[RawRow], t_us: int) -> dict[str, Value]:
+        values: dict[str, Value] = dict.fromkeys(self.names)
+        for step, row in zip(self.steps, rows, strict=True):
+            if row is None or step.status(row, t_us) != "PRESENT":
+                continue
+            decoded = _decode(row[HEAD_BYTES:])
+            for name, place, convert in step.outputs:
+                value = decoded[place] if place < len(decoded) else None
+                values[name] = value if convert is None or value is None else convert(value)
+        return values
+
+    def statuses(self, rows: Sequence[RawRow], t_us: int, values: Mapping[str, Value]) -> dict[str, Status]:
+        """Return the status of each feature, given the values."""
+        found: dict[str, Status] = dict.fromkeys(self.names, "MISSING")
+        for step, row in zip(self.steps, rows, strict=True):
+            status = step.status(row, t_us)
+            for name, _, _ in step.outputs:
+                found[name] = "NULL" if status == "PRESENT" and values[name] is None else status
+        return found
+
+
+def _requests(steps: Sequence[Step]) -> tuple[list[Callable[[Keys], RawRow]], list[tuple[int, int]]]:
+    """Return how to make each distinct key, and for each plain look-up (group, which key): groups share entities."""
+    distinct: dict[tuple[Any, ...], int] = {}
+    encoders: list[Callable[[Keys], RawRow]] = []
+    requests: list[tuple[int, int]] = []
+    for step in steps:
+        if not step.plain:
+            continue
+        made_of = (step.sources, tuple(str(arrow) for arrow in step.key_types))
+        if made_of not in distinct:
+            distinct[made_of] = len(encoders)
+            encoders.append(_encoder(step))
+        requests.append((step.group_id, distinct[made_of]))
+    return encoders, requests
+
+
+def _encoder(step: Step) -> Callable[[Keys], RawRow]:
+    names = [str(source) for source in step.sources]
+    encode = step.encode
+
+    def encoded(keys: Keys) -> RawRow:
+        values = [keys[name] for name in names]
+        return None if None in values else encode(values)
+
+    return encoded
+
+
+def _fetch_into(
+    rows: Sequence[list[RawRow]], snapshot: OnlineSnapshot, wanted: Sequence[tuple[int, int, int, bytes]]
+) -> None:
+    """Fetch (row, column, group, key) and put the answers in their places."""
+    found = snapshot.get([(group, key) for _, _, group, key in wanted])
+    for (at, number, _, _), row in zip(wanted, found, strict=True):
+        rows[at][number] = row
+
+
+def _picks(
+    steps: Sequence[Step], names: Sequence[str]
+) -> tuple[Callable[[list[Value]], Sequence[Value]] | None, list[tuple[str, Callable[[Value], Value]]]]:
+    """Return what picks the named values out of those of all rows, and the conversions of those that need one.
+
+    None in place of what picks: the values of all rows are those that are named, in their order.
+    """
+    places: dict[str, int] = {}
+    converters: list[tuple[str, Callable[[Value], Value]]] = []
+    start = 0
+    for step in steps:
+        for name, place, convert in step.outputs:
+            places[name] = start + place
+            if convert is not None:
+                converters.append((name, convert))
+        start += step.width
+    order = [places[name] for name in names]
+    if order == list(range(start)):
+        return None, converters
+    if len(order) == 1:  # itemgetter gives a single value bare
+        return lambda flat: (flat[order[0]],), converters
+    return itemgetter(*order), converters
+
+
+def _array_head(count: int) -> bytes:
+    """Return the msgpack header of an array."""
+    return bytes([0x90 | count]) if count < _SHORT_ARRAY else b"\xdd" + count.to_bytes(4, "big")

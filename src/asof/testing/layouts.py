@@ -1,0 +1,144 @@
+"""Histories of the oracle as an engine reads them: in files of one commit, in stamped files, in the journal."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import strategies as st
+
+from asof.arrow.layout import stored_schema
+from asof.engine.port import Rows
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Availability, DataFile, Stamp
+from asof.testing.played import declared, key_columns, times
+from asof.testing.reference import Reference, Stored
+from asof.testing.strategies import FEATURE_TYPES, History
+
+Place = Literal["file", "stamped", "journal"]
+"""Where the rows of a commit lie: in a file of their own, in a stamped file with others, in the journal."""
+
+
+def layouts(history: History) -> st.SearchStrategy[tuple[Place, ...]]:
+    """Make a place for each commit; often the same for all."""
+    every: list[Place] = ["file", "stamped", "journal"]
+    count = len(history.ops)
+    same = st.sampled_from(every).map(lambda place: (place,) * count)
+    return st.one_of(same, st.lists(st.sampled_from(every), min_size=count, max_size=count).map(tuple))
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A history on a disk.
+
+    Attributes:
+        history: The history.
+        reference: The oracle.
+        rows: What an engine reads.
+    """
+
+    history: History
+    reference: Reference
+    rows: Rows
+
+
+def lay(  # noqa: PLR0913 - all the ways in which a history can lie there
+    history: History,
+    reference: Reference,
+    places: Sequence[Place],
+    folder: Path,
+    *,
+    pin: int | None = None,
+    keep: Callable[[Stored], bool] = lambda _: True,
+) -> Laid:
+    """Write a history to files.
+
+    Args:
+        history: The history.
+        reference: The oracle that played it.
+        places: Where each commit lies.
+        folder: Where the files go.
+        pin: The pin; stamped files hold later commits too, as after a compaction.
+        keep: Rows to write; the clocks of the commits stay as they are.
+    """
+    last = len(history.ops) if pin is None else pin
+    every = [row for row in reference.rows(retracted=True) if keep(row)]
+    files: list[tuple[str, DataFile, Stamp | None]] = []
+    for number, op in enumerate(history.ops[:last], 1):
+        mine = [row for row in every if row.commit == number]
+        if places[number - 1] == "file" and mine:
+            availability: Availability = "commit"
+            if op.kind == "backfill":
+                availability = "column" if op.has_arrivals else "delay"
+            arrivals = [row.available_at if availability == "column" else None for row in mine]
+            table = _table(history, mine, arrivals, stamped=False)
+            stamp = Stamp(number, reference.committed_at(number), availability)
+            files.append((*_file(table, mine, folder), stamp))
+    shared = [row for row in every if places[row.commit - 1] == "stamped"]
+    if shared and shared[0].commit <= last:
+        place, file = _file(_stamped(history, shared), shared, folder)
+        files.append((place, replace(file, stamped=True, late=any(map(_is_late, shared))), None))
+    journal = [row for row in every if places[row.commit - 1] == "journal" and row.commit <= last]
+    group = declared(history, "g")
+    rows = Rows(
+        schema=stored_schema(group),
+        keys=group.keys,
+        event_time=group.event_time,
+        delay_us=history.group.delay_us,
+        pin=last,
+        layout=tuple(FEATURE_TYPES),
+        files=tuple(files),
+        journal=_stamped(history, journal) if journal else None,
+        retracted={
+            op.target: None if history.ops[op.target - 1].kind == "backfill" else reference.committed_at(number)
+            for number, op in enumerate(history.ops[:last], 1)
+            if op.target is not None
+        },
+    )
+    return Laid(history, reference, rows)
+
+
+def lay_stamped(laid: Laid, table: pa.Table, folder: Path) -> Laid:
+    """Return the history whose rows are those of a stamped table, such as `Engine.stamped` gives."""
+    place = str(folder / f"{uuid.uuid4().hex}.parquet")
+    pq.write_table(table, place)
+    file = DataFile(place, table.num_rows, 1, 0, 0, stamped=True, first_commit=1, last_commit=laid.rows.pin)
+    return replace(laid, rows=replace(laid.rows, files=((place, file, None),), journal=None))
+
+
+def _is_late(row: Stored) -> bool:
+    return row.event_time is None or row.available_at is None or row.available_at > row.event_time
+
+
+def _stamped(history: History, rows: Sequence[Stored]) -> pa.Table:
+    return _table(history, rows, [row.available_at for row in rows], stamped=True)
+
+
+def _table(
+    history: History, rows: Sequence[Stored], arrivals: Sequence[int | None], *, stamped: bool
+) -> pa.Table:
+    columns = key_columns(history, [row.key for row in rows])
+    if not history.group.static:
+        columns["at"] = times(row.event_time for row in rows)
+    schema = stored_schema(declared(history, "g"))
+    for feature in FEATURE_TYPES:
+        columns[feature] = pa.array([row.values[feature] for row in rows], schema.field(feature).type)
+    columns[RETIRED_COLUMN] = pa.array([row.retired for row in rows], pa.bool_())
+    columns[COMMIT_COLUMN] = pa.array([row.commit if stamped else None for row in rows], pa.int64())
+    columns[AVAILABLE_COLUMN] = times(arrivals)
+    table = pa.table(columns).cast(schema)
+    by = [name for name in (*key_columns(history, ()), "at", COMMIT_COLUMN) if name in table.column_names]
+    return table.sort_by([(name, "ascending") for name in by])
+
+
+def _file(table: pa.Table, rows: Sequence[Stored], folder: Path) -> tuple[str, DataFile]:
+    place = str(folder / f"{uuid.uuid4().hex}.parquet")
+    pq.write_table(table, place)
+    events = [row.event_time or 0 for row in rows]
+    commits = [row.commit for row in rows]
+    bounds = {"min_event_us": min(events), "max_event_us": max(events)}
+    return place, DataFile(
+        place, len(rows), 1, **bounds, first_commit=min(commits), last_commit=max(commits)
+    )

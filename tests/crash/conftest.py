@@ -1,0 +1,58 @@
+"""A zygote that forks workers with asof already imported."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+class Zygote:
+    """Starts workers; their errors are collected in a file."""
+
+    def __init__(self, errors):
+        self.errors = errors
+        with errors.open("w") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, str(HERE / "zygote.py")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the zygote died: {self.errors.read_text()}")
+        return int(answer)
+
+    def start(self, job, *arguments):
+        return self.ask(json.dumps([job, *arguments]))
+
+    def wait(self, pid):
+        return self.ask(f"wait {pid}")
+
+
+@pytest.fixture
+def zygote(tmp_path):
+    made = Zygote(tmp_path / "errors")
+    yield made
+    made.process.stdin.close()
+    made.process.stdout.close()
+    made.process.wait(10)
+
+
+@pytest.fixture
+def group():
+    """Give the maker of the groups that workers use."""
+    spec = importlib.util.spec_from_file_location("asof_crash_zygote", HERE / "zygote.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.group

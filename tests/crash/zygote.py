@@ -1,0 +1,217 @@
+"""A process that has imported all of asof and opened no store; it forks workers that start at once and can be killed.
+
+Lines in on stdin: a JSON list [job, arguments...]: fork a worker; the answer is its pid. "wait PID": its exit status.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import asof
+import asof.engine.duckdb
+import asof.offline.delta
+import asof.online.lmdb
+import asof.quality.doctor
+import asof.registry.sql
+from asof import Entity, Feature, FeatureGroup
+from asof.errors import AsofError, ConflictError
+from asof.ingest import upkeep
+
+KEYS = 12
+FIRST = datetime(2024, 1, 1, tzinfo=UTC)
+upkeep.JOURNAL_ROWS = 40  # so that the journal is moved to files all the time
+
+
+def group(name, extra=0):
+    """Return a group whose rows say which operation wrote them; `extra` features were added later."""
+    return FeatureGroup(
+        name,
+        entity=Entity("thing", {"k": "int32"}),
+        event_time="t",
+        online=True,
+        features=[Feature("op", "int64"), Feature("text", "string"), *(Feature(f"f{n}", "int64") for n in range(extra))],
+    )
+
+
+def rows(op, count, rng):
+    """Return rows of an operation: keys that all operations share, times that only this one has."""
+    moment = FIRST + timedelta(seconds=rng.randrange(3600), microseconds=op)
+    keys = rng.sample(range(KEYS), min(count, KEYS))
+    return [
+        {"k": keys[n % len(keys)], "t": moment + timedelta(days=n // len(keys)), "op": op, "text": f"{op}/{n}"}
+        for n in range(count)
+    ]
+
+
+class Worker:
+    """Does random operations and says what it began and what was acknowledged, a JSON line each."""
+
+    def __init__(self, folder, log, seed, state):
+        # A file's pages belong to the kernel: what was written survives the kill without a sync.
+        self.log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.rng = random.Random(seed)
+        self.folder = folder
+        self.op = state["op"]
+        self.extra = state["extra"]
+        self.groups = state["groups"]
+        self.commits = state["commits"]
+
+    def say(self, **line):
+        os.write(self.log, json.dumps(line).encode() + b"\n")
+
+    def run(self):
+        self.store = asof.open(self.folder)
+        self.say(what="opened")
+        kinds = ["push"] * 8 + ["write"] * 3 + ["backfill"] * 3 + ["together"] * 2 + ["retract", "apply", "compact", "create"]
+        while True:
+            self.op += 1
+            kind = self.rng.choice(kinds)
+            getattr(self, kind)()
+
+    def store_rows(self, kind, count):
+        name = self.rng.choice("ab")
+        given = rows(self.op, count, self.rng)
+        self.say(what=kind, op=self.op, group=name, rows=count)
+        commit = getattr(self.store, kind)(name, given)
+        self.say(what="done", op=self.op, commit=commit.number)
+        self.commits.append([name, commit.number, self.op])
+
+    def push(self):
+        self.store_rows("push", self.rng.randrange(1, 4))
+
+    def write(self):
+        self.store_rows("write", self.rng.randrange(1, 40))
+
+    def backfill(self):
+        self.store_rows("backfill", self.rng.choice([1, 30, 3000]))
+
+    def together(self):
+        self.say(what="together", op=self.op, rows=5)
+        with self.store.together() as tx:
+            tx.write("a", rows(self.op, 5, self.rng))
+            tx.write("b", rows(self.op, 5, self.rng))
+        self.say(what="done", op=self.op)
+
+    def retract(self):
+        if not self.commits:
+            return
+        name, number, target = self.commits.pop(self.rng.randrange(len(self.commits)))
+        self.say(what="retract", op=self.op, group=name, target=target)
+        self.store.retract(f"{name}:{number}", reason="test")
+        self.say(what="done", op=self.op)
+
+    def apply(self):
+        if self.extra < 12 and self.rng.random() < 0.3:
+            self.say(what="apply", op=self.op, extra=self.extra + 1)
+            self.store.apply(group("a", self.extra + 1))
+            self.extra += 1
+            self.say(what="done", op=self.op)
+
+    def create(self):
+        if self.groups < 30:
+            self.say(what="create", op=self.op, groups=self.groups + 1)
+            self.store.apply(group(f"c{self.groups}"), group(f"d{self.groups}"))
+            self.groups += 1
+            self.say(what="done", op=self.op)
+
+    def compact(self):
+        self.say(what="compact", op=self.op)
+        self.store.compact(self.rng.choice("ab"))
+        self.say(what="done", op=self.op)
+
+
+def write_in_a_crowd(folder, log, me, seconds):
+    """Push and write rows of our own keys with rising numbers; say how many were acknowledged."""
+    end = time.monotonic() + seconds
+    done = 0
+    rng = random.Random(me)
+    with asof.open(folder) as store:
+        while time.monotonic() < end:
+            done += 1
+            row = {"k": me, "t": FIRST + timedelta(seconds=done), "op": done, "text": str(me)}
+            if rng.random() < 0.8:
+                store.push("a", row)
+            elif rng.random() < 0.8:
+                store.write("a", [row])
+            else:
+                store.backfill("a", [row])
+                with contextlib.suppress(ConflictError):
+                    store.compact("a")
+            if store.online("a", {"k": me}).values["op"] != done:
+                raise AssertionError(f"writer {me} cannot read its own row {done}")
+    with open(log, "w") as file:
+        json.dump(done, file)
+
+
+def read_in_a_crowd(folder, log, seconds):
+    """See that nothing that was there is ever gone: numbers only rise, and one snapshot holds for all keys."""
+    end = time.monotonic() + seconds
+    seen = {}
+    rows_seen = reads = 0
+    with asof.open(folder) as store:
+        while time.monotonic() < end:
+            for vector in store.online("a", [{"k": k} for k in range(4)]):
+                key, number = vector.receipt.keys["k"], vector.values["op"]
+                if (number or 0) < seen.get(key, 0):
+                    raise AssertionError(f"key {key} went back from {seen[key]} to {number}")
+                seen[key] = number or 0
+            frame = store.read("a", columns=["k", "op"])
+            if len(frame) < rows_seen:
+                raise AssertionError(f"{rows_seen} rows became {len(frame)}")
+            rows_seen = len(frame)
+            spine = [{"k": k, "at": FIRST + timedelta(days=1)} for k in range(4)]
+            store.historical("a", spine, time="at", known="event")
+            vector = store.online("a", {"k": 0})
+            if store.replay(vector.receipt).values != vector.values:
+                raise AssertionError(f"{vector.receipt} is not replayed")
+            reads += 1
+    with open(log, "w") as file:
+        json.dump(reads, file)
+
+
+def open_at_once(folder, log, start):
+    """Open (and make) a store at a given moment, and register a group."""
+    while time.time() < start:
+        pass
+    with asof.open(folder) as store:
+        store.apply(group("a"), group(f"only_{os.path.basename(log).partition('.')[0]}"))
+        store.push("a", {"k": 1, "t": datetime.now(UTC), "op": os.getpid(), "text": "x"})
+        json.dump(store.online("a", {"k": 1}).values["op"] is not None, open(log, "w"))
+
+
+JOBS = {
+    "work": lambda folder, log, seed, state: Worker(folder, log, seed, state).run(),
+    "write": write_in_a_crowd,
+    "read": read_in_a_crowd,
+    "open": open_at_once,
+}
+
+
+def main():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for line in sys.stdin:
+        if line.startswith("wait"):
+            print(os.waitpid(int(line.split()[1]), 0)[1], flush=True)
+            continue
+        job, *arguments = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            try:
+                JOBS[job](*arguments)
+            except BaseException as error:
+                import traceback
+
+                traceback.print_exc()
+                os._exit(3 if isinstance(error, AsofError) else 4)
+            os._exit(0)
+        print(pid, flush=True)
+
+
+if __name__ == "__main__":
+    main()
