@@ -18,7 +18,7 @@ from page import environment, write_page
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-NAMES = ("online", "point_in_time", "ingest", "push", "footprint", "feast")
+NAMES = ("online", "point_in_time", "ingest", "push", "footprint", "beside_feast")
 
 
 def main():
@@ -29,7 +29,7 @@ def main():
     if options.inside:
         return inside(options.inside, results, quick=options.quick)
     for name in options.only or NAMES:
-        if name == "feast" and options.no_feast:
+        if name == "beside_feast" and options.no_feast:
             continue
         command = [sys.executable, __file__, "--inside", name, "--results", str(results)]
         subprocess.run(command + ["--quick"] * options.quick, check=True)

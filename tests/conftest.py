@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-for name, examples in (("quick", 100), ("long", 3000)):
+for name, examples in (("quick", 60), ("long", 3000)):
     settings.register_profile(
         name,
         max_examples=examples,

@@ -1,5 +1,6 @@
 """The store: what people type. Each method is one call into the floors below."""
 
+import atexit
 import ctypes
 import os
 import threading
@@ -433,6 +434,13 @@ def _forget_parent() -> None:
             of_parent = store._let_go()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
             # Never freed, not even at exit: DuckDB would wait for threads that only the parent has, and crash.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(of_parent))
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what a program left open: threads of DuckDB that outlive the interpreter may crash it."""
+    for store in list(_opened):
+        store.close()
 
 
 os.register_at_fork(after_in_child=_forget_parent)

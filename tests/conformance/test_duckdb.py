@@ -5,3 +5,13 @@ from asof.testing.engine import EngineSuite
 
 class TestDuckDB(EngineSuite):
     adapter = "duckdb"
+
+
+class TestDuckDBAsOf(EngineSuite):
+    adapter = "duckdb"
+    url = "duckdb:as-of"
+
+
+class TestDuckDBHash(EngineSuite):
+    adapter = "duckdb"
+    url = "duckdb:hash"

@@ -49,10 +49,20 @@ def zygote(tmp_path):
     made.process.wait(10)
 
 
-@pytest.fixture
-def group():
-    """Give the maker of the groups that workers use."""
+@pytest.fixture(scope="session")
+def module():
+    """Give the zygote's own module, for what workers and tests share."""
     spec = importlib.util.spec_from_file_location("asof_crash_zygote", HERE / "zygote.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def group(module):
     return module.group
+
+
+@pytest.fixture
+def found_in(module):
+    return module.found_in

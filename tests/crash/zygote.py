@@ -10,7 +10,12 @@ import random
 import signal
 import sys
 import time
+import warnings
 from datetime import UTC, datetime, timedelta
+
+import pandas  # noqa: F401 - pyarrow imports it with the first array that it makes of Python values
+
+import pyarrow.compute as pc
 
 import asof
 import asof.engine.duckdb
@@ -18,13 +23,13 @@ import asof.offline.delta
 import asof.online.lmdb
 import asof.quality.doctor
 import asof.registry.sql
+import asof.store
 from asof import Entity, Feature, FeatureGroup
-from asof.errors import AsofError, ConflictError
+from asof.errors import AsofError, ConflictError, DataWarning
 from asof.ingest import upkeep
 
 KEYS = 12
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
-upkeep.JOURNAL_ROWS = 40  # so that the journal is moved to files all the time
 
 
 def group(name, extra=0):
@@ -38,14 +43,32 @@ def group(name, extra=0):
     )
 
 
-def rows(op, count, rng):
+def rows(op, count, rng, extra=0):
     """Return rows of an operation: keys that all operations share, times that only this one has."""
     moment = FIRST + timedelta(seconds=rng.randrange(3600), microseconds=op)
     keys = rng.sample(range(KEYS), min(count, KEYS))
     return [
-        {"k": keys[n % len(keys)], "t": moment + timedelta(days=n // len(keys)), "op": op, "text": f"{op}/{n}"}
+        {
+            "k": keys[n % len(keys)],
+            "t": moment + timedelta(days=n // len(keys)),
+            "op": op,
+            "text": f"{op}/{n}",
+            **{f"f{number}": op for number in range(extra)},
+        }
         for n in range(count)
     ]
+
+
+def found_in(store):
+    """Return what a store holds: rows of each operation, doubles, online rows that differ, definitions."""
+    counts, doubles, differing = [], 0, 0
+    for name in "ab":
+        rows = store.read(name, columns=["op", "text"]).to_arrow()
+        doubles += rows.num_rows - pc.count_distinct(rows.column("text")).as_py()
+        counts += [[row["values"], name, row["counts"]] for row in rows.column("op").value_counts().to_pylist()]
+        differing += asof.quality.doctor._compare(store._parts, store._parts.registry.group(name))[1]
+    groups = {group.ref: len(group.definition.features) for group in store.catalog.groups()}
+    return {"counts": counts, "doubles": doubles, "differing": differing, "groups": groups}
 
 
 class Worker:
@@ -66,7 +89,7 @@ class Worker:
 
     def run(self):
         self.store = asof.open(self.folder)
-        self.say(what="opened")
+        self.say(what="opened", **found_in(self.store))
         kinds = ["push"] * 8 + ["write"] * 3 + ["backfill"] * 3 + ["together"] * 2 + ["retract", "apply", "compact", "create"]
         while True:
             self.op += 1
@@ -75,7 +98,7 @@ class Worker:
 
     def store_rows(self, kind, count):
         name = self.rng.choice("ab")
-        given = rows(self.op, count, self.rng)
+        given = rows(self.op, count, self.rng, self.extra if name == "a" else 0)
         self.say(what=kind, op=self.op, group=name, rows=count)
         commit = getattr(self.store, kind)(name, given)
         self.say(what="done", op=self.op, commit=commit.number)
@@ -88,12 +111,12 @@ class Worker:
         self.store_rows("write", self.rng.randrange(1, 40))
 
     def backfill(self):
-        self.store_rows("backfill", self.rng.choice([1, 30, 3000]))
+        self.store_rows("backfill", self.rng.choice([1, 30, 1000]))
 
     def together(self):
         self.say(what="together", op=self.op, rows=5)
         with self.store.together() as tx:
-            tx.write("a", rows(self.op, 5, self.rng))
+            tx.write("a", rows(self.op, 5, self.rng, self.extra))
             tx.write("b", rows(self.op, 5, self.rng))
         self.say(what="done", op=self.op)
 
@@ -194,6 +217,8 @@ JOBS = {
 
 def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore", DataWarning)  # the rows are old on purpose
+    upkeep.JOURNAL_ROWS = 40  # so that the journal is moved to files all the time
     for line in sys.stdin:
         if line.startswith("wait"):
             print(os.waitpid(int(line.split()[1]), 0)[1], flush=True)

@@ -13,14 +13,15 @@ from asof.testing.strategies import FEATURE_TYPES, Case, History, cases, histori
 
 pytestmark = pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")
 
-few = settings(max_examples=settings().max_examples // 2)
+half = settings(max_examples=settings().max_examples // 2)
+few = settings(max_examples=settings().max_examples // 4)
 
 
 def keys_of(case: Case):
     return [*(row.key for op in case.history.ops for row in op.rows), *(key for key, _ in case.spine)]
 
 
-@few
+@half
 @given(case=cases(), data=st.data())
 def test_every_read_is_the_oracles_in_every_mode_and_at_every_pin(bench, case: Case, data: st.DataObject) -> None:
     with bench.played(case.history) as (played,):
@@ -30,7 +31,7 @@ def test_every_read_is_the_oracles_in_every_mode_and_at_every_pin(bench, case: C
         played.check_online(keys_of(case))
 
 
-@few
+@half
 @given(case=cases(), data=st.data())
 def test_online_answers_are_the_oracles_after_every_commit(bench, case: Case, data: st.DataObject) -> None:
     with bench.groups(case.history) as (played,):
@@ -92,12 +93,13 @@ def check_view(bench, view, a, b, data) -> None:
     names = [*a.definition.keys, *(f"b_{key}" for key in b.definition.keys)]
     every = [dict(zip(names, (*key, *b_key), strict=True)) for (key, _), b_key in zip(rows, b_keys, strict=True)]
     t = max([bench.clock.now_us, *(c.committed_at_us for played in (a, b) for c in played.commits)])
-    for keys, vector in zip(every, bench.store.online(view, every), strict=True):
+    for place, (keys, vector) in enumerate(zip(every, bench.store.online(view, every), strict=True)):
         assert vector.receipt.clock_us == t
         parts = tuple(keys.values())
         width = len(a.definition.keys)
         assert answers_of(vector) == wanted(parts[:width], parts[width:], t)
-        assert answers_of(bench.store.replay(vector.receipt)) == answers_of(vector)
+        if place < 2:  # a replay is several queries
+            assert answers_of(bench.store.replay(vector.receipt)) == answers_of(vector)
 
 
 @few

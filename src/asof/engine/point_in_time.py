@@ -6,18 +6,21 @@ section 1), which an as-of join compares in one step. Integers are microseconds.
     event, K   as-of join on the packed version, after the rows that are not visible are filtered out
     served     a row is visible from __s = max(event_time, available_at) on. Ordered by __s, only the rows that raise
                the running maximum of the version ever answer: as-of join on __s over those
-    hash       join on the key with the visibility predicate, then the greatest version: for keys with rows that
-               were visible for a while and then retracted
+    hash       join on the key with the visibility predicate, then the greatest version: for shallow histories, where
+               it is faster than the sorting of as-of joins; and for keys with rows that were visible for a while and
+               then retracted
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Literal
 
 from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, Known, Rows
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Stamp
 
 COMMIT_SPAN = 1 << 40
 """Commits of a group stay below this; the packed version then fits 128 bits for every int64 time."""
+
+Plan = Literal["as-of", "hash"]
 
 
 def quoted(name: str) -> str:
@@ -30,20 +33,22 @@ def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The parts of a base relation: SQL, and which files it reads by which stamps.
+def is_late(rows: Rows, known: Known) -> bool:
+    """Return whether a row may become visible after its event time, or be hidden again: then arrivals count."""
+    if known != "served":
+        return False
+    return (
+        rows.event_time is None
+        or rows.journal is not None
+        or bool(rows.retracted)
+        or any(
+            file.late if stamp is None else bool(rows.delay_us) or stamp.availability != "delay"
+            for _, file, stamp in rows.files
+        )
+    )
 
-    Attributes:
-        sql: A SELECT that gives keys, `__e`, `__c`, `__a`, `__x` and columns.
-        in_order: Whether rows become available in the order of their versions (`__s` = event time for all).
-    """
 
-    sql: str
-    in_order: bool
-
-
-def base(rows: Rows, columns: Sequence[str], *, journal: str) -> Sources:
+def base(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
     """Return the stored rows of a history as a relation.
 
     Args:
@@ -55,17 +60,14 @@ def base(rows: Rows, columns: Sequence[str], *, journal: str) -> Sources:
         __e  event time, us        __c  commit        __a  arrival, us        __x  whether it is a retirement
     """
     parts: list[str] = []
-    in_order = rows.event_time is not None and rows.journal is None
     plain: dict[int, dict[Stamp, list[str]]] = {}
     stamped: dict[int, list[str]] = {}
     for place, file, stamp in rows.files:
         width = len(rows.layout) if file.width is None else file.width
         if stamp is None:
             stamped.setdefault(width, []).append(place)
-            in_order = in_order and not file.late
         else:
             plain.setdefault(width, {}).setdefault(stamp, []).append(place)
-            in_order = in_order and stamp.availability == "delay" and not rows.delay_us
     for width, by_stamp in plain.items():
         parts.append(_plain_part(rows, by_stamp, _wanted(rows, columns, width)))
     for width, places in stamped.items():
@@ -73,7 +75,7 @@ def base(rows: Rows, columns: Sequence[str], *, journal: str) -> Sources:
         parts.append(f"SELECT {_wanted(rows, columns, width)}, {_stored(rows)} FROM {_files(places)} {visible}")
     if rows.journal is not None:
         parts.append(f"SELECT {_wanted(rows, columns, len(rows.layout))}, {_stored(rows)} FROM {journal}")
-    return Sources(" UNION ALL ".join(parts), in_order)
+    return " UNION ALL ".join(parts)
 
 
 def _wanted(rows: Rows, columns: Sequence[str], width: int) -> str:
@@ -126,7 +128,7 @@ def _files(places: Sequence[str]) -> str:
     return f"read_parquet([{', '.join(text(place) for place in places)}])"
 
 
-def look_up(
+def look_up(  # noqa: PLR0913 - the parts of one statement
     rows: Rows,
     *,
     spine: str,
@@ -134,6 +136,8 @@ def look_up(
     columns: Sequence[str],
     known: Known,
     ttl_us: int | None,
+    plan: Plan,
+    narrow: bool = False,
 ) -> str:
     """Return the statement that answers a spine; see `Engine.look_up`.
 
@@ -144,51 +148,80 @@ def look_up(
         columns: The features wanted.
         known: Knowledge mode.
         ttl_us: Time to live.
+        plan: How.
+        narrow: Whether the spine has few of the keys: other rows are left out first.
 
     The statement gives the columns, `__status`, `__event_us`, `__commit` and `__row`, in no order.
     """
     sources = base(rows, columns, journal=journal)
-    version = f"(__e::HUGEINT * {COMMIT_SPAN} + __c)"
-    payload = ", ".join(["__e", "__c", "__x", *(quoted(name) for name in columns)])
     keys = ", ".join(quoted(key) for key in rows.keys)
     same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
     answer = _answer(columns, ttl_us)
-    if known != "served" or (sources.in_order and not rows.retracted):
-        visible = _visible(rows, known)
+    late = is_late(rows, known)
+    later = {commit: since for commit, since in rows.retracted.items() if since is not None} if late else {}
+    payload = ", ".join(["__e", "__c", "__x", *(quoted(name) for name in columns)])
+    stored = (
+        f"SELECT {keys}, {'greatest(__e, __a)' if late else '__e'} AS __s,"
+        f" (__e::HUGEINT * {COMMIT_SPAN} + __c) AS __v, {payload}"
+        f" FROM ({sources}){' SEMI JOIN ' + spine + f' USING ({keys})' if narrow else ''}"
+        f"{_shown(rows) if late else _visible(rows, known)}"
+    )
+    visible = f"{same_key} AND s.__t_us >= r.__s"
+    best = f" LEFT JOIN b r ON {same_key} AND r.__v = s.__best"
+    if plan == "hash":
         return (
-            f"WITH r AS (SELECT {keys}, {version} AS __v, {payload} FROM ({sources.sql}){visible}),"
+            f"WITH b AS MATERIALIZED ({stored}), {_best(spine, visible, later)}"
+            f" SELECT {answer} FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row)) s{best}"
+        )
+    if not late:
+        return (
+            f"WITH r AS ({stored}),"
             f" s AS (SELECT *, __t_us::HUGEINT * {COMMIT_SPAN} + {COMMIT_SPAN - 1} AS __bound FROM {spine})"
             f" SELECT {answer} FROM s ASOF LEFT JOIN r ON {same_key} AND s.__bound >= r.__v"
         )
-    never = [commit for commit, since in rows.retracted.items() if since is None]
-    later = {commit: since for commit, since in rows.retracted.items() if since is not None}
-    seen = f"greatest(__e, __a) AS __s, {version} AS __v, {payload}"
-    shown = f" WHERE __c NOT IN ({_list(never)})" if never else ""
     winners = (
-        f"WITH b AS (SELECT {keys}, {seen} FROM ({sources.sql}){shown}),"
-        f" r AS (SELECT * FROM b QUALIFY __v = max(__v) OVER (PARTITION BY {keys} ORDER BY __s))"
+        f"WITH b AS ({stored}), r AS (SELECT * FROM b QUALIFY __v = max(__v) OVER (PARTITION BY {keys} ORDER BY __s))"
     )
     if not later:
-        return f"{winners} SELECT {answer} FROM {spine} s ASOF LEFT JOIN r ON {same_key} AND s.__t_us >= r.__s"
+        return f"{winners} SELECT {answer} FROM {spine} s ASOF LEFT JOIN r ON {visible}"
     # Rows that were visible and then hidden break "once visible, always visible": their keys go the other way.
-    hidden = ", ".join(f"({commit}, {since})" for commit, since in later.items())
     odd = f"(SELECT DISTINCT {keys} FROM b WHERE __c IN ({_list(later)}))"
     is_odd = f"EXISTS (SELECT 1 FROM {odd} r WHERE {same_key})"
     return (
-        f"{winners},"
-        f" h AS (SELECT b.*, __until FROM b LEFT JOIN (VALUES {hidden}) AS x(__commit, __until) ON __c = x.__commit),"
-        f" best AS (SELECT s.__row, max(r.__v) AS __best FROM {spine} s JOIN h r ON {same_key} AND s.__t_us >= r.__s"
-        f" AND (r.__until IS NULL OR s.__t_us < r.__until) WHERE {is_odd} GROUP BY s.__row)"
-        f" SELECT {answer} FROM (SELECT * FROM {spine} s WHERE NOT {is_odd}) s"
-        f" ASOF LEFT JOIN r ON {same_key} AND s.__t_us >= r.__s"
+        f"{winners}, {_best(spine, visible, later, only=is_odd)}"
+        f" SELECT {answer} FROM (SELECT * FROM {spine} s WHERE NOT {is_odd}) s ASOF LEFT JOIN r ON {visible}"
         f" UNION ALL SELECT {answer}"
-        f" FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row) WHERE {is_odd}) s"
-        f" LEFT JOIN b r ON {same_key} AND r.__v = s.__best"
+        f" FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row) WHERE {is_odd}) s{best}"
     )
+
+
+def _best(spine: str, visible: str, later: Mapping[int, int], *, only: str = "true") -> str:
+    """Return the hash plan's core: for each spine row the greatest version among all visible rows of its key."""
+    rows, still = "b", ""
+    if later:
+        hidden = ", ".join(f"({commit}, {since})" for commit, since in later.items())
+        rows = f"(SELECT b.*, __until FROM b LEFT JOIN (VALUES {hidden}) AS x(__commit, __until) ON __c = x.__commit)"
+        still = " AND (r.__until IS NULL OR s.__t_us < r.__until)"
+    return (
+        f"best AS (SELECT s.__row, max(r.__v) AS __best FROM {spine} s JOIN {rows} r ON {visible}{still}"
+        f" WHERE {only} GROUP BY s.__row)"
+    )
+
+
+def matches(rows: Rows, place: str, *, sample: str) -> str:
+    """Return the statement that counts the rows of one file that have a key of the sample, for each row of it."""
+    same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
+    return f"SELECT count(*) FROM {sample} s JOIN {_files([place])} r ON {same_key}"
 
 
 def _list(commits: Iterable[int]) -> str:
     return ", ".join(map(str, commits))
+
+
+def _shown(rows: Rows) -> str:
+    """Return the filter of rows that are hidden at every T."""
+    never = [commit for commit, since in rows.retracted.items() if since is None]
+    return f" WHERE __c NOT IN ({_list(never)})" if never else ""
 
 
 def _visible(rows: Rows, known: Known) -> str:
@@ -253,7 +286,7 @@ def scan(  # noqa: PLR0913 - the parts of one statement
             f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
         ]
     return (
-        f"SELECT {', '.join(wanted)} FROM (SELECT * FROM ({sources.sql}){where}{newest})"
+        f"SELECT {', '.join(wanted)} FROM (SELECT * FROM ({sources}){where}{newest})"
         f" WHERE NOT __x ORDER BY {keys}, __e, __c"
     )
 
@@ -273,7 +306,7 @@ def newest(rows: Rows, *, journal: str, keys_table: str | None) -> str:
     visible = _visible(rows, "event")
     only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
     return (
-        f"SELECT {', '.join(wanted)} FROM (SELECT * FROM ({sources.sql}){visible}){only}"
+        f"SELECT {', '.join(wanted)} FROM (SELECT * FROM ({sources}){visible}){only}"
         f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1 ORDER BY {keys}"
     )
 
@@ -292,13 +325,13 @@ def stamped(rows: Rows, *, journal: str, horizon_us: int | None) -> str:
         f"__c AS {quoted(COMMIT_COLUMN)}",
         f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
     ]
-    relation = f"({sources.sql})"
+    relation = f"({sources})"
     if horizon_us is not None:
         version = f"__e::HUGEINT * {COMMIT_SPAN} + __c"
         hidden = f" AND __c NOT IN ({_list(rows.retracted)})" if rows.retracted else ""
         settled = f"max(CASE WHEN greatest(__e, __a) <= {horizon_us}{hidden} THEN {version} END)"
         relation = (
-            f"(SELECT * FROM ({sources.sql}) QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
+            f"(SELECT * FROM ({sources}) QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
         )
     return f"SELECT {', '.join(wanted)} FROM {relation} ORDER BY {keys}, __e, __c"
 

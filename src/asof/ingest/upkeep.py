@@ -58,7 +58,7 @@ class Upkeep:
         self._journal: Counter[int] = Counter()
         self._seal: dict[int, RegisteredGroup] = {}
         self._closed = False
-        self.failures: list[str] = []
+        self.failures: dict[str, str] = {}
 
     def written(self, groups: Iterable[RegisteredGroup]) -> None:
         """Remember that groups have new files."""
@@ -133,6 +133,7 @@ class Upkeep:
     def mirror(self, group: RegisteredGroup) -> None:
         """Make the Delta log of a group hold its live files."""
         self._mirror_now(group)
+        self.failures.pop(_mirroring(group), None)
 
     def sweep(self, *, now_us: int, grace_us: int = GRACE_US) -> int:
         """Delete replaced files that no reader can hold any more, and debris; return how many files went."""
@@ -208,20 +209,33 @@ class Upkeep:
                     self._thread = None
                     return
             for group in seal.values():
-                if self._tried(f"moving the journal of {group.ref} to files", lambda g=group: self.seal(g)):
+                what = f"moving the journal of {group.ref} to files"
+                if self._tried(group, what, lambda g=group: self.seal(g)):
                     mirror[group.id] = group
             for group in mirror.values():
-                self._tried(f"mirroring {group.ref} in Delta", lambda g=group: self._mirror_now(g))
+                self._tried(group, _mirroring(group), lambda g=group: self._mirror_now(g))
 
-    def _tried(self, what: str, work: Callable[[], object]) -> bool:
+    def _tried(self, group: RegisteredGroup, what: str, work: Callable[[], object]) -> bool:
         try:
             work()
         except (ConflictError, NotFoundError):
             return False  # another process did it, or the group is gone
         except AsofError as error:
-            self.failures.append(f"{what}: {error}")  # tried again with the next write; `doctor` shows it
+            if not self._is_gone(group):  # else its files went while we worked
+                self.failures[what] = str(error)  # tried again with the next write; `doctor` shows it
             return False
+        self.failures.pop(what, None)
         return True
+
+    def _is_gone(self, group: RegisteredGroup) -> bool:
+        try:
+            return self._parts.registry.group(group.ref).id != group.id
+        except NotFoundError:
+            return True
+
+
+def _mirroring(group: RegisteredGroup) -> str:
+    return f"mirroring {group.ref} in Delta"
 
 
 class _LateRows:

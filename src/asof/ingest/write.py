@@ -116,7 +116,7 @@ class Writer:
             except BackendError as error:
                 if not tolerant:
                     raise
-                self.upkeep.failures.append(f"applying {group.ref} online: {error}")
+                self.upkeep.failures[f"applying {group.ref} online"] = str(error)
         if suspect:
             self._parts.online.trust()
 

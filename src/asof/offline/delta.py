@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -37,6 +38,7 @@ FILE_ROWS = 4_000_000
 """Rows of a file: a few hundred MB at most, so that a reader skips and a writer fails in parts."""
 
 WRITERS = "writers"
+OUR_NAME = re.compile(r"(?P<writer>[0-9a-f]{12})-[0-9a-f]{12}\.parquet")
 ATTEMPTS = 20
 
 
@@ -61,7 +63,9 @@ class DeltaHistory:
         folder = self.folder / table.name
         written: list[DataFile] = []
         with _translated(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                _sync_folder(self.folder)  # else a power cut may take the folder with its synced files
             try:
                 for rows in _in_files(batches):
                     written.append(self._write(table, folder, rows))  # noqa: PERF401 - what was written must be known
@@ -83,15 +87,14 @@ class DeltaHistory:
                     return self._mirror_once(folder, table.schema, wanted)
                 except CommitFailedError:  # another process was first: look again
                     time.sleep(0.01 * attempt)
-                except DeltaError:
-                    if attempt < ATTEMPTS - 1 and not (folder / "_delta_log").exists():
-                        continue
-                    raise
+                except DeltaError as error:
+                    if "already exists" not in str(error):  # else another one has just created it: look again
+                        raise
         raise TransientError("other processes kept changing the Delta log", where=str(folder), todo="try again")
 
     def _mirror_once(self, folder: Path, schema: pa.Schema, wanted: dict[str, DataFile]) -> None:
         add = [_add_action(path, file, schema) for path, file in wanted.items()]
-        if not (folder / "_delta_log").exists():
+        if not DeltaTable.is_deltatable(str(folder)):  # a folder for the log may be there, and nothing in it yet
             if wanted:
                 create_table_with_add_actions(
                     str(folder), Schema.from_arrow(schema), add, mode="error", partition_by=[]
@@ -143,7 +146,10 @@ class DeltaHistory:
         for path in found:
             if path in kept:
                 continue
-            writer = path.partition("/")[2].partition(".")[0].rpartition("-")[0]
+            ours = OUR_NAME.match(path.partition("/")[2])
+            if ours is None:  # somebody else's file: not ours to delete
+                continue
+            writer = ours["writer"]
             if not alive.setdefault(writer, self._writes(writer)):
                 debris.append(path)
         return debris

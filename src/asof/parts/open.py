@@ -8,6 +8,7 @@ import os
 import tomllib
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def _settings(folder: Path, *, create: bool) -> dict[str, str]:
     file = folder / FILE
     if not file.exists():
         if not create:
-            raise NotFoundError(f"there is no store in {str(folder)!r}", todo=f"`asof init {folder}` makes one")
+            raise NotFoundError(f"there is no store in {str(folder)!r}", todo=f"`asof init --bare {folder}` makes one")
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{str(folder)!r} is a file, no folder")
         # Another process may be making the same store: its unfinished file does not count, and it may be done by now.
@@ -150,6 +151,7 @@ def _settings(folder: Path, *, create: bool) -> dict[str, str]:
     return settings
 
 
+@cache  # reading the metadata of all installed packages takes longer than opening the part
 def _adapter(part: str, url: str) -> Any:  # noqa: ANN401 - a class that only its entry point knows
     scheme = url.partition(":")[0] if ":" in url else "delta" if part == "history" else url
     known = {point.name: point for point in entry_points(group=f"asof.{part}")}

@@ -84,17 +84,22 @@ def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool) ->
             count, wrong = _online(parts, feed, group, repair=repair)
             keys += count
             findings += wrong
+            if repair:
+                upkeep.failures.pop(f"applying {group.ref} online", None)
         if repair and not damaged:
             upkeep.mirror(group)
+    # Debris is listed before the log is asked, so that a file published in between is known.
+    debris = parts.history.debris(())
     known = parts.log.files()
-    debris = parts.history.debris(known)
+    debris = [path for path in debris if path not in known]
     if debris:
         if repair:
             parts.history.discard(debris)
         findings.append(
             Finding("debris", f"{len(debris)} files that no commit names", repair, "run `asof doctor --repair`")
         )
-    findings += [Finding("upkeep", failure, todo="run `asof compact`") for failure in upkeep.failures]
+    failures = [f"{what}: {error}" for what, error in list(upkeep.failures.items())]
+    findings += [Finding("upkeep", failure, todo="run `asof compact`") for failure in failures]
     return Diagnosis(files, keys, tuple(findings))
 
 

@@ -29,6 +29,8 @@ from asof.training.historical import HistoricalReader
 INSTANTS = 40
 KEYS = 50
 SHOWN = 10
+POOL_ROWS = 2000
+"""Rows from which keys are sampled; the keys of smaller histories are all among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,8 +334,8 @@ def _key_pool(
         if not pairs:
             continue
         table = feeds[lookup.group.name].table.select([key for key, _ in pairs])
-        if table.num_rows:
-            table = table.take(random.integers(0, table.num_rows, min(table.num_rows, 2000)))
+        if table.num_rows > POOL_ROWS:
+            table = table.take(random.integers(0, table.num_rows, POOL_ROWS))
         rows = list(dict.fromkeys(zip(*(column.to_pylist() for column in table.columns), strict=True)))
         pool.append((tuple(source for _, source in pairs), rows))
     return pool

@@ -209,7 +209,8 @@ class OnlineReader:
             applied = snapshot.applied
             t_us = plan.clock_us(applied, self._now_us())
             rows = plan.fetch(snapshot, keys, t_us)
-        return Vector(plan, keys, request, rows, applied, t_us)
+        # Copies: the receipt is made when it is asked for, and by then the caller may have changed what he passed.
+        return Vector(plan, dict(keys), request and dict(request), rows, applied, t_us)
 
     def read_many(
         self, name: str, keys: Sequence[Mapping[str, Value]], request: Mapping[str, Value] | None = None
@@ -222,7 +223,8 @@ class OnlineReader:
             applied = snapshot.applied
             t_us = plan.clock_us(applied, self._now_us())
             rows = plan.fetch_many(snapshot, keys, t_us)
-        vectors = [Vector(plan, each, request, raw, applied, t_us) for each, raw in zip(keys, rows, strict=True)]
+        request = request and dict(request)
+        vectors = [Vector(plan, dict(each), request, raw, applied, t_us) for each, raw in zip(keys, rows, strict=True)]
         return Vectors(vectors, plan.schema)
 
     def plan(self, name: str) -> Plan:

@@ -4,7 +4,7 @@ Most answers are simple: every row is there and unexpired, and holds the columns
 rows are decoded at once, and the values are picked by position. Whatever is not simple is read row by row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -95,7 +95,7 @@ class Plan:
             ]
         )
         self.names = tuple(self.schema.names)
-        self._column_set = frozenset(self.columns)
+        self._column_set: Set[str] = frozenset(self.columns)
         self._encoders, self._requests = _requests(self.steps)
         self._expiring = [(at, step.ttl_us) for at, step in enumerate(self.steps) if step.ttl_us is not None]
         self._widths = [step.width for step in self.steps]

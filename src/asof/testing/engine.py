@@ -1,7 +1,7 @@
 """The conformance suite of the engine port: an adapter is right when it answers as the oracle does.
 
-    class TestDuckDB(EngineSuite):
-        adapter = "duckdb"
+class TestDuckDB(EngineSuite):
+    adapter = "duckdb"
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,8 +22,19 @@ from asof.arrow.layout import stored_rows, stored_schema
 from asof.arrow.types import TIMESTAMP
 from asof.clock import from_us
 from asof.definitions import Entity, Feature, FeatureGroup
-from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, TIME_COLUMN
-from asof.engine.port import Engine, Known, Rows
+from asof.engine.port import (
+    EVENT_COLUMN,
+    EXPIRED,
+    FOUND,
+    MISSING,
+    NO_TIME,
+    RETIRED,
+    STATUS_COLUMN,
+    TIME_COLUMN,
+    Engine,
+    Known,
+    Rows,
+)
 from asof.errors import BackendError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, DataFile, Stamp
 from asof.testing.adapters import open_adapter
@@ -145,9 +156,7 @@ class EngineSuite:
         if latest:
             ordered = list({row.key: row for row in ordered}.values())
         columns = [*laid.rows.keys, *FEATURE_TYPES]
-        reader = engine.scan(
-            laid.rows, columns=columns, after_us=after, until_us=until, latest=latest, clocks=True
-        )
+        reader = engine.scan(laid.rows, columns=columns, after_us=after, until_us=until, latest=latest, clocks=True)
         assert reader.schema.names == [*columns, COMMIT_COLUMN, AVAILABLE_COLUMN]
         found = _canonical_rows(reader.read_all())
         assert found == [
@@ -254,10 +263,12 @@ class EngineSuite:
         ],
     )
     @pytest.mark.parametrize("known", ["served", "event"])
-    def test_keys_of_every_type_are_found(  # noqa: PLR0917 - the table above
+    def test_keys_of_every_type_are_found(
         self, engine: Engine, folder: Path, dtype: str, values: list[object], known: Known
     ) -> None:
-        group = FeatureGroup("g", entity=Entity("e", keys={"k": dtype}), features=[Feature("x", "int64")], event_time="at")
+        group = FeatureGroup(
+            "g", entity=Entity("e", keys={"k": dtype}), features=[Feature("x", "int64")], event_time="at"
+        )
         keys = pa.array(values, stored_schema(group).field("k").type)
         table = pa.table({"k": keys, "at": times([AT_US, AT_US]), "x": pa.array([1, 2])})
         rows = _stored(group, table, folder, "file")
@@ -338,7 +349,9 @@ class EngineSuite:
         rows = _stored(_every_type(), _every_value(), folder, "both")
 
         def ask(place: int) -> list[object]:
-            spine = pa.table({"k": pa.array(["full", "none"][:: 1 - 2 * (place % 2)]), TIME_COLUMN: times([AT_US + 20] * 2)})
+            spine = pa.table(
+                {"k": pa.array(["full", "none"][:: 1 - 2 * (place % 2)]), TIME_COLUMN: times([AT_US + 20] * 2)}
+            )
             found = engine.look_up(spine, rows, columns=["number"], known="served", ttl_us=None)
             scanned = engine.scan(rows, columns=["k"]).read_all()
             assert scanned.num_rows == 2
@@ -404,9 +417,7 @@ def _as_newest(row: Stored) -> list[object]:
 
 def _canonical_rows(table: pa.Table) -> list[list[object]]:
     """Give the rows as lists, times as microseconds."""
-    plain = [
-        column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in table.columns
-    ]
+    plain = [column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in table.columns]
     columns: list[list[object]] = [column.to_pylist() for column in plain]
     return [[canonical(value) for value in row] for row in zip(*columns, strict=True)]
 

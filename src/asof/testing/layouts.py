@@ -44,7 +44,7 @@ class Laid:
     rows: Rows
 
 
-def lay(  # noqa: PLR0913 - all the ways in which a history can lie there
+def lay(
     history: History,
     reference: Reference,
     places: Sequence[Place],
@@ -116,9 +116,7 @@ def _stamped(history: History, rows: Sequence[Stored]) -> pa.Table:
     return _table(history, rows, [row.available_at for row in rows], stamped=True)
 
 
-def _table(
-    history: History, rows: Sequence[Stored], arrivals: Sequence[int | None], *, stamped: bool
-) -> pa.Table:
+def _table(history: History, rows: Sequence[Stored], arrivals: Sequence[int | None], *, stamped: bool) -> pa.Table:
     columns = key_columns(history, [row.key for row in rows])
     if not history.group.static:
         columns["at"] = times(row.event_time for row in rows)
@@ -138,7 +136,6 @@ def _file(table: pa.Table, rows: Sequence[Stored], folder: Path) -> tuple[str, D
     pq.write_table(table, place)
     events = [row.event_time or 0 for row in rows]
     commits = [row.commit for row in rows]
-    bounds = {"min_event_us": min(events), "max_event_us": max(events)}
     return place, DataFile(
-        place, len(rows), 1, **bounds, first_commit=min(commits), last_commit=max(commits)
+        place, len(rows), 1, min(events), max(events), first_commit=min(commits), last_commit=max(commits)
     )

@@ -1,8 +1,8 @@
 """The conformance suite of the online port.
 
-    class TestLmdb(OnlineStoreSuite):
-        adapter = "lmdb"
-        url = "lmdb:online/"
+class TestLmdb(OnlineStoreSuite):
+    adapter = "lmdb"
+    url = "lmdb:online/"
 """
 
 import os
@@ -32,7 +32,7 @@ def row_of(event_us: int, commit: int, payload: bytes = b"v") -> bytes:
     return version_head(event_us, commit) + payload
 
 
-def change_of(  # noqa: PLR0913 - the parts of a change
+def change_of(
     commit: int,
     puts: Puts | None = None,
     *,
@@ -253,7 +253,7 @@ class OnlineStoreSuite:
     def test_many_rows_and_many_groups(self, store: OnlineStore) -> None:
         puts = {b"%06d" % number: (number % 7, b"%d" % number) for number in range(20_000)}
         store.apply([change_of(1, puts)])
-        store.apply([change_of(2, {key: (3, b"new") for key in puts})])
+        store.apply([change_of(2, dict.fromkeys(puts, (3, b"new")))])
         assert store.count(1) == 20_000
         with store.snapshot() as snapshot:
             found = snapshot.get([(1, key) for key in puts])
@@ -385,9 +385,7 @@ class OnlineStoreSuite:
         assert second.count(1) == (2 if self.persistent else 0)
         assert second.check() == []
 
-    def test_two_opens_of_one_place_are_one_store_if_it_is_persistent(
-        self, opened: Callable[[], OnlineStore]
-    ) -> None:
+    def test_two_opens_of_one_place_are_one_store_if_it_is_persistent(self, opened: Callable[[], OnlineStore]) -> None:
         one, other = opened(), opened()
         one.apply([change_of(1, {b"a": (1, b"one")})])
         one.apply([change_of(1, {b"a": (1, b"one")}, group=2)])
@@ -411,7 +409,9 @@ class OnlineStoreSuite:
         assert get(store, b"k") == row_of(61, 61)
         assert store.count(1) == 61
 
-    def test_a_killed_process_leaves_what_it_had_applied(self, opened: Callable[[], OnlineStore], tmp_path: Path) -> None:
+    def test_a_killed_process_leaves_what_it_had_applied(
+        self, opened: Callable[[], OnlineStore], tmp_path: Path
+    ) -> None:
         if not self.shared:
             return
         assert exit_code_of(_apply_and_die, type(self), str(tmp_path)) == -signal.SIGKILL
@@ -420,7 +420,7 @@ class OnlineStoreSuite:
         assert store.check() == []
 
 
-_KEYS = (b"a", b"b", b"c")
+_KEYS: tuple[bytes, ...] = (b"a", b"b", b"c")
 
 
 class _Model:
@@ -460,7 +460,7 @@ def _changes(draw: st.DrawFn, model: _Model) -> Change:
     commit = after + draw(st.sampled_from((1, 1, 2)))
     replace = draw(st.booleans())
     put: st.SearchStrategy[Any] = st.tuples(st.integers(-1, 2), st.sampled_from((b"", b"v", b"w")))
-    puts = draw(st.dictionaries(st.sampled_from(_KEYS), st.one_of(st.none(), put) if replace else put))
+    puts: Puts = draw(st.dictionaries(st.sampled_from(_KEYS), st.one_of(st.none(), put) if replace else put))
     final = draw(st.sampled_from((True, True, False)))
     return change_of(commit, puts, group=group, after=after, replace=replace, final=final)
 

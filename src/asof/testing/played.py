@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from asof.arrow.types import TIMESTAMP, arrow_type
-from asof.clock import from_us
+from asof.clock import from_us, to_us
 from asof.definitions import Entity, Feature, FeatureGroup
 from asof.definitions.types import parse_type
 from asof.records import Commit
-from asof.testing.reference import Answer, Key, Known, Reference, canonical
+from asof.testing.reference import Answer, Key, Known, Reference, Stored, canonical
 from asof.testing.strategies import BASE_US, FEATURE_TYPES, Case, History, Op
 
 Store = Any
@@ -189,24 +189,26 @@ class Played:
         latest = [self._as_read(row) for row in newest.values() if not row.retired]
         assert self._read(latest=True, **options) == latest
 
-    def _visible_rows(self, known: int | None, pin: int | None) -> list[Any]:
+    def _visible_rows(self, known: int | None, pin: int | None) -> list[Stored]:
         hidden = {
             op.target: None if self.history.ops[op.target - 1].kind == "backfill" else self.reference.committed_at(n)
             for n, op in enumerate(self.history.ops[: len(self.commits)], 1)
             if op.target is not None and (pin is None or n <= pin)
         }
 
-        def visible(row: Any) -> bool:  # noqa: ANN401 - Stored, whose key has no type that sorts
+        def visible(row: Stored) -> bool:
             if known is not None and row.available_at is not None and row.available_at > known:
                 return False
             since = hidden.get(row.commit, -1)
             return since == -1 or (known is not None and since is not None and known < since)
 
-        rows: list[Any] = [row for row in self.reference.rows(pin, retracted=True) if visible(row)]
-        return sorted(rows, key=lambda row: (row.key, row.event_time or 0, row.commit))
+        def order(row: Stored) -> Any:  # noqa: ANN401 - keys have no type that sorts
+            return (row.key, row.event_time or 0, row.commit)
 
-    def _as_read(self, row: Any) -> tuple[object, ...]:  # noqa: ANN401 - Stored
-        number = self.commits[row.commit - 1].number
+        return sorted(filter(visible, self.reference.rows(pin, retracted=True)), key=order)
+
+    def _as_read(self, row: Stored) -> tuple[object, ...]:
+        number: int = self.commits[row.commit - 1].number
         return (row.key, row.event_time, [row.values[name] for name in FEATURE_TYPES], number, row.available_at)
 
     def _read(self, **options: Any) -> list[tuple[object, ...]]:  # noqa: ANN401 - the words of Store.read
@@ -220,21 +222,21 @@ class Played:
     def check_online(self, keys: Iterable[Key]) -> None:
         """Compare the online answers, their clock and their receipts; and history at the receipts (law 3)."""
         every = list(dict.fromkeys(keys))
-        vectors = self.store.online(self.name, [self._key_set(key) for key in every])
+        vectors = self.store.online(self.name, [self.key_set(key) for key in every])
         assert len(vectors) == len(every)
         for key, vector in zip(every, vectors, strict=True):
             t_us, wanted = self.reference.online(key, self.clock.now_us)
             assert vector.receipt.clock_us == t_us
-            assert vector.receipt.commits == {
-                f"{self.name}@1": self.commits[-1].number if self.commits else 0
-            }, "every commit is applied"
+            assert vector.receipt.commits == {f"{self.name}@1": self.commits[-1].number if self.commits else 0}, (
+                "every commit is applied"
+            )
             assert not vector.receipt.applying
             assert answers_of(vector) == wanted, f"online {key}"
 
     def check_law_3(self, keys: Iterable[Key]) -> None:
         """Hold online answers to history at their receipts, without the oracle."""
         for key in keys:
-            vector = self.store.online(self.name, self._key_set(key))
+            vector = self.store.online(self.name, self.key_set(key))
             receipt = vector.receipt
             spine = self.spine([(key, receipt.clock_us)])
             frame = self.store.historical(
@@ -246,21 +248,17 @@ class Played:
                 assert pair == (canonical(row[feature]), row[f"{feature}__status"])
             assert answers_of(self.store.replay(receipt)) == answers_of(vector)
 
-    def _key_set(self, key: Key) -> Mapping[str, object]:
+    def key_set(self, key: Key) -> Mapping[str, object]:
+        """Return a key as an online read takes it."""
         return dict(zip(self.definition.keys, key, strict=True))
 
 
 def answers_of(answered: Any) -> dict[str, Answer]:  # noqa: ANN401 - a Vector or what replays one
     """Return an online or a replayed answer in the oracle's shape."""
-    events = {name: None if at is None else _to_us(at) for name, at in answered.event_times.items()}
+    events = {name: None if at is None else to_us(at) for name, at in answered.event_times.items()}
     return {
-        name: Answer(canonical(value), answered.statuses[name], events[name])
-        for name, value in answered.values.items()
+        name: Answer(canonical(value), answered.statuses[name], events[name]) for name, value in answered.values.items()
     }
-
-
-def _to_us(moment: datetime) -> int:
-    return int(pa.scalar(moment, TIMESTAMP).value)
 
 
 def _us(column: pa.ChunkedArray) -> list[int | None]:

@@ -158,7 +158,7 @@ class _Publication:
         time_us = max(
             self.now_us,
             *(head[2] + 1 for head in heads),
-            *(draft.max_event_us or self.now_us for draft in drafts),
+            *(draft.max_event_us for draft in drafts if draft.max_event_us is not None),
         )
         return [self.insert(draft, head, time_us) for draft, head in zip(drafts, heads, strict=True)]
 
