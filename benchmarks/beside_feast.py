@@ -26,7 +26,7 @@ def run(folder, *, quick):
     declared = groups(online=True)
     clock = Hands(START + timedelta(days=20))
     with asof.open(folder / "store", clock=clock) as store, Feast(folder) as feast:
-        store.apply(*declared, view(declared), *(view_of_two(declared)))
+        store.apply(*declared, view(declared), *view_of_two(declared))
         for at, group in enumerate(declared):
             for batch in batches(at):
                 store.backfill(group.name, batch)
@@ -89,7 +89,7 @@ def historical(store, feast, asked, rounds):
     """Measure a training set of two groups."""
     figures = {"asof": [], "feast 0.67, default store": [], "feast 0.67, duckdb store": []}
     found = {}
-    for round_ in range(rounds):
+    for _ in range(rounds):
         took = {
             "asof": seconds(lambda: found.update(asof=store.historical("two", asked, time="t", known="event"))),
         }
@@ -97,7 +97,6 @@ def historical(store, feast, asked, rounds):
             answer = feast.ask("historical", store=kind)
             took[side] = answer["seconds"]
             found[side] = answer["rows"]
-        del round_
         for side, value in took.items():
             figures[side].append(value)
     found["asof"] = len(found["asof"])

@@ -1,4 +1,4 @@
-"""The other side of feast.py; runs in Feast's environment, reads requests from stdin, answers on stdout in JSON lines."""
+"""The other side of beside_feast.py, in Feast's environment: requests on stdin, answers on stdout, JSON lines."""
 
 import json
 import sys

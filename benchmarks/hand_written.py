@@ -55,7 +55,9 @@ class Layout:
 
 def as_of(layout):
     """Join as of the event time."""
-    return f"SELECT n, {layout.features} FROM spine ASOF LEFT JOIN ({layout.rows()}) r ON spine.user = r.user AND t >= ts"
+    return (
+        f"SELECT n, {layout.features} FROM spine ASOF LEFT JOIN ({layout.rows()}) r ON spine.user = r.user AND t >= ts"
+    )
 
 
 def as_of_in_order(layout):

@@ -1,12 +1,13 @@
 """Measure: sides of a comparison take turns (A B A B), medians over the rounds, peak memory of a process of its own."""
 
 import gc
-import os
 import statistics
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 
 def seconds(work):
@@ -15,6 +16,21 @@ def seconds(work):
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+class Took(NamedTuple):
+    """What something took: seconds by the clock, and processor seconds of all threads of this process."""
+
+    wall: float
+    cpu: float
+
+
+def took(work):
+    """Run something once; return what it took."""
+    gc.collect()
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return Took(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def take_turns(sides, rounds, measure=seconds):
@@ -52,13 +68,17 @@ def median(values):
 
 
 def peak_mib(*argv):
-    """Run Python on arguments in a process of its own; return its peak resident memory in MiB."""
-    process = subprocess.Popen([sys.executable, *map(str, argv)], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{argv} ended with {process.returncode}")
-    return usage.ru_maxrss / 1024
+    """Run Python on arguments in a process that ends with `print(own_peak_mib())`; return that."""
+    done = subprocess.run([sys.executable, *map(str, argv)], check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
+def own_peak_mib():
+    """Return the peak resident memory of this process in MiB; Linux only."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
 
 @dataclass
@@ -79,7 +99,7 @@ class Table:
 def shown(cell):
     """Return a figure as people read it: three digits that matter."""
     if cell is None:
-        return "–"
+        return "-"
     if isinstance(cell, float):
         if abs(cell) >= 1000:
             return f"{float(f'{cell:.3g}'):,.0f}"

@@ -129,4 +129,3 @@ def compare(table, sides, measure, rounds):
         first = first or p50
         table.add(side=name, p50_us=p50, p99_us=p99, ratio_p50=p50 / first)
     return table
-

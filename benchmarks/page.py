@@ -22,7 +22,7 @@ def environment():
     """Return what the figures depend on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "date": datetime.now(UTC).date().isoformat(),  # noqa: DTZ011,TID251 - a report says when it was made
+        "date": datetime.now(UTC).date().isoformat(),  # noqa: TID251 - a report says when it was made
         "cores": os.cpu_count(),
         "memory_gib": round(memory, 1),
         "python": platform.python_version(),

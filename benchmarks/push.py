@@ -19,8 +19,8 @@ def run(folder, *, quick):
     seconds, rounds = (0.2, 1) if quick else (2.0, 3)
     table = Table(
         "Push, one record a call (7 floats), history + online",
-        f"each durable when it returns; {seconds:.0f} s a round. By hand: append 100 bytes to a file and fdatasync, one "
-        "thread: what the disk takes",
+        f"each durable when it returns; {seconds:g} s a round. By hand: append 100 bytes to a file and fdatasync, in "
+        "one thread: what the disk takes",
         rounds,
     )
     group = FeatureGroup("g0", entity=USER, event_time="ts", features=features(0), online=True)

@@ -30,8 +30,10 @@ def to_us(moment: datetime, *, what: str = "time") -> int:
     """Return an aware datetime as microseconds since the epoch.
 
     Raises:
-        UsageError: The datetime is naive.
+        UsageError: The datetime is naive, or none.
     """
+    if not isinstance(moment, datetime):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        raise UsageError(f"{what} {moment!r} is no datetime", todo="pass an aware datetime")
     if moment.tzinfo is None:
         raise UsageError(
             f"{what} {moment.isoformat()} has no time zone",

@@ -12,9 +12,9 @@ import sys
 import time
 import warnings
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-import pandas  # noqa: F401 - pyarrow imports it with the first array that it makes of Python values
-
+import pandas as pd  # noqa: F401 - pyarrow imports it with the first array that it makes of Python values
 import pyarrow.compute as pc
 
 import asof
@@ -39,7 +39,11 @@ def group(name, extra=0):
         entity=Entity("thing", {"k": "int32"}),
         event_time="t",
         online=True,
-        features=[Feature("op", "int64"), Feature("text", "string"), *(Feature(f"f{n}", "int64") for n in range(extra))],
+        features=[
+            Feature("op", "int64"),
+            Feature("text", "string"),
+            *(Feature(f"f{n}", "int64") for n in range(extra)),
+        ],
     )
 
 
@@ -61,14 +65,20 @@ def rows(op, count, rng, extra=0):
 
 def found_in(store):
     """Return what a store holds: rows of each operation, doubles, online rows that differ, definitions."""
-    counts, doubles, differing = [], 0, 0
+    counts, doubles, differing, lag = [], 0, 0, 0
     for name in "ab":
         rows = store.read(name, columns=["op", "text"]).to_arrow()
         doubles += rows.num_rows - pc.count_distinct(rows.column("text")).as_py()
         counts += [[row["values"], name, row["counts"]] for row in rows.column("op").value_counts().to_pylist()]
-        differing += asof.quality.doctor._compare(store._parts, store._parts.registry.group(name))[1]
+        registered = store._parts.registry.group(name)
+        with store._parts.online.snapshot() as snapshot:
+            applied = snapshot.applied.get(registered.id)
+        lag += sum(commit.number for commit in store.catalog.commits(name, limit=1)) - (
+            applied.commit if applied else 0
+        )
+        differing += asof.quality.doctor._compare(store._parts, registered)[1]
     groups = {group.ref: len(group.definition.features) for group in store.catalog.groups()}
-    return {"counts": counts, "doubles": doubles, "differing": differing, "groups": groups}
+    return {"counts": counts, "doubles": doubles, "differing": differing, "lag": lag, "groups": groups}
 
 
 class Worker:
@@ -90,7 +100,13 @@ class Worker:
     def run(self):
         self.store = asof.open(self.folder)
         self.say(what="opened", **found_in(self.store))
-        kinds = ["push"] * 8 + ["write"] * 3 + ["backfill"] * 3 + ["together"] * 2 + ["retract", "apply", "compact", "create"]
+        kinds = (
+            ["push"] * 8
+            + ["write"] * 3
+            + ["backfill"] * 3
+            + ["together"] * 2
+            + ["retract", "apply", "compact", "create"]
+        )
         while True:
             self.op += 1
             kind = self.rng.choice(kinds)
@@ -167,8 +183,7 @@ def write_in_a_crowd(folder, log, me, seconds):
                     store.compact("a")
             if store.online("a", {"k": me}).values["op"] != done:
                 raise AssertionError(f"writer {me} cannot read its own row {done}")
-    with open(log, "w") as file:
-        json.dump(done, file)
+    Path(log).write_text(json.dumps(done))
 
 
 def read_in_a_crowd(folder, log, seconds):
@@ -193,18 +208,17 @@ def read_in_a_crowd(folder, log, seconds):
             if store.replay(vector.receipt).values != vector.values:
                 raise AssertionError(f"{vector.receipt} is not replayed")
             reads += 1
-    with open(log, "w") as file:
-        json.dump(reads, file)
+    Path(log).write_text(json.dumps(reads))
 
 
 def open_at_once(folder, log, start):
     """Open (and make) a store at a given moment, and register a group."""
-    while time.time() < start:
+    while datetime.now(UTC).timestamp() < start:  # noqa: TID251 - what the processes share
         pass
     with asof.open(folder) as store:
-        store.apply(group("a"), group(f"only_{os.path.basename(log).partition('.')[0]}"))
-        store.push("a", {"k": 1, "t": datetime.now(UTC), "op": os.getpid(), "text": "x"})
-        json.dump(store.online("a", {"k": 1}).values["op"] is not None, open(log, "w"))
+        store.apply(group("a"), group(f"only_{Path(log).stem}"))
+        store.push("a", {"k": 1, "t": FIRST, "op": os.getpid(), "text": "x"})
+        Path(log).write_text(json.dumps(store.online("a", {"k": 1}).values["op"] is not None))
 
 
 JOBS = {
@@ -221,7 +235,7 @@ def main():
     upkeep.JOURNAL_ROWS = 40  # so that the journal is moved to files all the time
     for line in sys.stdin:
         if line.startswith("wait"):
-            print(os.waitpid(int(line.split()[1]), 0)[1], flush=True)
+            print(os.waitpid(int(line.split()[1]), 0)[1], flush=True)  # noqa: T201 - the protocol
             continue
         job, *arguments = json.loads(line)
         pid = os.fork()
@@ -229,13 +243,13 @@ def main():
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             try:
                 JOBS[job](*arguments)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - told by the exit status
                 import traceback
 
                 traceback.print_exc()
                 os._exit(3 if isinstance(error, AsofError) else 4)
             os._exit(0)
-        print(pid, flush=True)
+        print(pid, flush=True)  # noqa: T201 - the protocol
 
 
 if __name__ == "__main__":

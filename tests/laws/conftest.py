@@ -58,6 +58,14 @@ class Bench:
             yield groups
 
 
+@pytest.fixture(scope="session")
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Give one store, for what has nothing to do with the online store."""
+    bench = Bench(tmp_path_factory.mktemp("laws") / "store", "memory")
+    yield bench
+    bench.store.close()
+
+
 @pytest.fixture(scope="session", params=ONLINE)
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     bench = Bench(tmp_path_factory.mktemp("laws") / "store", request.param)

@@ -33,8 +33,8 @@ from asof.testing.strategies import (
 
 pytestmark = pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")
 
-half = settings(max_examples=settings().max_examples // 2)
-few = settings(max_examples=settings().max_examples // 4)
+some = settings(max_examples=settings().max_examples // 3)
+few = settings(max_examples=settings().max_examples // 5)
 
 
 def answered(played: Played, rows, known="served", **options) -> list[object]:
@@ -51,7 +51,7 @@ def keys_of(history: History):
 # ---- law 1
 
 
-@half
+@some
 @given(case=cases(), data=st.data())
 def test_law_1_shuffling_the_rows_of_a_write_changes_nothing(bench, case: Case, data) -> None:
     shuffled = [
@@ -68,12 +68,12 @@ def test_law_1_shuffling_the_rows_of_a_write_changes_nothing(bench, case: Case, 
 # ---- law 2
 
 
-@half
+@some
 @given(history=histories(), data=st.data())
-def test_law_2_what_arrives_later_changes_no_earlier_served_answer(bench, history: History, data) -> None:
+def test_law_2_what_arrives_later_changes_no_earlier_served_answer(lone, history: History, data) -> None:
     count = len(history.ops)
     first = data.draw(st.integers(0, count))
-    with bench.groups(history) as (played,):
+    with lone.groups(history) as (played,):
         for op in history.ops[:first]:
             played.step(op)
         last = played.commits[-1].committed_at_us if played.commits else BASE_US - 10 * HOUR_US
@@ -85,18 +85,18 @@ def test_law_2_what_arrives_later_changes_no_earlier_served_answer(bench, histor
             if op.kind == "retract":
                 if op.target > first or history.ops[op.target - 1].kind == "backfill":
                     continue
-                bench.store.retract(played.commits[op.target - 1], reason="wrong")
+                lone.store.retract(played.commits[op.target - 1], reason="wrong")
             else:
                 played.step(op)
         assert answered(played, rows) == before
 
 
-@half
+@some
 @given(history=histories(static=False), data=st.data())
-def test_law_2_rows_with_a_later_event_time_change_no_answer(bench, history: History, data) -> None:
+def test_law_2_rows_with_a_later_event_time_change_no_answer(lone, history: History, data) -> None:
     first = data.draw(st.integers(0, len(history.ops)))
     t = data.draw(st.sampled_from(instants(history)))
-    with bench.groups(history) as (played,):
+    with lone.groups(history) as (played,):
         for op in history.ops[:first]:
             played.step(op)
         rows = [(key, t) for key, _ in data.draw(spines(history))]
@@ -112,19 +112,19 @@ def test_law_2_rows_with_a_later_event_time_change_no_answer(bench, history: His
 # ---- law 3
 
 
-@half
+@few
 @given(history=histories(), data=st.data())
 def test_law_3_an_online_answer_is_history_at_its_receipt(bench, history: History, data) -> None:
     with bench.groups(history) as (played,):
         for op in history.ops:
             played.step(op)
             bench.clock.now_us += data.draw(st.sampled_from([0, 1, HOUR_US]))
-            some = keys_of(history)
-            if some:
-                played.check_law_3([data.draw(st.sampled_from(some))])
+            mine = keys_of(history)
+            if mine:
+                played.check_law_3([data.draw(st.sampled_from(mine))])
 
 
-@half
+@some
 @given(history=histories(), data=st.data())
 def test_law_3_an_old_receipt_is_replayed_after_later_commits(bench, history: History, data) -> None:
     with bench.groups(history) as (played,):
@@ -137,7 +137,7 @@ def test_law_3_an_old_receipt_is_replayed_after_later_commits(bench, history: Hi
             assert answers_of(bench.store.replay(vector.receipt)) == answers_of(vector)
 
 
-@half
+@some
 @given(history=histories(max_ops=8))
 def test_law_3_verify_finds_no_difference(bench, history: History) -> None:
     with bench.played(history) as (played,):
@@ -233,50 +233,50 @@ def test_commits_that_are_not_applied_are_found_and_repaired(bench) -> None:
 # ---- law 4
 
 
-@half
+@some
 @given(history=histories(kinds=["write"], max_ops=1), data=st.data())
-def test_law_4_splitting_a_write_changes_no_answer_after_it(bench, history: History, data) -> None:
+def test_law_4_splitting_a_write_changes_no_answer_after_it(lone, history: History, data) -> None:
     if not history.ops or history.ops[0].on_conflict == "last":
         return
     (op,) = history.ops
     at = sorted(data.draw(st.lists(st.integers(0, len(op.rows)), min_size=1, max_size=2)))
     bounds = zip([0, *at], [*at, len(op.rows)], strict=True)
     parts = tuple(replace(op, rows=op.rows[lo:hi]) for lo, hi in bounds)
-    with bench.played(history, replace(history, ops=parts)) as (whole, split):
+    with lone.played(history, replace(history, ops=parts)) as (whole, split):
         end = max(played.commits[-1].committed_at_us for played in (whole, split))
         spine = data.draw(spines(history))
         rows = [(key, max(t, end)) for key, t in spine]
         assert answered(split, rows) == answered(whole, rows)
         assert answered(split, spine, "event") == answered(whole, spine, "event")
         assert answered(split, spine, from_us(end)) == answered(whole, spine, from_us(end))
-        bench.clock.now_us = end
+        lone.clock.now_us = end
         for key in keys_of(history):
-            one, other = (bench.store.online(played.name, played.key_set(key)) for played in (whole, split))
+            one, other = (lone.store.online(played.name, played.key_set(key)) for played in (whole, split))
             assert answers_of(one) == answers_of(other)
 
 
-@half
+@some
 @given(history=histories(kinds=["write", "push", "backfill"], max_ops=3), data=st.data())
-def test_law_4_retrying_with_the_same_idempotency_key_changes_nothing(bench, history: History, data) -> None:
-    with bench.played(history) as (played,):
+def test_law_4_retrying_with_the_same_idempotency_key_changes_nothing(lone, history: History, data) -> None:
+    with lone.played(history) as (played,):
         for place, op in enumerate(history.ops):
-            bench.clock.now_us = op.now
+            lone.clock.now_us = op.now
             table = rows_table(history, op)
             options = {"on_conflict": op.on_conflict, "idempotency_key": f"once {place}"}
             if op.kind == "push":
-                once, again = (bench.store.push(played.name, table.to_pylist(), **options) for _ in range(2))
+                once, again = (lone.store.push(played.name, table.to_pylist(), **options) for _ in range(2))
             else:
                 if op.has_arrivals:
                     options["available_at"] = "arrived"
-                verb = getattr(bench.store, op.kind)
+                verb = getattr(lone.store, op.kind)
                 once = verb(played.name, table, **options)
                 if op.on_conflict == "error":
                     table = table.take(data.draw(st.permutations(range(table.num_rows))) or pa.array([], pa.int64()))
                 again = verb(played.name, table, **options)
             assert (once.repeated, again.repeated) == (False, True)
             assert again == once
-        assert len(bench.store.catalog.commits(played.name)) == 2 * len(history.ops)
-        assert bench.store.quality.doctor().healthy
+        assert len(lone.store.catalog.commits(played.name)) == 2 * len(history.ops)
+        assert lone.store.quality.doctor().healthy
 
 
 def test_law_4_a_retry_serves_what_the_first_try_left_unserved(bench) -> None:
@@ -319,7 +319,7 @@ def act(bench, played: Played, action: str) -> None:
             assert bench.store.quality.doctor(repair=True).healthy
 
 
-@half
+@few
 @given(case=cases(max_ops=5), data=st.data())
 def test_law_6_upkeep_restarts_and_rebuilding_change_no_answer(bench, case: Case, data) -> None:
     with bench.groups(case.history) as (played,):
@@ -342,8 +342,8 @@ def test_law_6_upkeep_restarts_and_rebuilding_change_no_answer(bench, case: Case
 
 @few
 @given(case=cases(), data=st.data())
-def test_law_7_the_spines_order_duplicates_and_batches_change_no_answer(bench, case: Case, data) -> None:
-    with bench.played(case.history) as (played,):
+def test_law_7_the_spines_order_duplicates_and_batches_change_no_answer(lone, case: Case, data) -> None:
+    with lone.played(case.history) as (played,):
         known = from_us(case.known) if isinstance(case.known, int) else case.known
         whole = answered(played, case.spine, known)
         count = len(case.spine)

@@ -13,15 +13,15 @@ from asof.testing.strategies import FEATURE_TYPES, Case, History, cases, histori
 
 pytestmark = pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")
 
-half = settings(max_examples=settings().max_examples // 2)
-few = settings(max_examples=settings().max_examples // 4)
+some = settings(max_examples=settings().max_examples // 3)
+few = settings(max_examples=settings().max_examples // 5)
 
 
 def keys_of(case: Case):
     return [*(row.key for op in case.history.ops for row in op.rows), *(key for key, _ in case.spine)]
 
 
-@half
+@some
 @given(case=cases(), data=st.data())
 def test_every_read_is_the_oracles_in_every_mode_and_at_every_pin(bench, case: Case, data: st.DataObject) -> None:
     with bench.played(case.history) as (played,):
@@ -31,7 +31,7 @@ def test_every_read_is_the_oracles_in_every_mode_and_at_every_pin(bench, case: C
         played.check_online(keys_of(case))
 
 
-@half
+@some
 @given(case=cases(), data=st.data())
 def test_online_answers_are_the_oracles_after_every_commit(bench, case: Case, data: st.DataObject) -> None:
     with bench.groups(case.history) as (played,):

@@ -10,7 +10,10 @@ from asof.errors import ConflictError, NotFoundError
 def known(store, weather, hourly):
     """Give a store with weather (and rows), planes, and a view over both."""
     planes = FeatureGroup(
-        "planes", entity=Entity("aircraft", {"tailnum": "string"}), online=True, features=[Feature("seats", "int32", description="how many fit")]
+        "planes",
+        entity=Entity("aircraft", {"tailnum": "string"}),
+        online=True,
+        features=[Feature("seats", "int32", description="how many fit")],
     )
     group = weather(description="hourly observations", retention="400d")
     store.apply(group, planes, FeatureView("departure", features=[group["temp"], planes["seats"]], owner="ml"))
@@ -69,7 +72,7 @@ def test_remove_names_the_dependants_and_then_takes_the_data_along(known, folder
         lambda: known.backfill("weather", hourly()),
         lambda: known.catalog.remove("weather"),
     ):
-        with pytest.raises(NotFoundError, match="unknown (group|view or group|group or view) 'weather'"):
+        with pytest.raises(NotFoundError, match=r"unknown (group|view or group|group or view) 'weather'"):
             use()
     known.apply(weather())
     assert known.online("weather", {"origin": "JFK"}).statuses["temp"] == "MISSING"  # nothing comes back

@@ -194,7 +194,7 @@ def test_apply_of_something_else_says_what_to_pass(store):
         store.apply(Feature("temp", "float64"))
 
 
-FILE = '''
+FILE = """
 from asof import Check, Entity, Feature, FeatureGroup, FeatureView
 from shared_names import UNIT
 
@@ -217,7 +217,7 @@ departure = FeatureView(
     features=[weather["temp"], weather.on(origin="dest")["temp"].alias("dest_temp"), gates,
               weather.on(origin=gates["owner_code"])["price"]],
 )
-'''
+"""
 
 
 def test_definitions_from_a_file_equal_those_from_the_registry(store, tmp_path):
@@ -248,11 +248,11 @@ def test_a_definition_file_that_fails_names_itself(store, tmp_path):
     with pytest.raises(UsageError, match=r"broken.py cannot be run: ModuleNotFoundError: No module named"):
         store.apply(broken)
     broken.write_text("x = 1\n")
-    with pytest.raises(UsageError, match="broken.py defines no group and no view"):
+    with pytest.raises(UsageError, match=r"broken.py defines no group and no view"):
         store.apply(broken)
     with pytest.raises(NotFoundError, match="there is no file"):
         store.apply(tmp_path / "absent.py")
     broken.write_text("1 / 0\n")
-    with pytest.raises(UsageError, match="broken.py cannot be run: ZeroDivisionError: division by zero"):
+    with pytest.raises(UsageError, match=r"broken.py cannot be run: ZeroDivisionError: division by zero"):
         store.apply(broken)
     assert store.catalog.groups() == []

@@ -30,7 +30,9 @@ KINDS = {
     "duckdb": relation,
     "dicts": lambda table: table.to_pylist(),
     "columns": lambda table: table.to_pydict(),
-    "columns of numpy": lambda table: {n: table.column(n).to_numpy() if n == "visib" else table.column(n) for n in table.column_names},
+    "columns of numpy": lambda table: {
+        n: table.column(n).to_numpy() if n == "visib" else table.column(n) for n in table.column_names
+    },
 }
 
 
@@ -54,7 +56,9 @@ def test_every_kind_of_spine_is_answered_in_its_own_kind(store, weather, rows, k
     store.apply(weather(ttl=None))
     store.backfill("weather", rows)
     spine = pa.table({"origin": ["LGA", "SFO", "JFK"], "at": pa.array([at(2), at(2), at(2)])})
-    frame = store.historical("weather", KINDS[kind](spine.append_column("visits", pa.array([1.0, 2.0, 3.0]))), time="at")
+    frame = store.historical(
+        "weather", KINDS[kind](spine.append_column("visits", pa.array([1.0, 2.0, 3.0]))), time="at"
+    )
     native = frame.to_native()
     expected = {"pandas": pd.DataFrame, "polars": pl.DataFrame}.get(kind.split()[0], pa.Table)
     assert isinstance(native, expected)
@@ -99,7 +103,11 @@ def test_the_columns_of_a_polars_spine_are_kept(store, weather, rows, at):
     store.apply(weather(ttl=None))
     store.backfill("weather", rows)
     spine = pl.DataFrame(
-        {"origin": pl.Series(["LGA", "JFK"], dtype=pl.Categorical), "at": [at(2)] * 2, "day": pl.Series([1, 2], dtype=pl.UInt8)}
+        {
+            "origin": pl.Series(["LGA", "JFK"], dtype=pl.Categorical),
+            "at": [at(2)] * 2,
+            "day": pl.Series([1, 2], dtype=pl.UInt8),
+        }
     )
     answer = store.historical("weather", spine.lazy(), time="at").to_native()
     assert answer.select(spine.columns).equals(spine)
@@ -117,7 +125,10 @@ def test_a_column_of_a_spine_that_arrow_cannot_hold_is_named(store, weather, at)
 def test_whole_numbers_with_missing_values_stay_whole_in_pandas(store, at):
     kinds = ("int8", "int16", "int32", "int64", "bool")
     group = FeatureGroup(
-        "numbers", entity=Entity("thing", {"k": "string"}), event_time="t", features=[Feature(f"{d}_x", d) for d in kinds]
+        "numbers",
+        entity=Entity("thing", {"k": "string"}),
+        event_time="t",
+        features=[Feature(f"{d}_x", d) for d in kinds],
     )
     store.apply(group)
     big = 2**53 + 1
@@ -150,7 +161,9 @@ def test_nan_means_missing_from_pandas_and_itself_from_elsewhere(store, weather,
     columns = {"origin": ["JFK"], "time_hour": [at(1)], "temp": [math.nan], "visib": [-0.0]}
     statuses = {}
     for airport, frame in {"PD": pd.DataFrame(columns), "PL": pl.DataFrame(columns), "PA": pa.table(columns)}.items():
-        table = frame.assign(origin=airport) if airport == "PD" else pa.table(frame).set_column(0, "origin", [[airport]])
+        table = (
+            frame.assign(origin=airport) if airport == "PD" else pa.table(frame).set_column(0, "origin", [[airport]])
+        )
         store.backfill("weather", table)
         spine = pa.table({"origin": [airport], "at": [at(2)]})
         row = store.historical("weather", spine, time="at", statuses=True).to_arrow().to_pylist()[0]
@@ -163,7 +176,12 @@ def test_nan_means_missing_from_pandas_and_itself_from_elsewhere(store, weather,
 def test_nan_equals_nan_when_rows_are_compared(store, weather, at):
     store.apply(weather(checks=[]))
     other_nan = np.frombuffer(b"\x01\0\0\0\0\0\xf8\xff", dtype="<f8")[0]
-    columns = {"origin": ["JFK", "JFK"], "time_hour": [at(1)] * 2, "temp": pa.array([math.nan, other_nan], from_pandas=False), "visib": [0.0, -0.0]}
+    columns = {
+        "origin": ["JFK", "JFK"],
+        "time_hour": [at(1)] * 2,
+        "temp": pa.array([math.nan, other_nan], from_pandas=False),
+        "visib": [0.0, -0.0],
+    }
     assert store.backfill("weather", pa.table(columns)).rows == 1
 
 

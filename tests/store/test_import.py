@@ -3,7 +3,19 @@
 import subprocess
 import sys
 
-HEAVY = ["alembic", "deltalake", "duckdb", "lmdb", "numpy", "pandas", "polars", "pyarrow", "rich", "sqlalchemy", "click"]
+HEAVY = [
+    "alembic",
+    "deltalake",
+    "duckdb",
+    "lmdb",
+    "numpy",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "rich",
+    "sqlalchemy",
+    "click",
+]
 
 
 def run(code):
@@ -20,7 +32,8 @@ def test_definitions_need_no_engine():
     code = """
 import sys
 from asof import Check, Entity, Feature, FeatureGroup, FeatureView
-group = FeatureGroup("g", entity=Entity("e", {"k": "string"}), features=[Feature("x", "float64")], checks=[Check.not_null("x")])
+entity = Entity("e", {"k": "string"})
+group = FeatureGroup("g", entity=entity, features=[Feature("x", "float64")], checks=[Check.not_null("x")])
 FeatureView("v", features=[group["x"]])
 print(*sys.modules)
 """

@@ -59,7 +59,9 @@ def test_every_type_survives_every_way(folder, clock, at, dtype):
     values = [*TYPES[dtype], None]
     keys = ["a", "b", "c"]
     arrow = arrow_type(parse_type(dtype))
-    group = FeatureGroup("things", entity=Entity("thing", {"k": "string"}), event_time="t", online=True, features=[Feature("x", dtype)])
+    group = FeatureGroup(
+        "things", entity=Entity("thing", {"k": "string"}), event_time="t", online=True, features=[Feature("x", dtype)]
+    )
     expected = [plain(value) for value in values]
 
     def check(store, hour):
@@ -120,7 +122,9 @@ def test_every_type_of_key_is_found_again(store, at, dtype):
         features=[Feature("x", "int64")],
     )
     store.apply(group)
-    rows = [{"k": k, "sub": sub, "t": at(1), "x": n} for n, (k, sub) in enumerate([(one, "s"), (other, "s"), (one, "")])]
+    rows = [
+        {"k": k, "sub": sub, "t": at(1), "x": n} for n, (k, sub) in enumerate([(one, "s"), (other, "s"), (one, "")])
+    ]
     store.backfill("things", rows)
     store.push("things", {**rows[1], "t": at(2), "x": 10})
     keys = [{"k": row["k"], "sub": row["sub"]} for row in rows] + [{"k": other, "sub": ""}, {"k": None, "sub": "s"}]
@@ -149,7 +153,10 @@ def test_long_keys_are_found_again(store, at):
 
 def test_structs_given_in_another_order_of_fields_are_taken_by_name(store, at):
     group = FeatureGroup(
-        "things", entity=Entity("thing", {"k": "string"}), event_time="t", features=[Feature("x", "struct<a: int64, b: string>")]
+        "things",
+        entity=Entity("thing", {"k": "string"}),
+        event_time="t",
+        features=[Feature("x", "struct<a: int64, b: string>")],
     )
     store.apply(group)
     store.push("things", {"k": "a", "t": at(1), "x": {"b": "y", "a": 1}})

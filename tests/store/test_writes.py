@@ -263,7 +263,13 @@ def test_on_violation_warn_commits_and_says_what_breaks(store, weather, hourly):
 
 def test_write_to_an_unknown_group_with_keys_infers_it(store, at):
     frame = pd.DataFrame(
-        {"origin": ["JFK", "LGA"], "time_hour": [at(1), at(2)], "temp": [1.5, None], "runs": [1, 2], "open": [True, False]}
+        {
+            "origin": ["JFK", "LGA"],
+            "time_hour": [at(1), at(2)],
+            "temp": [1.5, None],
+            "runs": [1, 2],
+            "open": [True, False],
+        }
     )
     with pytest.warns(DataWarning, match="group 'weather' was inferred and registered") as caught:
         commit = store.write("weather", frame, keys=["origin"], event_time="time_hour")
@@ -310,7 +316,9 @@ def test_recorded_arrivals_decide_what_could_be_served(store, weather, at):
     assert found.column("temp__status").to_pylist() == ["MISSING", "PRESENT"]
     assert store.read("weather", clocks=True).to_arrow().column("__available_at").to_pylist() == [at(5)]
     with pytest.raises(UsageError, match="rows that arrive now have no recorded arrival"):
-        store._writer.write("weather", rows, "write", __import__("asof.ingest.prepare", fromlist=["Options"]).Options("arrived"))
+        store._writer.write(
+            "weather", rows, "write", __import__("asof.ingest.prepare", fromlist=["Options"]).Options("arrived")
+        )
 
 
 def test_several_groups_and_entities_meet_in_a_view(store, weather, arrivals, planes, at):
@@ -321,11 +329,16 @@ def test_several_groups_and_entities_meet_in_a_view(store, weather, arrivals, pl
             group["temp"],
             group.on(origin="dest")["temp"].alias("dest_temp"),
             arrivals["delay_min"],
-            planes.on(tailnum=arrivals["tailnum"] if "tailnum" in [f.name for f in arrivals.features] else "tailnum")["seats"],
+            planes.on(tailnum=arrivals["tailnum"] if "tailnum" in [f.name for f in arrivals.features] else "tailnum")[
+                "seats"
+            ],
         ],
     )
     store.apply(group, arrivals, planes, view)
-    store.push("weather", [{"origin": o, "time_hour": at(24), "temp": t, "visib": 1.0} for o, t in (("JFK", 1.0), ("LGA", 2.0))])
+    store.push(
+        "weather",
+        [{"origin": o, "time_hour": at(24), "temp": t, "visib": 1.0} for o, t in (("JFK", 1.0), ("LGA", 2.0))],
+    )
     store.push("arrivals", {"tailnum": "N1", "landed": at(24), "delay_min": 4})
     store.backfill("planes", [{"tailnum": "N1", "seats": 100, "maker": "A"}])
     keys = {"origin": "JFK", "dest": "LGA", "tailnum": "N1"}

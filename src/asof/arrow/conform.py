@@ -4,6 +4,7 @@ Source: SEMANTICS sections 1, 2 (NaN, nulls) and 7 (what is never skipped).
 """
 
 from collections.abc import Callable
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,9 @@ from asof.errors import DataError, NotFoundError
 
 MAX_KEY_BYTES = 16_000
 MAX_ROW_BYTES = 1_000_000
+
+_FIRST_DAY, _LAST_DAY = (day.toordinal() - date(1970, 1, 1).toordinal() for day in (date.min, date.max))
+_DAY_US = 86_400_000_000
 
 _ARROW_ERRORS = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 
@@ -92,6 +96,8 @@ def conform_column(column: pa.ChunkedArray, target: pa.DataType, where: str) -> 
             column.validate(full=True)
         except pa.ArrowInvalid as error:
             raise _misfit(column, target, where, lambda part: part.validate(full=True)) from error
+    if pa.types.is_date32(target):
+        return _in_calendar(column, where)
     return canonical(column)
 
 
@@ -115,7 +121,7 @@ def conform_time(
     if column.type.tz is None:
         if timezone is None:
             raise DataError(
-                f"naive times (row 0 holds {column[0].as_py() if len(column) else None})",
+                f"naive times (row 0 holds {_show_time(column, 0)})",
                 where=where,
                 todo='give them a zone (df["time"].dt.tz_localize("UTC")) or declare timezone=',
             )
@@ -123,15 +129,19 @@ def conform_time(
             column = pc.assume_timezone(column, timezone)
         except pa.ArrowInvalid as error:
             reason = " ".join(str(error).split())
+            if "Cannot locate" in reason:
+                raise DataError(
+                    f"unknown time zone {timezone!r}", where=where, todo='write it as "Europe/Paris"'
+                ) from error
             raise DataError(
                 f"a local time does not name one moment: {reason}",
                 where=where,
                 todo="convert to UTC yourself",
             ) from error
     if column.type == TIMESTAMP:
-        return column
+        return _in_calendar(column, where)
     try:
-        return column.cast(TIMESTAMP, safe=not truncate)
+        return _in_calendar(column.cast(TIMESTAMP, safe=not truncate), where)
     except pa.ArrowInvalid as error:
         row = _first_failure(column, lambda part: part.cast(TIMESTAMP))
         raise DataError(
@@ -140,6 +150,28 @@ def conform_time(
             todo="round the times, or pass truncate=True",
             data={"row": row},
         ) from error
+
+
+def _in_calendar(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Return times or dates, if Python can hold them all: one outside of the calendar would break every reader.
+
+    Raises:
+        DataError: A row lies outside; it is named.
+    """
+    dates = pa.types.is_date32(column.type)
+    first, last = (_FIRST_DAY, _LAST_DAY) if dates else (_FIRST_DAY * _DAY_US, (_LAST_DAY + 1) * _DAY_US - 1)
+    numbers = column.cast(pa.int32() if dates else pa.int64())
+    bounds = pc.min_max(numbers)
+    least, greatest = bounds["min"].as_py(), bounds["max"].as_py()
+    if least is not None and (least < first or greatest > last):
+        row = _first_true(pc.or_(pc.less(numbers, first), pc.greater(numbers, last)))
+        raise DataError(
+            f"row {row} holds {numbers[row].as_py()} ({column.type}), outside of the years 1 to 9999",
+            where=where,
+            todo="filter or mend it",
+            data={"row": row},
+        )
+    return column
 
 
 def check_future(times: pa.ChunkedArray, limit_us: int, where: str) -> None:
@@ -279,6 +311,13 @@ def _show(column: pa.ChunkedArray, row: int) -> str:
             return "text that is not UTF-8"
         text = repr(column.slice(row, 1).cast(pa.binary())[0].as_py())
     return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - a line of an error
+
+
+def _show_time(column: pa.ChunkedArray, row: int) -> str:
+    try:
+        return str(column[row].as_py())
+    except (OverflowError, ValueError):  # outside of the years of Python
+        return f"{column[row].value} {column.type.unit}"
 
 
 def _first_failure(column: pa.ChunkedArray, operation: Callable[[pa.ChunkedArray], object]) -> int:

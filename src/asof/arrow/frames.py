@@ -18,6 +18,9 @@ or anything with `__arrow_c_stream__`. The foreign edge: Any is honest here."""
 
 Kind = Literal["arrow", "pandas", "polars"]
 
+_UNREADABLE = (TypeError, ValueError, OverflowError, pa.ArrowNotImplementedError)
+"""What Arrow raises for values that no column can hold: its own errors, and those of the values."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -32,8 +35,12 @@ class Origin:
     frame: Any = None
 
 
-def to_table(frame: Frame) -> tuple[pa.Table, Origin]:
+def to_table(frame: Frame, *, where: str = "") -> tuple[pa.Table, Origin]:
     """Return a frame as a table, and what it was. NaN in pandas means missing and becomes null; elsewhere it stays.
+
+    Args:
+        frame: Rows of any kind.
+        where: What the rows are for, for messages.
 
     Raises:
         DataError: A column cannot be converted; it is named.
@@ -42,17 +49,21 @@ def to_table(frame: Frame) -> tuple[pa.Table, Origin]:
     package = type(frame).__module__.partition(".")[0]
     try:
         if package == "pandas" and hasattr(frame, "columns"):
-            return _from_pandas(frame), Origin("pandas", frame.copy(deep=False))
+            return _from_pandas(frame, where), Origin("pandas", frame.copy(deep=False))
         if package == "polars":
             if hasattr(frame, "collect"):  # a LazyFrame
                 frame = frame.collect()
-            return _plain(pa.table(frame)), Origin("polars", frame)
-        return _plain(_from_arrow_or_python(frame)), Origin("arrow")
+            return _plain(pa.table(frame), where), Origin("polars", frame)
+        return _plain(_from_arrow_or_python(frame, where), where), Origin("arrow")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        raise DataError(f"the frame cannot be read: {_one_line(error)}", todo="give each column one type") from error
+        raise DataError(
+            f"the frame cannot be read: {_one_line(error)}",
+            where=where,
+            todo="give each column one type, and all columns the same length",
+        ) from error
 
 
-def _from_arrow_or_python(frame: Frame) -> pa.Table:
+def _from_arrow_or_python(frame: Frame, where: str) -> pa.Table:
     kind = type(frame).__name__
     if isinstance(frame, pa.Table):
         return frame
@@ -61,28 +72,28 @@ def _from_arrow_or_python(frame: Frame) -> pa.Table:
     if isinstance(frame, pa.RecordBatchReader):
         return frame.read_all()
     if isinstance(frame, Mapping):
-        return _from_columns(cast("Mapping[str, Any]", frame))
+        return _from_columns(cast("Mapping[str, Any]", frame), where)
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(frame).read_all()
     if isinstance(frame, Iterable) and not isinstance(frame, str | bytes):
         rows: list[Any] = list(cast("Iterable[Any]", frame))
         if all(isinstance(row, Mapping) for row in rows):
-            return _from_rows(rows)
+            return _from_rows(rows, where)
     raise UsageError(
         f"{kind} is no frame",
         todo="pass a pandas, polars or DuckDB frame, a pyarrow table, a dict of columns or a list of dicts",
     )
 
 
-def _from_rows(rows: list[Mapping[str, Any]]) -> pa.Table:
-    names = list(dict.fromkeys(name for row in rows for name in row))
+def _from_rows(rows: list[Mapping[str, Any]], where: str) -> pa.Table:
     columns: dict[str, pa.Array] = {}
-    for name in names:
-        columns[name] = _from_values(name, [row.get(name) for row in rows])
+    for name in dict.fromkeys(name for row in rows for name in row):
+        _refuse_twice(str(name), columns, where)
+        columns[str(name)] = _from_values(str(name), [row.get(name) for row in rows], where)
     return pa.table(columns)
 
 
-def _from_columns(frame: Mapping[str, Any]) -> pa.Table:
+def _from_columns(frame: Mapping[str, Any], where: str) -> pa.Table:
     columns: dict[str, Any] = {}
     for name, values in frame.items():
         kind = cast("type[object]", type(values))
@@ -91,73 +102,132 @@ def _from_columns(frame: Mapping[str, Any]) -> pa.Table:
                 f"column {name!r} is {kind.__name__}, no list of values",
                 todo="pass one record as a list with a dict: [{...}]",
             )
-        columns[name] = _from_values(name, list(values)) if issubclass(kind, list | tuple) else values
+        _refuse_twice(str(name), columns, where)
+        objects = issubclass(kind, list | tuple) or str(getattr(values, "dtype", "")) == "object"
+        pandas = kind.__module__.partition(".")[0] == "pandas"
+        columns[str(name)] = _from_values(str(name), list(values), where, pandas=pandas) if objects else values
     return pa.table(columns)
 
 
-def _from_values(name: str, values: list[Any]) -> pa.Array:
+def _from_values(name: str, values: list[Any], where: str, *, pandas: bool = False) -> pa.Array:
     try:
-        array = pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        row = _first_odd_row(values)
-        raise DataError(
-            f"column {name!r} mixes types" + (f": row {row} holds {values[row]!r}" if row is not None else ""),
-            todo=_one_line(error),
-        ) from error
-    _refuse_mixed_zones(name, array, values)
+        try:
+            array = pa.array(values, from_pandas=pandas)
+        except _UNREADABLE:
+            values = _without_marks(values)
+            array = pa.array(values, from_pandas=pandas)
+        if pa.types.is_temporal(array.type) and any(_missing(v) for v in values):  # Arrow may take NaT for some day
+            values = _without_marks(values)
+            array = pa.array(values, from_pandas=pandas)
+        if pa.types.is_timestamp(array.type) and any(getattr(v, "nanosecond", 0) for v in values):
+            array = pa.array(values, pa.timestamp("ns", array.type.tz), from_pandas=pandas)  # else they would be cut
+    except _UNREADABLE as error:
+        raise _unreadable(name, values, error, where, pandas=pandas) from error
+    _refuse_mixed_times(name, array, values, where)
     return array
 
 
-def _refuse_mixed_zones(name: str, array: pa.Array, values: Iterable[Any]) -> None:
-    """Refuse naive times among aware ones: Arrow would take them for UTC."""
+def _unreadable(name: str, values: list[Any], error: Exception, where: str, *, pandas: bool) -> DataError:
+    """Return the error that names the first value which Arrow cannot hold beside those before it."""
+    readable, unreadable = 0, len(values)  # how many of the first values are
+    while unreadable - readable > 1:
+        middle = (readable + unreadable) // 2
+        try:
+            pa.array(values[:middle], from_pandas=pandas)
+        except _UNREADABLE:
+            unreadable = middle
+        else:
+            readable = middle
+    row = unreadable - 1
+    reason = _one_line(error)
+    try:
+        pa.array(values[row : row + 1], from_pandas=pandas)
+    except _UNREADABLE as its_own:
+        reason = _one_line(its_own)
+        what = f"row {row} of column {name!r} holds {_shown(values[row])}, which cannot be stored: {reason}"
+        return DataError(what, where=_spot(where, name), todo="convert the column", data={"row": row})
+    return _mixed(name, row, values[row], where, reason)
+
+
+def _mixed(name: str, row: int, value: object, where: str, reason: str = "") -> DataError:
+    return DataError(
+        f"column {name!r} mixes types: row {row} holds {_shown(value)}" + (f" ({reason})" if reason else ""),
+        where=_spot(where, name),
+        todo="give all its values one type",
+        data={"row": row},
+    )
+
+
+def _refuse_mixed_times(name: str, array: pa.Array, values: Iterable[Any], where: str) -> None:
+    """Refuse what Arrow would take for something else among times: numbers, naive times, and times among dates."""
+    if pa.types.is_date(array.type):
+        for row, value in enumerate(values):
+            if isinstance(value, datetime) and not _missing(value):
+                raise _mixed(name, row, value, where)
     if not pa.types.is_timestamp(array.type):
         return
-    naive = [v.tzinfo is None if isinstance(v, datetime) and v == v else None for v in values]  # noqa: PLR0124 - NaT
+    naive: list[bool | None] = []
+    for row, value in enumerate(values):
+        if isinstance(value, int):
+            raise _mixed(name, row, value, where)
+        naive.append(value.tzinfo is None if isinstance(value, datetime) and not _missing(value) else None)
     if True in naive and False in naive:
         row = naive.index(True)
         raise DataError(
             f"column {name!r} mixes naive and aware times: row {row} has no time zone",
+            where=_spot(where, name),
             todo="give every time a zone",
             data={"row": row},
         )
 
 
-def _from_pandas(frame: Frame) -> pa.Table:
+def _without_marks(values: list[Any]) -> list[Any]:
+    """Return the values with None for what marks a missing one in records out of pandas: Arrow does not know it."""
+    return [None if _missing(value) and not isinstance(value, float) else value for value in values]
+
+
+def _missing(value: object) -> bool:
+    """Return whether a value is None, or a mark of pandas or NumPy for a missing one."""
+    if isinstance(value, float):
+        return value != value  # noqa: PLR0124 - NaN
+    return value is None or type(value).__name__ in {"NAType", "NaTType"}
+
+
+def _refuse_twice(name: str, columns: Mapping[str, object], where: str) -> None:
+    if name in columns:
+        raise DataError(f"the frame has two columns {name!r}", where=where, todo="drop or rename one")
+
+
+def _spot(where: str, name: str) -> str:
+    return f"{where}, column {name}" if where else f"column {name}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - a line of an error
+
+
+def _from_pandas(frame: Frame, where: str) -> pa.Table:
     columns: dict[str, pa.Array] = {}
-    for position, name in enumerate(frame.columns):
+    for position, label in enumerate(frame.columns):
         series = frame.iloc[:, position]
-        if str(name) in columns:
-            raise DataError(f"the frame has two columns {str(name)!r}")
-        try:
-            columns[str(name)] = pa.array(series, from_pandas=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-            row = _first_odd_row(series)
-            raise DataError(
-                f"column {str(name)!r} mixes types"
-                + (f": row {row} holds {series.iloc[row]!r}" if row is not None else ""),
-                todo=_one_line(error),
-            ) from error
+        name = str(label)
+        _refuse_twice(name, columns, where)
         if series.dtype == object:
-            _refuse_mixed_zones(str(name), columns[str(name)], series)
-    return _plain(pa.table(columns))
-
-
-def _first_odd_row(series: Any) -> int | None:  # noqa: ANN401 - a pandas Series
-    kind: type | None = None
-    for row, value in enumerate(series):
-        if value is None or value != value:  # noqa: PLR0124 - NaN
+            columns[name] = _from_values(name, list(series), where, pandas=True)
             continue
-        kind = kind or type(value)
-        if type(value) is not kind:
-            return row
-    return None
+        try:
+            columns[name] = pa.array(series, from_pandas=True)
+        except _UNREADABLE as error:
+            raise _unreadable(name, list(series), error, where, pandas=True) from error
+    return _plain(pa.table(columns), where)
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def _plain(table: pa.Table, where: str) -> pa.Table:
     """Return the table without extension types, views and metadata: one type per kind of value."""
     if len(set(table.column_names)) != table.num_columns:
         twice = next(n for n in table.column_names if table.column_names.count(n) > 1)
-        raise DataError(f"the frame has two columns {twice!r}")
+        raise DataError(f"the frame has two columns {twice!r}", where=where, todo="drop or rename one")
     for at, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):  # Arrow decodes no dictionary of views, which polars makes
             kind = _plain_type(field.type)

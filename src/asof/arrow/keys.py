@@ -10,7 +10,7 @@ import operator
 import struct
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -56,26 +56,36 @@ def _shortened(key: bytes) -> bytes:
     return key if len(key) <= LONGEST else key[:KEPT] + hashlib.sha256(key).digest()
 
 
-def key_encoder(types: Sequence[pa.DataType], names: Sequence[str]) -> Callable[[Sequence[Any]], bytes]:
+def key_encoder(
+    types: Sequence[pa.DataType], names: Sequence[str], *, where: str = ""
+) -> Callable[[Sequence[Any]], bytes]:
     """Return the function that encodes one key given as Python values, as `encode_keys` does.
 
+    Args:
+        types: Types of the key's parts.
+        names: Their names, for messages.
+        where: Whose key it is, for messages.
+
     Raises (the function):
-        UsageError: A value is of the wrong type, or an integer does not fit 64 bits.
+        UsageError: A value is of the wrong type, or an integer does not fit it.
     """
-    parts = [_value_encoder(arrow, name) for arrow, name in zip(types, names, strict=True)]
+    parts = [_value_encoder(arrow, name, where) for arrow, name in zip(types, names, strict=True)]
     if len(parts) == 1:
         first = parts[0]
         return lambda values: _shortened(first(values[0]))
     return lambda values: _shortened(b"".join([part(value) for part, value in zip(parts, values, strict=True)]))
 
 
-def _value_encoder(arrow: pa.DataType, name: str) -> Callable[[Any], bytes]:
+def _value_encoder(arrow: pa.DataType, name: str, where: str) -> Callable[[Any], bytes]:
     def refusing(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
         def checked(value: object) -> bytes:
             try:
                 return encode(value)
-            except (TypeError, AttributeError, struct.error):
-                raise UsageError(f"key {name}={value!r} is no {arrow}", todo=f"pass a value of type {arrow}") from None
+            except (TypeError, AttributeError, UnicodeEncodeError, struct.error):
+                shown = repr(value)
+                shown = shown if len(shown) <= 80 else shown[:77] + "..."  # noqa: PLR2004 - a line of an error
+                todo = f"pass a value of type {arrow}"
+                raise UsageError(f"key {name}={shown} is no {arrow}", where=where, todo=todo) from None
 
         return checked
 
@@ -87,11 +97,28 @@ def _value_encoder(arrow: pa.DataType, name: str) -> Callable[[Any], bytes]:
         return refusing(lambda value: _encode_integer(to_us(value, what=f"key {name}")))
     if pa.types.is_date(arrow):
         return refusing(_encode_date)
-    return refusing(_encode_integer)
+    if pa.types.is_boolean(arrow):
+        return refusing(_encode_bool)
+    limit = 1 << (arrow.bit_width - 1)
+
+    def encode_integer(value: int) -> bytes:
+        if value is True or value is False or not -limit <= value < limit:
+            raise TypeError
+        return _encode_integer(value)
+
+    return refusing(encode_integer)
 
 
 def _encode_integer(value: int) -> bytes:
     return struct.pack(">Q", operator.index(value) + SIGN)
+
+
+def _encode_bool(value: object) -> bytes:
+    if value is True or value is False:
+        return _encode_integer(value)
+    if isinstance(value, np.bool_):
+        return _encode_integer(int(bool(cast("object", value))))
+    raise TypeError
 
 
 def _encode_text(value: str) -> bytes:

@@ -71,8 +71,11 @@ def newest_per_key(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     """Return the last row of each key of rows that are ordered by key and version."""
     if table.num_rows <= 1:
         return table
-    codes = key_codes(table, keys)
-    last = np.append(codes[1:] != codes[:-1], True)
+    changes = np.zeros(table.num_rows - 1, dtype=bool)
+    for key in keys:
+        column = table.column(key)
+        changes |= pc.not_equal(column.slice(1), column.slice(0, table.num_rows - 1)).to_numpy()
+    last = np.append(changes, True)
     return table if last.all() else table.take(np.flatnonzero(last))
 
 
@@ -115,6 +118,9 @@ def _stable_order(codes: np.ndarray, times: np.ndarray) -> np.ndarray | None:
     step = codes[1:] - codes[:-1]
     if bool(np.all((step > 0) | ((step == 0) & (times[1:] >= times[:-1])))):
         return None
+    least, span = int(times.min()), int(times.max()) - int(times.min()) + 1
+    if (int(codes.max()) + 1) * span < CODE_LIMIT:  # one integer holds both: sorts in less than half the time
+        return np.argsort(codes * span + (times - least), kind="stable")
     return np.lexsort((times, codes))
 
 

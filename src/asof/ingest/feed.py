@@ -105,11 +105,11 @@ class OnlineFeed:
             ) from error
 
     def _apply(self, online: Sequence[Published]) -> None:
-        if any(item.rows is None or item.rows.num_rows > STEP_ROWS for item in online):
+        changes = [change for item in online if (change := _change(item)) is not None]
+        if len(changes) < len(online):
             for item in online:
                 self.catch_up(item.group)
             return
-        changes = [self._change(item) for item in online]
         groups = {item.group.id: item.group for item in online}
         for _ in range(ATTEMPTS):
             reached = self._parts.online.apply(changes)
@@ -154,12 +154,6 @@ class OnlineFeed:
         self._parts.online.clear(group.id)
         commits = self._parts.log.commits(group, limit=1)
         return (self._apply_rows(group, Applied(), commits[0]) if commits else 0) + self.catch_up(group)
-
-    def _change(self, item: Published) -> Change:
-        assert item.rows is not None  # noqa: S101 - see apply
-        keys, rows = encode_online(newest_of(item.rows, item.group, item.commit.number), item.group)
-        number = item.commit.number
-        return Change(item.group.id, number - 1, number, item.commit.committed_at_us, keys, rows)
 
     def _apply_rows(self, group: RegisteredGroup, applied: Applied, last: Commit) -> int:
         """Apply the newest rows of the commits after `applied` up to `last`.
@@ -233,6 +227,16 @@ class OnlineFeed:
         for table in tables:
             for start in range(0, table.num_rows, STEP_ROWS):
                 yield table.slice(start, STEP_ROWS)
+
+
+def _change(item: Published) -> Change | None:
+    """Return what a commit does; None if it must be read from history, or is too large for one step."""
+    newest = None if item.rows is None else newest_of(item.rows, item.group, item.commit.number)
+    if newest is None or newest.num_rows > STEP_ROWS:
+        return None
+    keys, rows = encode_online(newest, item.group)
+    number = item.commit.number
+    return Change(item.group.id, number - 1, number, item.commit.committed_at_us, keys, rows)
 
 
 def _newest_of_journal(journal: pa.Table, group: RegisteredGroup) -> pa.Table:

@@ -22,7 +22,7 @@ def infer_group(name: str, frame: Frame, keys: Sequence[str], event_time: str | 
         NotFoundError: A column is not there. UsageError: Columns with names or types that cannot be stored.
         DataError: The event time column holds no times.
     """
-    table, _ = to_table(frame)
+    table, _ = to_table(frame, where=f"group {name}")
     types = {field.name: inferred_type(field.type) for field in table.schema}
     for column in (*keys, *((event_time,) if event_time else ())):
         if column not in types:

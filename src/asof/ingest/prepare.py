@@ -5,6 +5,7 @@ Source: SEMANTICS sections 1, 2 and 7.
 
 import hashlib
 from dataclasses import dataclass
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +16,7 @@ from asof.arrow.layout import declared_schema, stored_rows
 from asof.arrow.order import OnConflict, arrange
 from asof.arrow.rows import encode_rows
 from asof.clock import show_us
-from asof.errors import DataError, UsageError, warn
+from asof.errors import DataError, NotFoundError, UsageError, warn
 from asof.ingest.checks import refuse, violations
 from asof.records import AVAILABLE_COLUMN, Availability, CommitKind, Draft
 from asof.registry.port import RegisteredGroup
@@ -61,7 +62,7 @@ def prepare(group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Opt
     where = f"group {definition.name}"
     if options.on_conflict not in ("error", "last"):  # callers err
         raise UsageError(f"on_conflict={options.on_conflict!r} is not known", where=where, todo='use "error" or "last"')
-    table, _ = to_table(frame)
+    table, _ = to_table(frame, where=where)
     arrivals = _arrivals(group, table, options, now_us, kind)
     extra = () if options.available_at is None else (options.available_at,)
     rows = conform(table, definition, extra=extra, truncate=options.truncate)
@@ -106,7 +107,7 @@ def prepare_retirement(
         raise UsageError("a static group has no event time", where=where, todo="leave out event_time")
     if not definition.static and event_us is None:
         raise UsageError("when did it end?", where=where, todo="pass event_time=")
-    table, _ = to_table([keys] if isinstance(keys, dict) else keys)
+    table, _ = to_table([keys] if isinstance(keys, dict) else keys, where=where)
     schema = pa.schema([declared_schema(definition).field(key) for key in definition.keys])
     rows = conform(table, definition, columns=schema)
     if definition.event_time is not None and event_us is not None:
@@ -122,6 +123,8 @@ def prepare_retirement(
 def _draft(
     group: RegisteredGroup, stored: pa.Table, kind: CommitKind, availability: Availability, options: Options
 ) -> Draft:
+    where = f"group {group.definition.name}"
+    _check_text(options, where)
     least, greatest = None, None
     if group.definition.event_time is not None and stored.num_rows:
         bounds = pc.min_max(stored.column(group.definition.event_time).cast(pa.int64()))
@@ -137,6 +140,18 @@ def _draft(
         digest=digest_of(stored) if options.idempotency_key else "",
         meta=options.meta or {},
     )
+
+
+def _check_text(options: Options, where: str) -> None:
+    """Refuse what callers may pass by mistake, before anything is staged."""
+    meta = cast("object", options.meta or {})
+    if not isinstance(meta, dict) or not all(
+        isinstance(part, str) for item in cast("dict[object, object]", meta).items() for part in item
+    ):
+        raise UsageError(f"meta={meta!r} is no dict of text", where=where, todo='pass it as {"name": "text"}')
+    key = cast("object", options.idempotency_key)
+    if not isinstance(key, str):
+        raise UsageError(f"idempotency_key={key!r} is no text", where=where, todo="pass it as text")
 
 
 def digest_of(table: pa.Table) -> str:
@@ -160,12 +175,13 @@ def _arrivals(
     if group.definition.static:
         raise UsageError("backfilled rows of a static group count as available always", where=where)
     if name not in table.column_names:
-        raise DataError(f"column {name!r} of arrivals is missing", where=where)
+        todo = NotFoundError.named("column", name, table.column_names).todo
+        raise DataError(f"column {name!r} of arrivals is missing", where=where, todo=todo)
     spot = f"{where}, column {name}"
     arrivals = conform_time(table.column(name), spot, timezone=group.definition.timezone, truncate=options.truncate)
     if arrivals.null_count:
         row = int(pc.index(pc.is_null(arrivals), True).as_py())
-        raise DataError(f"null arrival in row {row}", where=spot, data={"row": row})
+        raise DataError(f"null arrival in row {row}", where=spot, todo="filter or fill it", data={"row": row})
     check_future(arrivals, now_us, spot)
     return arrivals
 

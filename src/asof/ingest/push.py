@@ -5,11 +5,11 @@ the same time share it: whoever comes first leads a group, and hands over to one
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from asof.arrow.rows import encode_block
-from asof.errors import AsofError
+from asof.errors import AsofError, UsageError
 from asof.ingest.feed import OnlineFeed, Published
 from asof.ingest.prepare import Options, Prepared, prepare
 from asof.ingest.upkeep import Upkeep
@@ -47,9 +47,17 @@ class Pusher:
         """Store records as one commit.
 
         Raises:
-            DataError: A record breaks a rule. BackendError: A part of the store failed.
+            UsageError: It is no sequence of records. DataError: A record breaks a rule.
+            BackendError: A part of the store failed.
         """
-        prepared = prepare(group, list(records), "push", options, now_us=self._parts.now_us())
+        rows: list[object] = list(records) if isinstance(records, Iterable) else [records]  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise UsageError(
+                f"{type(records).__name__} is no sequence of records",
+                where=f"group {group.definition.name}",
+                todo="pass a dict, or a list of dicts; for a frame use write",
+            )
+        prepared = prepare(group, rows, "push", options, now_us=self._parts.now_us())
         columns = journal_schema(group).names
         payload = encode_block(prepared.rows.select(columns)) if prepared.rows.num_rows else None
         item = _Waiting(Prepared(group, prepared.rows, replace(prepared.draft, payload=payload)))

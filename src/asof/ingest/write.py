@@ -23,6 +23,9 @@ from asof.parts import Parts, table_of
 from asof.records import Commit, CommitKind, DataFile, Draft
 from asof.registry.port import RegisteredGroup
 
+MOST_DIGITS = 18
+"""The longest commit number: it fits 64 bits."""
+
 
 class Writer:
     """The way in for one store."""
@@ -183,6 +186,6 @@ def commit_name(commit: str | Commit) -> tuple[str, int]:
     if isinstance(commit, Commit):
         return commit.group, commit.number
     group, _, number = str(commit).rpartition(":")
-    if not group or not number.isdigit():
+    if not group or not (number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS):
         raise UsageError(f"{commit!r} names no commit", todo='write it as "weather:17"; see `asof commits weather`')
     return group, int(number)

@@ -8,6 +8,7 @@ and the store is rebuilt.
 import fcntl
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -27,6 +28,8 @@ MAP_BYTES = (1 << 44, 1 << 40, 1 << 36, 1 << 33)
 """Sizes of the map to try, the largest first: it is sparse, and never resized beside running readers."""
 
 MAX_GROUPS = 16_384
+SPARE_BYTES = 64 * 1024 * 1024
+"""A disk with less space left is full, as far as a write of ours is concerned."""
 MARKS = b"applied"
 CLEAN = "CLEAN"
 DATA = "data.mdb"
@@ -400,7 +403,9 @@ def _translated(folder: Path) -> Generator[None]:
 
 def _translation(error: Exception, folder: Path) -> BackendError:
     where = str(folder)
-    if isinstance(error, lmdb.MapFullError) or "No space left" in str(error):
+    # LMDB calls a write that a full disk cut short an "Input/output error"; so does a disk that fails.
+    cut_short = "Input/output error" in str(error) and shutil.disk_usage(folder).free < SPARE_BYTES
+    if isinstance(error, lmdb.MapFullError) or "No space left" in str(error) or cut_short:
         return PermanentError(f"no space for the online store: {error}", where=where, todo="free some disk space")
     if isinstance(error, lmdb.ReadersFullError | lmdb.LockError | lmdb.MapResizedError):
         return TransientError(f"the online store is busy: {error}", where=where, todo="try again")

@@ -147,13 +147,14 @@ def _compare(parts: Parts, group: RegisteredGroup) -> tuple[int, int]:
     with parts.online.snapshot() as snapshot:
         pin = snapshot.applied.get(group.id, Applied()).commit
     rows, _ = pinned_rows(parts, group, pin=pin)
-    count = wrong = 0
+    count = wrong = present = 0
     for batch in parts.engine.newest(rows):
         keys, values = encode_online(pa.Table.from_batches([batch]), group)
         for start in range(0, len(keys), BATCH_KEYS):
             with parts.online.snapshot() as snapshot:
                 found = snapshot.get([(group.id, key) for key in keys[start : start + BATCH_KEYS]])
+            present += len(found) - found.count(None)
             wrong += sum(not _same(a, b) for a, b in zip(found, values[start : start + BATCH_KEYS], strict=True))
         count += len(keys)
-    surplus = parts.online.count(group.id) - count
+    surplus = parts.online.count(group.id) - present
     return count, wrong + max(surplus, 0)

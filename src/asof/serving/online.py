@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from asof.arrow.frames import Frame, to_pandas, to_polars
 from asof.clock import from_us
-from asof.errors import UnsupportedError
+from asof.errors import UnsupportedError, UsageError
 from asof.online.port import Applied, version_of
 from asof.parts import Parts, resolve
 from asof.records import SEMANTICS, Status
@@ -217,6 +217,10 @@ class OnlineReader:
     ) -> Vectors:
         """Answer several key sets from one snapshot."""
         plan = self.plan(name)
+        if not isinstance(keys, Sequence) or not all(isinstance(each, Mapping) for each in keys):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(
+                f"{type(keys).__name__} is no sequence of keys", where=plan.ref, todo="pass a dict, or a list of dicts"
+            )
         for each in keys:
             plan.check(each)
         with self._parts.online.snapshot() as snapshot:

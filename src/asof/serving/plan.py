@@ -4,7 +4,8 @@ Most answers are simple: every row is there and unexpired, and holds the columns
 rows are decoded at once, and the values are picked by position. Whatever is not simple is read row by row.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -47,7 +48,7 @@ class Step:
         self.plain = all(isinstance(source, str) for source in lookup.sources)
         self.width = len(group.layout)
         self.key_types = tuple(arrow_type(t) for t in lookup.group.entity.keys.values())
-        self.encode = key_encoder(self.key_types, [str(s) for s in lookup.sources])
+        self.encode = key_encoder(self.key_types, [str(s) for s in lookup.sources], where=f"group {lookup.group.name}")
         place = {name: at for at, name in enumerate(group.layout)}
         read = {
             feature.name: (place[feature.name], from_wire(arrow_type(feature.dtype))) for feature, _ in lookup.outputs
@@ -95,7 +96,7 @@ class Plan:
             ]
         )
         self.names = tuple(self.schema.names)
-        self._column_set: Set[str] = frozenset(self.columns)
+        self._column_set: AbstractSet[str] = frozenset(self.columns)
         self._encoders, self._requests = _requests(self.steps)
         self._expiring = [(at, step.ttl_us) for at, step in enumerate(self.steps) if step.ttl_us is not None]
         self._widths = [step.width for step in self.steps]
@@ -191,15 +192,16 @@ class Plan:
 
     def _decoded(self, rows: Sequence[RawRow], t_us: int) -> list[list[Value]] | None:
         """Return the values of each row; None if one is not PRESENT, or has not the columns that its group has now."""
-        payloads = [self._array_head]
-        for row in rows:
-            if row is None or len(row) == HEAD_BYTES:
-                return None
-            payloads.append(row[HEAD_BYTES:])
+        try:
+            payloads: list[bytes] = [row[HEAD_BYTES:] for row in rows]  # type: ignore[index]
+        except TypeError:  # a row is None: looking at each first takes longer than all the rest
+            return None
+        if b"" in payloads:
+            return None
         for at, ttl_us in self._expiring:
             if version_of(rows[at])[0] <= t_us - ttl_us:  # type: ignore[arg-type]
                 return None
-        decoded: list[list[Value]] = _decode(b"".join(payloads))
+        decoded: list[list[Value]] = _decode(self._array_head + b"".join(payloads))
         return decoded if list(map(len, decoded)) == self._widths else None
 
     def _values_by_row(self, rows: Sequence[RawRow], t_us: int) -> dict[str, Value]:

@@ -33,6 +33,7 @@ from asof.training.report import Comparison, Report
 Pins = Mapping[str, int]
 
 STATUS_SUFFIX = "__status"
+PIN_TODO = "pass the commits of an earlier frame"
 _ROW_STATUSES: tuple[Status, ...] = ("MISSING", "PRESENT", "EXPIRED", "RETIRED")
 
 
@@ -107,7 +108,7 @@ class HistoricalReader:
     ) -> HistoricalFrame:
         """Answer a spine; see `Store.historical`."""
         question = resolve(self._parts, name)
-        table, origin = to_table(spine)
+        table, origin = to_table(spine, where="spine")
         lookups = question.view.lookups(full_names=full_names)
         times = self._times(question, table, time, timezone=timezone, truncate=truncate)
         _check_clash(question, table, lookups, statuses=statuses)
@@ -214,6 +215,12 @@ class HistoricalReader:
         if isinstance(time, datetime):
             moment = pa.repeat(pa.scalar(to_us(time, what="time"), pa.int64()), spine.num_rows)
             return pa.chunked_array([moment.cast(TIMESTAMP)])
+        if not isinstance(time, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(
+                f"time={time!r} is neither a column nor a datetime",
+                where=f"view {question.ref}",
+                todo='pass time="column of the spine", or a datetime for all rows',
+            )
         if time not in spine.column_names:
             raise NotFoundError.named("spine column", time, spine.column_names, where="time=")
         where = f"spine column {time}"
@@ -236,7 +243,8 @@ class HistoricalReader:
         for name, group in question.groups.items():
             pin = pins.get(group.ref, pins.get(name)) if commits is not None else None
             if commits is not None and pin is None:
-                raise UsageError(f"no pin for group {group.ref}", where="commits=")
+                raise UsageError(f"no pin for group {group.ref}", where="commits=", todo=PIN_TODO)
+            checked_pin(pin, group.ref)
             rows, snapshot = pinned_rows(self._parts, group, pin=pin)
             pinned[name] = (rows, snapshot.horizon_us)
         return pinned
@@ -266,6 +274,16 @@ class HistoricalReader:
                 "because the rows became available later than the spine's times: load history with backfill, or "
                 'pass known="event"'
             )
+
+
+def checked_pin(pin: object, ref: str) -> None:
+    """Refuse a pin that is no commit number.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if pin is not None and (not isinstance(pin, int) or pin < 0):
+        raise UsageError(f"{pin!r} is no commit number of group {ref}", where="commits=", todo=PIN_TODO)
 
 
 def known_mode(known: str | datetime) -> Known:

@@ -7,7 +7,7 @@ from asof.arrow.frames import Origin
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, pinned_rows
 from asof.training.frame import HistoricalFrame
-from asof.training.historical import Pins, known_mode
+from asof.training.historical import PIN_TODO, Pins, checked_pin, known_mode
 
 
 def read_rows(  # noqa: PLR0913 - the words of `Store.read`
@@ -30,7 +30,8 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
             raise NotFoundError.named("column", column, declared, where=f"group {group.ref}")
     pin = None if commits is None else commits.get(group.ref, commits.get(group.definition.name))
     if commits is not None and pin is None:
-        raise UsageError(f"no pin for group {group.ref}", where="commits=")
+        raise UsageError(f"no pin for group {group.ref}", where="commits=", todo=PIN_TODO)
+    checked_pin(pin, group.ref)
     rows, _ = pinned_rows(parts, group, pin=pin)
     reader = parts.engine.scan(
         rows,

@@ -230,6 +230,8 @@ class _Steps:
 
 
 def _find(connection: Connection, table: Any, kind: str, name: str) -> Record:  # noqa: ANN401 - either of two Tables
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        raise UsageError(f"{type(name).__name__} is no name of a {kind}", todo="pass its name as text")
     base, _, version = name.partition("@")
     query = select(table).where(table.c.name == base).order_by(table.c.version.desc())
     rows = connection.execute(query).all()

@@ -1,0 +1,25 @@
+"""The benchmarks run: tiny sizes, figures that mean nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
+    page = tmp_path / "benchmarks.md"
+    command = [sys.executable, ROOT / "benchmarks" / "run.py", "--quick", "--no-feast"]
+    subprocess.run([*command, "--results", tmp_path / "results", "--page", page], check=True, timeout=250)
+    results = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "results").glob("*.json")}
+    assert sorted(results) == ["footprint", "ingest", "online", "point_in_time", "push"]
+    text = page.read_text()
+    for result in results.values():
+        assert result["quick"]
+        for table in result["tables"]:
+            assert table["rows"]
+            assert f"## {table['title']}" in text
