@@ -24,7 +24,7 @@ DEPTHS = (10, 100, 1000)
 
 def run(folder, *, quick):
     """Return the table of this benchmark."""
-    count, total, commits, rounds, size = (3, 3000, 3, 1, 500) if quick else (8, 1_000_000, 10, 5, 100_000)
+    count, total, commits, rounds, size = (3, 3000, 3, 1, 500) if quick else (8, 1_000_000, 10, 3, 100_000)
     table = Table(
         f"Point in time, {size:,} spine rows x {count} groups x {total:,} rows in {commits} commits",
         "seconds for all groups; 'by hand' is the best of several DuckDB statements over the same files, in the same "

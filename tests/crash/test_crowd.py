@@ -21,7 +21,7 @@ def test_four_writers_and_four_readers_get_along(tmp_path, zygote, group):
         statuses = [zygote.wait(pid) for pid in workers]
         assert statuses == [0] * 8, zygote.errors.read_text()
         counts = [json.loads(log.read_text()) for log in logs]
-        assert min(counts) > 0
+        assert min(counts) >= 5
         rows = store.read("a", columns=["k", "op"]).to_arrow().to_pydict()
         for writer, count in enumerate(counts[:4]):
             mine = sorted(op for k, op in zip(rows["k"], rows["op"], strict=True) if k == writer)

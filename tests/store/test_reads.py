@@ -324,6 +324,6 @@ def test_a_closed_store_says_so(store, filled):
     filled.close()
     filled.close()
     assert "features" in repr(filled)
-    for use in (lambda: filled.read("weather"), lambda: filled.online("weather", {}), lambda: filled.catalog.groups()):
+    for use in (lambda: filled.read("weather"), lambda: filled.online("weather", {}), lambda: filled.catalog):
         with pytest.raises(UsageError, match=r"the store '.*features' is closed -> open it again"):
             use()

@@ -149,7 +149,7 @@ def test_together_is_all_or_nothing(store, weather, arrivals, at):
     with pytest.raises(RuntimeError, match="ours"), store.together() as tx:
         tx.write("weather", [{**storm, "temp": 3.0}])
         raise RuntimeError("ours")
-    with pytest.raises(UsageError, match="group weather@1 is written twice together"), store.together() as tx:
+    with pytest.raises(UsageError, match="group weather@1 is written twice"), store.together() as tx:
         tx.write("weather", [storm])
         tx.write("weather", [storm])
     assert (len(store.read("weather")), len(store.read("arrivals"))) == (1, 1)

@@ -3,6 +3,9 @@
 Every stored row gets a packed version `__v = event_us * 2^40 + commit`: a total order of the rows of a key (SEMANTICS
 section 1), which an as-of join compares in one step. Integers are microseconds. Internal columns begin with `__`.
 
+A look-up first finds the version that answers each row of the spine, then fetches the rest of its row by key and
+version. It finds it in one of three ways:
+
     event, K   as-of join on the packed version, after the rows that are not visible are filtered out
     served     a row is visible from __s = max(event_time, available_at) on. Ordered by __s, only the rows that raise
                the running maximum of the version ever answer: as-of join on __s over those
@@ -156,55 +159,62 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
     sources = base(rows, columns, journal=journal)
     keys = ", ".join(quoted(key) for key in rows.keys)
     same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
-    answer = _answer(columns, ttl_us)
     late = is_late(rows, known)
-    later = {commit: since for commit, since in rows.retracted.items() if since is not None} if late else {}
     payload = ", ".join(["__e", "__c", "__x", *(quoted(name) for name in columns)])
     stored = (
         f"SELECT {keys}, {'greatest(__e, __a)' if late else '__e'} AS __s,"
         f" (__e::HUGEINT * {COMMIT_SPAN} + __c) AS __v, {payload}"
-        f" FROM ({sources}){' SEMI JOIN ' + spine + f' USING ({keys})' if narrow else ''}"
+        f" FROM ({sources}){f' SEMI JOIN {spine} USING ({keys})' if narrow else ''}"
         f"{_shown(rows) if late else _visible(rows, known)}"
     )
-    visible = f"{same_key} AND s.__t_us >= r.__s"
-    best = f" LEFT JOIN b r ON {same_key} AND r.__v = s.__best"
+    # As-of joins sort what they are given, so they get keys and versions only, and read the history again for the rest.
+    once = "MATERIALIZED" if plan == "hash" else "NOT MATERIALIZED"
+    return (
+        f"WITH b AS {once} ({stored}), best AS ({_best(rows, spine, plan, late=late)})"
+        f" SELECT {_answer(columns, ttl_us)} FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row)) s"
+        f" LEFT JOIN b r ON {same_key} AND r.__v = s.__best"
+    )
+
+
+def _best(rows: Rows, spine: str, plan: Plan, *, late: bool) -> str:
+    """Return the statement that finds the version that answers each row of the spine: `__row`, `__best`."""
+    keys = ", ".join(quoted(key) for key in rows.keys)
+    same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
+    later = {commit: since for commit, since in rows.retracted.items() if since is not None} if late else {}
     if plan == "hash":
-        return (
-            f"WITH b AS MATERIALIZED ({stored}), {_best(spine, visible, later)}"
-            f" SELECT {answer} FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row)) s{best}"
-        )
+        return _greatest(spine, same_key, later)
     if not late:
+        bound = f"s.__t_us::HUGEINT * {COMMIT_SPAN} + {COMMIT_SPAN - 1}"
         return (
-            f"WITH r AS ({stored}),"
-            f" s AS (SELECT *, __t_us::HUGEINT * {COMMIT_SPAN} + {COMMIT_SPAN - 1} AS __bound FROM {spine})"
-            f" SELECT {answer} FROM s ASOF LEFT JOIN r ON {same_key} AND s.__bound >= r.__v"
+            f"SELECT s.__row, r.__v AS __best FROM (SELECT *, {bound} AS __bound FROM {spine} s) s"
+            f" ASOF JOIN (SELECT {keys}, __v FROM b) r ON {same_key} AND s.__bound >= r.__v"
         )
     winners = (
-        f"WITH b AS ({stored}), r AS (SELECT * FROM b QUALIFY __v = max(__v) OVER (PARTITION BY {keys} ORDER BY __s))"
+        f"SELECT {keys}, __s, __v FROM (SELECT {keys}, __s, __v FROM b)"
+        f" QUALIFY __v = max(__v) OVER (PARTITION BY {keys} ORDER BY __s)"
     )
     if not later:
-        return f"{winners} SELECT {answer} FROM {spine} s ASOF LEFT JOIN r ON {visible}"
+        return _as_of(spine, winners, same_key)
     # Rows that were visible and then hidden break "once visible, always visible": their keys go the other way.
     odd = f"(SELECT DISTINCT {keys} FROM b WHERE __c IN ({_list(later)}))"
     is_odd = f"EXISTS (SELECT 1 FROM {odd} r WHERE {same_key})"
-    return (
-        f"{winners}, {_best(spine, visible, later, only=is_odd)}"
-        f" SELECT {answer} FROM (SELECT * FROM {spine} s WHERE NOT {is_odd}) s ASOF LEFT JOIN r ON {visible}"
-        f" UNION ALL SELECT {answer}"
-        f" FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row) WHERE {is_odd}) s{best}"
-    )
+    even = f"(SELECT * FROM {spine} s WHERE NOT {is_odd})"
+    return f"{_as_of(even, winners, same_key)} UNION ALL {_greatest(spine, same_key, later, only=is_odd)}"
 
 
-def _best(spine: str, visible: str, later: Mapping[int, int], *, only: str = "true") -> str:
-    """Return the hash plan's core: for each spine row the greatest version among all visible rows of its key."""
+def _as_of(spine: str, winners: str, same_key: str) -> str:
+    return f"SELECT s.__row, r.__v AS __best FROM {spine} s ASOF JOIN ({winners}) r ON {same_key} AND s.__t_us >= r.__s"
+
+
+def _greatest(spine: str, same_key: str, later: Mapping[int, int], *, only: str = "true") -> str:
     rows, still = "b", ""
     if later:
         hidden = ", ".join(f"({commit}, {since})" for commit, since in later.items())
         rows = f"(SELECT b.*, __until FROM b LEFT JOIN (VALUES {hidden}) AS x(__commit, __until) ON __c = x.__commit)"
         still = " AND (r.__until IS NULL OR s.__t_us < r.__until)"
     return (
-        f"best AS (SELECT s.__row, max(r.__v) AS __best FROM {spine} s JOIN {rows} r ON {visible}{still}"
-        f" WHERE {only} GROUP BY s.__row)"
+        f"SELECT s.__row, max(r.__v) AS __best FROM {spine} s JOIN {rows} r ON {same_key} AND s.__t_us >= r.__s{still}"
+        f" WHERE {only} GROUP BY s.__row"
     )
 
 

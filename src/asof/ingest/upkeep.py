@@ -184,7 +184,7 @@ class Upkeep:
                 now_us=parts.now_us(),
                 horizon=None if horizon_us is None else (horizon_us, snapshot.pin),
             )
-        except AsofError:
+        except ConflictError:  # not after a failure: the files may be in place all the same
             parts.history.discard(file.path for file in files)
             raise
         return stamped

@@ -82,7 +82,13 @@ class Writer:
                 replace(item.draft, files=tuple(replace(file, width=len(item.group.layout)) for file in new))
                 for item, new in zip(prepared, files, strict=True)
             ]
+        except AsofError:
+            history.discard(file.path for new in files for file in new)
+            raise
+        try:
             commits = self._publish(drafts)
+        except BackendError:
+            raise  # it may have been published all the same: files that no commit names are debris, found later
         except AsofError:
             history.discard(file.path for new in files for file in new)
             raise

@@ -1,5 +1,6 @@
 """The health of a store: every data file is read, every online row is compared with history."""
 
+import time
 from dataclasses import dataclass
 
 import msgspec
@@ -13,6 +14,11 @@ from asof.parts import Parts, pinned_rows
 from asof.registry.port import RegisteredGroup
 
 BATCH_KEYS = 10_000
+PATIENCE_SECONDS = 1.0
+"""How long a writer may take from publishing a commit to applying it online, before we call it lost."""
+
+ATTEMPTS = 100
+"""Comparisons of a group that is written to meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +113,13 @@ def _online(parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: b
     todo = "run `asof doctor --repair`"
     findings: list[Finding] = []
     commits = parts.log.commits(group, limit=1)
-    with parts.online.snapshot() as snapshot:
-        applied = snapshot.applied.get(group.id, Applied())
     head = commits[0].number if commits else 0
+    applied = _applied(parts, group)
+    patience = PATIENCE_SECONDS
+    while (applied.commit < head or applied.applying) and patience > 0:  # a living writer is about to apply it
+        time.sleep(0.05)
+        patience -= 0.05
+        applied = _applied(parts, group)
     if applied.commit < head or applied.applying:
         if repair:
             feed.catch_up(group)
@@ -144,8 +154,21 @@ def _same(online: bytes | None, history: bytes) -> bool:
 
 def _compare(parts: Parts, group: RegisteredGroup) -> tuple[int, int]:
     """Return how many keys history has, and how many online rows differ (missing and surplus ones included)."""
+    count = wrong = 0
+    for _ in range(ATTEMPTS):
+        before = _applied(parts, group)
+        count, wrong = _compared(parts, group, before.commit)
+        if not wrong or _applied(parts, group) == before:  # else somebody wrote meanwhile, and that is the difference
+            break
+    return count, wrong
+
+
+def _applied(parts: Parts, group: RegisteredGroup) -> Applied:
     with parts.online.snapshot() as snapshot:
-        pin = snapshot.applied.get(group.id, Applied()).commit
+        return snapshot.applied.get(group.id, Applied())
+
+
+def _compared(parts: Parts, group: RegisteredGroup, pin: int) -> tuple[int, int]:
     rows, _ = pinned_rows(parts, group, pin=pin)
     count = wrong = present = 0
     for batch in parts.engine.newest(rows):

@@ -120,6 +120,8 @@ class CommitLog(Protocol):
         The clock (microseconds) is read after the log is locked: a writer that waited must not date its commit back to
         times at which readers have been answered without it.
 
+        The numbers of a group are 1, 2, 3, ...: an online store knows by them whether it lacks a commit.
+
         Answers in place of an inner sequence:
             ConflictError: An idempotency_key with other content, or a group that is gone.
             NotFoundError: A retract of an unknown commit. UsageError: a retract of a retract, or a second one.
@@ -144,6 +146,7 @@ class CommitLog(Protocol):
 
         Raises:
             ConflictError: Retention dropped rows that the pin could see.
+            NotFoundError: The pin is not published yet: later commits would change what it sees.
         """
         ...
 

@@ -32,6 +32,10 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
     if commits is not None and pin is None:
         raise UsageError(f"no pin for group {group.ref}", where="commits=", todo=PIN_TODO)
     checked_pin(pin, group.ref)
+    if known == "served":
+        raise UsageError('known="served" needs a time', todo="pass a datetime: what was available then")
+    if group.definition.static and (start_us is not None or end_us is not None):
+        raise UsageError("a static group has no event time", where=f"group {group.ref}", todo="leave out start and end")
     rows, _ = pinned_rows(parts, group, pin=pin)
     reader = parts.engine.scan(
         rows,

@@ -265,6 +265,10 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
             f"retention dropped rows that commit {group.ref}:{pin} could see",
             todo=f"pin {group.ref}:{horizon.horizon_commit} or later",
         )
+    if pin is not None and pin > (last.number if last else 0):
+        raise NotFoundError(
+            f"there is no commit {group.ref}:{pin} yet", todo=f"the last one is {last.number if last else 0}"
+        )
     if last is None:
         return Snapshot(0, 0, horizon_us=horizon_us)
     through = last.number
