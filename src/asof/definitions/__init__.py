@@ -2,8 +2,8 @@
 
 from asof.definitions.check import Check
 from asof.definitions.entity import Entity
-from asof.definitions.feature import Feature, FeatureRef
-from asof.definitions.group import FeatureGroup
+from asof.definitions.feature import Feature
+from asof.definitions.group import FeatureGroup, FeatureRef
 from asof.definitions.view import FeatureView, Lookup, view_of_group
 
 __all__ = [

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from asof.definitions.check import Check
 from asof.definitions.entity import Entity
-from asof.definitions.feature import Feature, FeatureRef
-from asof.definitions.group import FeatureGroup, GroupOn
+from asof.definitions.feature import Feature
+from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
 from asof.definitions.view import FeatureView
 
 Document = dict[str, Any]  # JSON: the foreign edge where Any is honest

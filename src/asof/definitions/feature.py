@@ -1,14 +1,10 @@
-"""Features: typed columns of a group, and references to them."""
+"""Features: typed columns of a group."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from asof.definitions.names import checked_name
 from asof.definitions.types import DType, parse_type
-
-if TYPE_CHECKING:
-    from asof.definitions.group import FeatureGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +44,3 @@ class Feature:
         object.__setattr__(self, "unit", unit)
         object.__setattr__(self, "nullable", nullable)
         object.__setattr__(self, "tags", dict(tags or {}))
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureRef:
-    """A feature of a group, as a view uses it: `group["x"]`, perhaps under other spine keys or another name.
-
-    Attributes:
-        group: The group.
-        feature: The feature.
-        name: The name given by `alias`, "" for the feature's own.
-        on: Key of the group to its source; keys that are not named come from the spine column of the same name.
-    """
-
-    group: "FeatureGroup"
-    feature: Feature
-    name: str = ""
-    on: tuple[tuple[str, "str | FeatureRef"], ...] = ()
-
-    def alias(self, name: str) -> "FeatureRef":
-        """Return the same feature under another name."""
-        return replace(self, name=checked_name(name, "feature"))

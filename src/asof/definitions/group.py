@@ -1,7 +1,7 @@
 """Feature groups: features of one entity that are written together and share their clocks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from asof.definitions.check import Check
 from asof.definitions.durations import duration_us
 from asof.definitions.entity import Entity
-from asof.definitions.feature import Feature, FeatureRef
+from asof.definitions.feature import Feature
 from asof.definitions.names import checked_name
 from asof.errors import NotFoundError, UsageError
 
@@ -153,11 +153,11 @@ class FeatureGroup:
         clock = () if self.event_time is None else (self.event_time,)
         return (*self.keys, *clock, *(f.name for f in self.features))
 
-    def __getitem__(self, feature: str) -> FeatureRef:
+    def __getitem__(self, feature: str) -> "FeatureRef":
         """Return a reference to one of the features."""
         return GroupOn(self, ())[feature]
 
-    def on(self, **sources: str | FeatureRef) -> "GroupOn":
+    def on(self, **sources: "str | FeatureRef") -> "GroupOn":
         """Return the group looked up under other keys.
 
         Args:
@@ -175,9 +175,9 @@ class GroupOn:
     """A group under other keys; `[...]` names a feature of it."""
 
     group: FeatureGroup
-    sources: tuple[tuple[str, str | FeatureRef], ...]
+    sources: tuple[tuple[str, "str | FeatureRef"], ...]
 
-    def __getitem__(self, feature: str) -> FeatureRef:
+    def __getitem__(self, feature: str) -> "FeatureRef":
         """Return a reference to one of the features."""
         for declared in self.group.features:
             if declared.name == feature:
@@ -186,6 +186,27 @@ class GroupOn:
             "feature", feature, (f.name for f in self.group.features), where=f"group {self.group.name}"
         )
 
-    def all(self) -> tuple[FeatureRef, ...]:
+    def all(self) -> "tuple[FeatureRef, ...]":
         """Return references to all features."""
         return tuple(FeatureRef(self.group, f, "", self.sources) for f in self.group.features)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRef:
+    """A feature of a group, as a view uses it: `group["x"]`, perhaps under other spine keys or another name.
+
+    Attributes:
+        group: The group.
+        feature: The feature.
+        name: The name given by `alias`, "" for the feature's own.
+        on: Key of the group to its source; keys that are not named come from the spine column of the same name.
+    """
+
+    group: FeatureGroup
+    feature: Feature
+    name: str = ""
+    on: tuple[tuple[str, "str | FeatureRef"], ...] = ()
+
+    def alias(self, name: str) -> "FeatureRef":
+        """Return the same feature under another name."""
+        return replace(self, name=checked_name(name, "feature"))

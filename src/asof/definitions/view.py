@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from asof.definitions.feature import Feature, FeatureRef
-from asof.definitions.group import FeatureGroup, GroupOn
+from asof.definitions.feature import Feature
+from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
 from asof.definitions.names import checked_name
 from asof.definitions.types import DType
 from asof.errors import UsageError
