@@ -1,17 +1,16 @@
 """The rules of time and truth in plain Python: the oracle that every engine and store is held to.
 
-Slow on purpose: each answer looks at every row ever stored. Change a rule here only together with
-SEMANTICS.md. All times are int microseconds, UTC.
-
+Slow on purpose: each answer looks at every row ever stored. All times are int microseconds, UTC.
 Source: SEMANTICS.md, sections 1 to 3, and `retire` and `retract` of section 8.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal
+
+from asof.testing.values import canonical
 
 Status = Literal["PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"]
 Kind = Literal["write", "push", "backfill", "retire", "retract"]
@@ -56,23 +55,6 @@ class Answer:
     value: object
     status: Status
     event_time: int | None
-
-
-def canonical(value: object) -> object:
-    """Give the stored form of a value: 0.0 for -0.0 and one NaN, inside lists and structs too.
-
-    NaN is always the same object, and Python compares the items of containers and dataclasses by identity
-    first: so rows and answers made of canonical values compare with ==, NaN equal to NaN.
-    """
-    match value:
-        case float():
-            return math.nan if math.isnan(value) else float(value) + 0.0  # -0.0 + 0.0 is 0.0
-        case list() | tuple():
-            return [canonical(item) for item in cast("Sequence[object]", value)]
-        case dict():
-            return {name: canonical(item) for name, item in cast("dict[str, object]", value).items()}
-        case _:
-            return value
 
 
 class Reference:
@@ -154,13 +136,9 @@ class Reference:
         return list(kept.values())
 
     def _available_at(self, row: Row, kind: Kind, committed_at: int) -> int | None:
-        if kind != "backfill":
-            return committed_at
-        if row.event_time is None:
-            return None
-        if row.arrival is not None:
-            return row.arrival
-        return min(row.event_time + self.group.delay_us, committed_at)
+        if kind != "backfill" or row.event_time is None:
+            return None if kind == "backfill" else committed_at
+        return min(row.event_time + self.group.delay_us, committed_at) if row.arrival is None else row.arrival
 
     def committed_at(self, number: int) -> int:
         """Give the clock of a commit."""
