@@ -15,9 +15,7 @@ from asof.testing.strategies import SKEW_US, Case, History, cases, histories, in
 K = ("k",)
 
 
-def row(
-    event_time: int | None, x: object = None, key: tuple[object, ...] = K, arrival: int | None = None
-) -> Row:
+def row(event_time: int | None, x: object = None, key: tuple[object, ...] = K, arrival: int | None = None) -> Row:
     return Row(key, event_time, {"x": x}, arrival=arrival)
 
 
