@@ -21,25 +21,25 @@ def run(folder, *, quick):
     """Return the tables of this benchmark."""
     del folder
     rounds = 1 if quick else 15
-    installs = [("this environment", Path(sys.prefix), "asof")] if quick else [("asof", core(), "asof")]
+    installs = [("this environment", Path(sys.prefix), "asof", 1)] if quick else [("asof", core(), "asof", rounds)]
     if not quick and (FEAST / "done").exists():
-        installs.append(("feast 0.67", FEAST, "feast"))
+        installs.append(("feast 0.67", FEAST, "feast", 3))  # it takes seconds: fewer rounds
     table = Table(
         "Installed size and start",
         "a plain install in an environment of its own; seconds are medians of fresh processes with warm files, and "
         "hold Python's own start",
         rounds,
     )
-    for name, home, package in installs:
+    for name, home, package, times in installs:
         installed = size_of(home)
         python, command = home / "bin" / "python", home / "bin" / package
         table.add(
             side=name,
             packages=installed["packages"],
             MB=round(installed["bytes"] / 1e6),
-            import_s=median([imported(python, package) for _ in range(rounds + 1)][1:]),
-            python_and_import_s=median([process(python, "-c", f"import {package}") for _ in range(rounds + 1)][1:]),
-            help_s=median([process(command, "--help") for _ in range(rounds + 1)][1:]) if runs(command) else None,
+            import_s=median([imported(python, package) for _ in range(times + 1)][1:]),
+            python_and_import_s=median([process(python, "-c", f"import {package}") for _ in range(times + 1)][1:]),
+            help_s=median([process(command, "--help") for _ in range(times + 1)][1:]) if runs(command) else None,
         )
     return [table]
 

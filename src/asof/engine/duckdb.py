@@ -82,7 +82,8 @@ class DuckDBEngine:
                 narrow=spine.num_rows * NARROW < _count(rows),
             )
             found = run.sql(statement).to_arrow_table()
-        order = np.argsort(found.column("__row").to_numpy(), kind="stable")
+        order = np.empty(spine.num_rows, dtype=np.int64)
+        order[found.column("__row").to_numpy()] = np.arange(found.num_rows)  # each row of the spine has one answer
         return _typed(found.drop_columns(["__row"]).take(order), schema)
 
     def scan(  # noqa: PLR0913 - see the port

@@ -1,6 +1,6 @@
 """Point-in-time plans as SQL text.
 
-Every stored row gets a packed version `__v = event_us * 2^40 + commit`: a total order of the rows of a key (SEMANTICS
+Every stored row gets a packed version `__v` of event time and commit: a total order of the rows of a key (SEMANTICS
 section 1), which an as-of join compares in one step. Integers are microseconds. Internal columns begin with `__`.
 
 A look-up first finds the version that answers each row of the spine, then fetches the rest of its row by key and
@@ -15,13 +15,20 @@ version. It finds it in one of three ways:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, Known, Rows
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Stamp
 
 COMMIT_SPAN = 1 << 40
 """Commits of a group stay below this; the packed version then fits 128 bits for every int64 time."""
+
+SMALL = 1 << 62
+"""Packed versions below this fit 64 bits, which sort and join in four fifths of the time of 128."""
 
 Plan = Literal["as-of", "hash"]
 
@@ -34,6 +41,53 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Return a string as SQL."""
     return "'" + value.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How event times and commits become packed versions: `(event - least) * span + commit`.
+
+    In 64 bits where the versions of all rows fit, by the bounds of their files; else in 128.
+
+    Attributes:
+        least: Least event time.
+        greatest: Greatest event time.
+        span: Greater than every commit.
+    """
+
+    least: int
+    greatest: int
+    span: int
+
+    @classmethod
+    def of(cls, rows: Rows) -> "Packing":
+        """Return the packing that fits a history."""
+        bounds = [(NO_TIME, NO_TIME)]
+        if rows.event_time is not None:
+            bounds = [(file.min_event_us, file.max_event_us) for _, file, _ in rows.files if file.rows]
+            if rows.journal is not None and rows.journal.num_rows:
+                ends = pc.min_max(rows.journal.column(rows.event_time).cast(pa.int64()))
+                bounds.append((ends["min"].as_py(), ends["max"].as_py()))
+        least = min((bound for bound, _ in bounds), default=0)
+        return cls(least, max((bound for _, bound in bounds), default=least), rows.pin + 1)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether 64 bits suffice."""
+        return (self.greatest - self.least + 1) * self.span < SMALL
+
+    def version(self) -> str:
+        """Return the packed version of a row."""
+        if self.is_small:
+            return f"((__e - ({self.least})) * {self.span} + __c)"
+        return f"(__e::HUGEINT * {COMMIT_SPAN} + __c)"
+
+    def bound(self, time: str) -> str:
+        """Return what the versions of all rows up to a time are not greater than."""
+        if self.is_small:  # no row lies outside the bounds, so times outside them are as good as the bounds
+            inside = f"greatest(least({time}, ({self.greatest})), ({self.least - 1}))"
+            return f"(({inside} - ({self.least})) * {self.span} + {self.span - 1})"
+        return f"({time}::HUGEINT * {COMMIT_SPAN} + {COMMIT_SPAN - 1})"
 
 
 def is_late(rows: Rows, known: Known) -> bool:
@@ -163,7 +217,7 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
     payload = ", ".join(["__e", "__c", "__x", *(quoted(name) for name in columns)])
     stored = (
         f"SELECT {keys}, {'greatest(__e, __a)' if late else '__e'} AS __s,"
-        f" (__e::HUGEINT * {COMMIT_SPAN} + __c) AS __v, {payload}"
+        f" {Packing.of(rows).version()} AS __v, {payload}"
         f" FROM ({sources}){f' SEMI JOIN {spine} USING ({keys})' if narrow else ''}"
         f"{_shown(rows) if late else _visible(rows, known)}"
     )
@@ -184,7 +238,7 @@ def _best(rows: Rows, spine: str, plan: Plan, *, late: bool) -> str:
     if plan == "hash":
         return _greatest(spine, same_key, later)
     if not late:
-        bound = f"s.__t_us::HUGEINT * {COMMIT_SPAN} + {COMMIT_SPAN - 1}"
+        bound = Packing.of(rows).bound("s.__t_us")
         return (
             f"SELECT s.__row, r.__v AS __best FROM (SELECT *, {bound} AS __bound FROM {spine} s) s"
             f" ASOF JOIN (SELECT {keys}, __v FROM b) r ON {same_key} AND s.__bound >= r.__v"

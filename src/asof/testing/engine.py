@@ -481,7 +481,8 @@ def _stored(group: FeatureGroup, table: pa.Table, folder: Path, where: str, *, a
     if split:
         place = str(folder / f"{id(stored)}-{split}.parquet")
         pq.write_table(stored.slice(0, split), place)
-        file = DataFile(place, split, 1, 0, 0, first_commit=1, last_commit=1)
+        events = [0] if group.event_time is None else stored.column(group.event_time).cast(pa.int64()).to_pylist()
+        file = DataFile(place, split, 1, min(events), max(events), first_commit=1, last_commit=1)
         rows = replace(rows, files=((place, file, Stamp(1, at_us, "commit")),))
     if split < table.num_rows:
         part = stored.slice(split)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
@@ -104,8 +105,16 @@ def lay_stamped(laid: Laid, table: pa.Table, folder: Path) -> Laid:
     """Return the history whose rows are those of a stamped table, such as `Engine.stamped` gives."""
     place = str(folder / f"{uuid.uuid4().hex}.parquet")
     pq.write_table(table, place)
-    file = DataFile(place, table.num_rows, 1, 0, 0, stamped=True, first_commit=1, last_commit=laid.rows.pin)
+    least, greatest = _bounds(laid.rows, table)
+    file = DataFile(place, table.num_rows, 1, least, greatest, stamped=True, first_commit=1, last_commit=laid.rows.pin)
     return replace(laid, rows=replace(laid.rows, files=((place, file, None),), journal=None))
+
+
+def _bounds(rows: Rows, table: pa.Table) -> tuple[int, int]:
+    if rows.event_time is None or not table.num_rows:
+        return 0, 0
+    bounds = pc.min_max(table.column(rows.event_time).cast(pa.int64()))
+    return bounds["min"].as_py(), bounds["max"].as_py()
 
 
 def _is_late(row: Stored) -> bool:
