@@ -136,12 +136,25 @@ class DuckDBEngine:
             statement = point_in_time.newest(rows, journal=names["__asof_journal"], keys_table=names.get("__asof_keys"))
             return _stream(run, statement, schema)
 
-    def stamped(self, rows: Rows, *, horizon_us: int | None = None) -> pa.RecordBatchReader:
+    def stamped(
+        self,
+        rows: Rows,
+        *,
+        horizon_us: int | None = None,
+        keys: pa.Table | None = None,
+        without: pa.Table | None = None,
+    ) -> pa.RecordBatchReader:
         """See `Engine.stamped`."""
         if not rows.files and rows.journal is None:
             return rows.schema.empty_table().to_reader()
-        with self._session(rows) as (run, names):
-            statement = point_in_time.stamped(rows, journal=names["__asof_journal"], horizon_us=horizon_us)
+        with self._session(rows, __asof_keys=keys, __asof_without=without) as (run, names):
+            statement = point_in_time.stamped(
+                rows,
+                journal=names["__asof_journal"],
+                horizon_us=horizon_us,
+                keys_table=names.get("__asof_keys"),
+                without_table=names.get("__asof_without"),
+            )
             return _stream(run, statement, rows.schema)
 
     def close(self) -> None:

@@ -375,7 +375,14 @@ def newest(rows: Rows, *, journal: str, keys_table: str | None) -> str:
     )
 
 
-def stamped(rows: Rows, *, journal: str, horizon_us: int | None) -> str:
+def stamped(
+    rows: Rows,
+    *,
+    journal: str,
+    horizon_us: int | None,
+    keys_table: str | None = None,
+    without_table: str | None = None,
+) -> str:
     """Return the statement that gives all rows with their stamps; see `Engine.stamped`."""
     features = _features(rows)
     sources = base(rows, features + _time(rows, [rows.event_time or ""]), journal=journal)
@@ -389,13 +396,15 @@ def stamped(rows: Rows, *, journal: str, horizon_us: int | None) -> str:
         f"__c AS {quoted(COMMIT_COLUMN)}",
         f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
     ]
-    relation = f"({sources})"
+    only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
+    only += f" ANTI JOIN {without_table} USING ({keys})" if without_table else ""
+    relation = f"(SELECT * FROM ({sources}){only})"
     if horizon_us is not None:
-        version = f"__e::HUGEINT * {COMMIT_SPAN} + __c"
+        version = Packing.of(rows).version()
         hidden = f" AND __c NOT IN ({_list(rows.retracted)})" if rows.retracted else ""
         settled = f"max(CASE WHEN greatest(__e, __a) <= {horizon_us}{hidden} THEN {version} END)"
         relation = (
-            f"(SELECT * FROM ({sources}) QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
+            f"(SELECT * FROM {relation} QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
         )
     return f"SELECT {', '.join(wanted)} FROM {relation} ORDER BY {keys}, __e, __c"
 

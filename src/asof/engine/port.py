@@ -109,12 +109,21 @@ class Engine(Protocol):
         """
         ...
 
-    def stamped(self, rows: Rows, *, horizon_us: int | None = None) -> pa.RecordBatchReader:
+    def stamped(
+        self,
+        rows: Rows,
+        *,
+        horizon_us: int | None = None,
+        keys: pa.Table | None = None,
+        without: pa.Table | None = None,
+    ) -> pa.RecordBatchReader:
         """Return all stored rows, retracted ones too, each with its commit and arrival, ordered by key and version.
 
         Args:
             rows: The history.
             horizon_us: Leave out rows that no answer at or after this time can show.
+            keys: Only the rows of these keys, none of which is null.
+            without: Leave out the rows of these keys, none of which is null.
         """
         ...
 

@@ -44,6 +44,12 @@ class MemoryOnlineStore:
             self._rows.pop(group_id, None)
             self._applied = {group: mark for group, mark in self._applied.items() if group != group_id}
 
+    def erase(self, group_id: int, keys: Sequence[bytes]) -> int:
+        """See `OnlineStore.erase`."""
+        with self._lock:
+            rows = self._rows.get(group_id, {})
+            return sum(rows.pop(key, None) is not None for key in keys)
+
     def count(self, group_id: int) -> int:
         """See `OnlineStore.count`."""
         return len(self._rows.get(group_id, {}))

@@ -107,6 +107,19 @@ class OnlineStore(Protocol):
         """Delete all rows of a group and what it has applied."""
         ...
 
+    def erase(self, group_id: int, keys: Sequence[bytes]) -> int:
+        """Delete the rows of keys, and leave none of their bytes behind in the store's own files.
+
+        What is applied stays as it is. Absent keys do not matter; repeating it is harmless.
+
+        Returns:
+            How many rows there were.
+
+        Raises:
+            TransientError: The rows are deleted, and readers still hold their old bytes: try again.
+        """
+        ...
+
     def count(self, group_id: int) -> int:
         """Return the number of keys of a group, retired ones included."""
         ...
