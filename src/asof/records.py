@@ -104,6 +104,7 @@ class Commit:
         committed_at_us: When it became visible, strictly increasing with the number.
         kind: What it did.
         rows: Rows that it added.
+        writer: Who published it: "user@host", or what ASOF_WRITER said; "" before it was recorded.
         repeated: Whether this answer is the first commit of a repeated idempotency_key.
     """
 
@@ -121,6 +122,7 @@ class Commit:
     meta: Mapping[str, str] = field(default_factory=dict[str, str])
     min_event_us: int | None = None
     max_event_us: int | None = None
+    writer: str = ""
     repeated: bool = field(default=False, compare=False)
 
     @property
@@ -162,3 +164,50 @@ class Snapshot:
     journal: tuple[tuple[Stamp, bytes], ...] = ()
     retracted: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
     horizon_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A name for the commits of the whole store at one moment.
+
+    Attributes:
+        name: The name.
+        created_at_us: When it was given.
+        message: What for.
+        writer: Who gave it.
+        pins: Each group version that there was, to its last commit then; 0 if it had none.
+    """
+
+    name: str
+    created_at_us: int
+    message: str
+    writer: str
+    pins: Mapping[str, int]
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was given."""
+        return from_us(self.created_at_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """An erasure that was begun.
+
+    Attributes:
+        id: Its number.
+        entity: The entity.
+        started_at_us: When it began.
+        writer: Who asked for it.
+        reason: Why.
+        keys: The encoded keys; None once it is finished.
+        certificate: What was done, as JSON; "" until it is finished.
+    """
+
+    id: int
+    entity: str
+    started_at_us: int
+    writer: str
+    reason: str
+    keys: tuple[bytes, ...] | None = None
+    certificate: str = ""

@@ -21,7 +21,7 @@ from asof.ingest.infer import infer_group
 from asof.ingest.prepare import Options
 from asof.ingest.upkeep import Compaction
 from asof.ingest.write import Together, Writer
-from asof.parts import Parts, open_parts
+from asof.parts import Parts, Pins, open_parts
 from asof.quality import Quality
 from asof.quality.verify import Verification, verify
 from asof.records import Commit
@@ -29,7 +29,7 @@ from asof.registry.plan import Plan
 from asof.serving.online import OnlineReader, Receipt, Vector, Vectors
 from asof.serving.replay import Replayed, replay
 from asof.training.frame import HistoricalFrame
-from asof.training.historical import HistoricalReader, Pins
+from asof.training.historical import HistoricalReader
 from asof.training.read import read_rows
 
 Definition = FeatureGroup | FeatureView
@@ -237,7 +237,7 @@ class Store:
             time: The spine's column of times, or one aware datetime for all rows.
             known: "served" (what the online store could have answered), "event" (by event time alone), or a datetime
                 (what was known then); default: each group's.
-            commits: Pins of an earlier frame, to read the same again.
+            commits: Pins of an earlier frame, or the name of a tag, to read the same again.
             statuses: Add a column `<feature>__status` for each feature.
             full_names: Name features `group__feature`.
             timezone: Zone of naive times.
@@ -269,7 +269,7 @@ class Store:
         end: datetime | None = None,
         columns: Sequence[str] | None = None,
         known: str | datetime | None = None,
-        commits: Pins | None = None,
+        commits: Pins | str | None = None,
         latest: bool = False,
         clocks: bool = False,
     ) -> HistoricalFrame:
@@ -281,7 +281,7 @@ class Store:
             end: Inclusive upper bound of event times.
             columns: The columns wanted; default: all.
             known: A datetime keeps rows that were available then.
-            commits: Pins.
+            commits: Pins, or the name of a tag.
             latest: Only the newest row of each key.
             clocks: Add `__commit` and `__available_at`.
 

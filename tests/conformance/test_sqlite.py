@@ -1,14 +1,27 @@
 """The registry on SQLite passes the suites that asof ships."""
 
 from asof.testing.commit_log import CommitLogSuite
+from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.registry import RegistrySuite
+
+URL = "sqlite:///{root}/registry.db"
 
 
 class TestSqlite(RegistrySuite):
     adapter = "sqlite"
-    url = "sqlite:///{root}/registry.db"
+    url = URL
 
 
 class TestSqliteLog(CommitLogSuite):
     adapter = "sqlite"
-    url = "sqlite:///{root}/registry.db"
+    url = URL
+
+
+class TestSqliteTags(TagsSuite):
+    adapter = "sqlite"
+    url = URL
+
+
+class TestSqliteErasures(ErasuresSuite):
+    adapter = "sqlite"
+    url = URL

@@ -112,7 +112,7 @@ def test_a_pinned_read_is_changed_by_nothing_that_comes_later(filled, at, clock)
         filled.historical("weather", spine, time="time", commits={"wether": 1})
     with pytest.raises(UsageError, match="no pin for group weather@1"):
         filled.historical("weather", spine, time="time", commits={})
-    with pytest.raises(UnsupportedError, match="tags are not there yet"):
+    with pytest.raises(NotFoundError, match="unknown tag '2026-11'"):
         filled.historical("weather", spine, time="time", commits="2026-11")
 
 

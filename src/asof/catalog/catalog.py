@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from asof.catalog.search import Hit, search
 from asof.clock import show_us
 from asof.definitions.durations import show_duration
+from asof.definitions.names import checked_tag
 from asof.errors import NotFoundError
 from asof.online.port import Applied
 from asof.parts import Parts, table_of
-from asof.records import Commit
+from asof.records import Commit, Tag
 from asof.registry.port import RegisteredGroup, RegisteredView
 
 
@@ -81,13 +82,51 @@ class Catalog:
         """Return every version of every view, by name and version."""
         return self._parts.registry.views()
 
-    def commits(self, group: str, *, limit: int | None = None) -> list[Commit]:
-        """Return the commits of a group in order; with a limit, the newest ones.
+    def commits(self, group: str | None = None, *, matching: str = "", limit: int | None = None) -> list[Commit]:
+        """Return the commits of a group, or of all, in order; with a limit, the newest ones.
+
+        Args:
+            group: Name of the group; None for every group.
+            matching: Only commits that hold every one of these words in meta, reason, idempotency key, writer or kind.
+            limit: How many at most.
 
         Raises:
             NotFoundError: Unknown group.
         """
-        return self._parts.log.commits(self._parts.registry.group(group), limit=limit)
+        if group is None:
+            return self._parts.log.find(matching, limit=limit)
+        registered = self._parts.registry.group(group)
+        if not matching:
+            return self._parts.log.commits(registered, limit=limit)
+        found = [commit for commit in self._parts.log.find(matching) if commit.group == registered.ref]
+        return found if limit is None else found[-limit:]
+
+    def tag(self, name: str, *, message: str = "") -> Tag:
+        """Name the commits of the whole store as it stands: `historical(..., commits=name)` reads it again.
+
+        A tag never moves. It keeps no row: what retention drops or `forget` erases is gone from it too.
+
+        Args:
+            name: Letters, digits, and ". _ -" between them, 63 at most.
+            message: What for.
+
+        Raises:
+            UsageError: The name has another form. ConflictError: It is taken.
+        """
+        checked = checked_tag(name)
+        return self._parts.tags.add(checked, message=message, writer=self._parts.writer, now_us=self._parts.now_us())
+
+    def tags(self) -> list[Tag]:
+        """Return all tags, the oldest first."""
+        return self._parts.tags.all()
+
+    def untag(self, name: str) -> None:
+        """Forget a tag, and no row.
+
+        Raises:
+            NotFoundError: With names that come close.
+        """
+        self._parts.tags.remove(name)
 
     def search(self, words: str) -> list[Hit]:
         """Return the groups, features and views that match all the words, the best first."""

@@ -28,6 +28,7 @@ COMMIT_SHAPE: Document = {
     "retracts": None,
     "reason": "",
     "meta": {"source": "nightly"},
+    "writer": "ana@host",
     "repeated": False,
 }
 
@@ -69,6 +70,7 @@ def commit_document(commit: "Commit") -> dict[str, Any]:
         "retracts": commit.target,
         "reason": commit.reason,
         "meta": dict(commit.meta),
+        "writer": commit.writer,
         "repeated": commit.repeated,
     }
 

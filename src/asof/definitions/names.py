@@ -4,6 +4,7 @@ import re
 
 from asof.errors import UsageError
 
+TAG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -23,6 +24,19 @@ def checked_name(name: object, kind: str) -> str:
         f"{name!r} is no name for a {kind}",
         todo="use lower-case letters, digits and single underscores, a letter first, 63 at most"
         + (f", such as {suggested!r}" if (suggested := suggest_name(str(name))) else ""),
+    )
+
+
+def checked_tag(name: object) -> str:
+    """Return the name of a tag if it may be used.
+
+    Raises:
+        UsageError: It holds other characters than letters, digits and ". _ -" between them, or more than 63.
+    """
+    if isinstance(name, str) and TAG.fullmatch(name):
+        return name
+    raise UsageError(
+        f"{name!r} is no name for a tag", todo='use letters, digits, and ". _ -" between them, 63 at most: "2026-11"'
     )
 
 

@@ -94,7 +94,8 @@ class Pusher:
                 item.turn.set()
 
     def _store(self, together: Sequence[_Waiting]) -> None:
-        answers = self._parts.log.publish([[item.prepared.draft] for item in together], clock=self._parts.now_us)
+        drafts = [[item.prepared.draft] for item in together]
+        answers = self._parts.log.publish(drafts, clock=self._parts.now_us, writer=self._parts.writer)
         published: list[Published] = []
         repeated: list[Published] = []
         for item, answer in zip(together, answers, strict=True):

@@ -134,7 +134,7 @@ class Writer:
         self.upkeep.close()
 
     def _publish(self, drafts: Sequence[Draft]) -> list[Commit]:
-        (answer,) = self._parts.log.publish([drafts], clock=self._parts.now_us)
+        (answer,) = self._parts.log.publish([drafts], clock=self._parts.now_us, writer=self._parts.writer)
         if isinstance(answer, AsofError):
             raise answer
         return answer

@@ -2,6 +2,18 @@
 
 from asof.parts.open import Parts, open_online, open_parts
 from asof.parts.pinned import pinned_rows, table_of
+from asof.parts.pins import Pins, given_pins, pin_of
 from asof.parts.question import Question, resolve
 
-__all__ = ["Parts", "Question", "open_online", "open_parts", "pinned_rows", "resolve", "table_of"]
+__all__ = [
+    "Parts",
+    "Pins",
+    "Question",
+    "given_pins",
+    "open_online",
+    "open_parts",
+    "pin_of",
+    "pinned_rows",
+    "resolve",
+    "table_of",
+]

@@ -4,7 +4,9 @@ An adapter is an entry point; its group is `asof.history`, `asof.online`, `asof.
 URL's scheme.
 """
 
+import getpass
 import os
+import socket
 import tomllib
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from asof.engine.port import Engine
 from asof.errors import NotFoundError, PermanentError, UsageError
 from asof.offline.port import History
 from asof.online.port import OnlineStore
-from asof.registry.port import CommitLog, Registry
+from asof.registry.port import CommitLog, Erasures, Metadata, Registry, Tags
 
 FORMAT = 1
 """Format of a store's folder; a greater one was written by a newer asof."""
@@ -45,18 +47,24 @@ class Parts:
         clock: The store's clock.
         registry: Definitions.
         log: Commits.
+        tags: Names for the commits of the whole store.
+        erasures: What was erased.
         history: Data files.
         online: Newest values.
         engine: Computes over history.
+        writer: Who writes, "user@host" or what ASOF_WRITER says; kept with each commit.
     """
 
     root: Path
     clock: Clock
     registry: Registry
     log: CommitLog
+    tags: Tags
+    erasures: Erasures
     history: History
     online: OnlineStore
     engine: Engine
+    writer: str = ""
 
     def now_us(self) -> int:
         """Return the time by the store's clock."""
@@ -93,16 +101,27 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
             f"the folder cannot be used: {error.strerror}", where=str(folder), todo="check its permissions"
         ) from error
     root = str(folder)
-    registry, log = _adapter("registry", settings["registry"])(_in_folder(settings["registry"], folder))
+    metadata: Metadata = _adapter("registry", settings["registry"])(_in_folder(settings["registry"], folder))
     with ExitStack() as opened:  # what is open is closed again if a later part fails
-        opened.callback(log.close)
+        opened.callback(metadata.log.close)
         history = _adapter("history", settings["history"])(settings["history"], root=root)
         opened.callback(history.close)
         engine = _adapter("engine", settings["engine"])(settings["engine"], root=root)
         opened.callback(engine.close)
         online = open_online(settings["online"], root=root, repair=repair)
         opened.pop_all()
-    return Parts(root=folder, clock=clock, registry=registry, log=log, history=history, online=online, engine=engine)
+    return Parts(
+        root=folder,
+        clock=clock,
+        registry=metadata.registry,
+        log=metadata.log,
+        tags=metadata.tags,
+        erasures=metadata.erasures,
+        history=history,
+        online=online,
+        engine=engine,
+        writer=_writer(),
+    )
 
 
 def open_online(url: str, *, root: str = "", repair: bool = False) -> OnlineStore:
@@ -149,6 +168,16 @@ def _settings(folder: Path, *, create: bool) -> dict[str, str]:
     for name in DEFAULTS:
         settings[name] = os.environ.get(f"ASOF_{name.upper()}", settings[name])
     return settings
+
+
+@cache
+def _writer() -> str:
+    """Return who writes in this process."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        user = str(os.getuid())
+    return os.environ.get("ASOF_WRITER", f"{user}@{socket.gethostname()}")
 
 
 @cache  # reading the metadata of all installed packages takes longer than opening the part

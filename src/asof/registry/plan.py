@@ -95,7 +95,9 @@ def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: 
     name = str(new["name"])
     if old is None:
         names = [f"{f['group']}.{f['feature']}" for f in new["features"]]
-        return Change("create", "view", name, 1, (_features(names),))
+        logged = (f"log: {new['log']:g} of the answers",) if new["log"] else ()
+        return Change("create", "view", name, 1, (_features(names), *logged))
+    old = {"log": 0.0, **old}  # stores from before the serving log
     details = tuple(_differences(old, new))
     if not details:
         return Change("unchanged", "view", name, version)

@@ -7,7 +7,7 @@ from typing import Protocol
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
 from asof.errors import AsofError
-from asof.records import Commit, DataFile, Draft, Snapshot
+from asof.records import Commit, DataFile, Draft, Erasure, Snapshot, Tag
 from asof.registry.plan import Plan
 
 
@@ -109,7 +109,7 @@ class CommitLog(Protocol):
     """The one truth about what is visible. A commit is visible when `publish` returns, and not before."""
 
     def publish(
-        self, together: Sequence[Sequence[Draft]], *, clock: Callable[[], int]
+        self, together: Sequence[Sequence[Draft]], *, clock: Callable[[], int], writer: str = ""
     ) -> list[list[Commit] | AsofError]:
         """Give drafts their numbers and times, and make them visible, durably.
 
@@ -119,6 +119,8 @@ class CommitLog(Protocol):
 
         The clock (microseconds) is read after the log is locked: a writer that waited must not date its commit back to
         times at which readers have been answered without it.
+
+        The commits say who the writer was.
 
         The numbers of a group are 1, 2, 3, ...: an online store knows by them whether it lacks a commit.
 
@@ -130,6 +132,13 @@ class CommitLog(Protocol):
 
     def commits(self, group: RegisteredGroup, *, after: int = 0, limit: int | None = None) -> list[Commit]:
         """Return the commits of a group with number > `after`, in order; with a limit, the newest ones."""
+        ...
+
+    def find(self, words: str, *, limit: int | None = None) -> list[Commit]:
+        """Return the commits of all groups that hold every word, by time; with a limit, the newest ones.
+
+        Words are looked for in meta, reason, idempotency key, writer and kind, whatever their case.
+        """
         ...
 
     def heads(self) -> dict[int, Commit]:
@@ -188,3 +197,73 @@ class CommitLog(Protocol):
     def close(self) -> None:
         """Release connections."""
         ...
+
+
+class Tags(Protocol):
+    """Names for the commits of the whole store. Atomic, and safe to call from several threads and processes."""
+
+    def add(self, name: str, *, message: str, writer: str, now_us: int) -> Tag:
+        """Name the last commit of every group version, as one consistent state.
+
+        Raises:
+            ConflictError: The name is taken: a tag never moves.
+        """
+        ...
+
+    def all(self) -> list[Tag]:
+        """Return all tags, the oldest first. Pins of removed group versions are gone from them."""
+        ...
+
+    def get(self, name: str) -> Tag:
+        """Return a tag.
+
+        Raises:
+            NotFoundError: With names that come close.
+        """
+        ...
+
+    def remove(self, name: str) -> None:
+        """Forget a tag, and no row.
+
+        Raises:
+            NotFoundError: With names that come close.
+        """
+        ...
+
+
+class Erasures(Protocol):
+    """Remembers what was erased. Atomic, and safe to call from several threads and processes."""
+
+    def begin(self, entity: str, keys: Sequence[bytes], *, reason: str, writer: str, now_us: int) -> Erasure:
+        """Remember that encoded keys of an entity are to be erased, durably, so that a crash does not forget it."""
+        ...
+
+    def finish(self, erasure: Erasure, certificate: str) -> None:
+        """Keep the certificate, and of the keys only salted hashes."""
+        ...
+
+    def all(self) -> list[Erasure]:
+        """Return all erasures, the oldest first; those with keys are not finished."""
+        ...
+
+    def of(self, entity: str, key: bytes) -> Erasure | None:
+        """Return the last finished erasure of an encoded key, None if it was never erased."""
+        ...
+
+    def scrub(self) -> None:
+        """Leave no bytes of deleted rows behind in the files of the database.
+
+        Raises:
+            TransientError: Readers of other processes hold old pages: try again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What an adapter of the registry opens: four ports on one database."""
+
+    registry: Registry
+    log: CommitLog
+    tags: Tags
+    erasures: Erasures

@@ -15,19 +15,19 @@ import pytest
 
 from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
 from asof.records import Commit, DataFile, Draft, Stamp
-from asof.registry.port import CommitLog, RegisteredGroup, Registry
+from asof.registry.port import CommitLog, Metadata, RegisteredGroup, Registry
 from asof.testing.processes import in_processes
-from asof.testing.registry import NOW_US, Opened, OpensRegistry, group_of
+from asof.testing.registry import NOW_US, OpensRegistry, group_of
 
 
 class CommitLogSuite(OpensRegistry):
     """What every commit log must do; see `asof.registry.port.CommitLog`."""
 
     @pytest.fixture
-    def log(self, both: Opened) -> CommitLog:
+    def log(self, both: Metadata) -> CommitLog:
         """Give the log of a registry with the groups g and h."""
-        both[0].apply([group_of("g"), group_of("h")], now_us=NOW_US)
-        return both[1]
+        both.registry.apply([group_of("g"), group_of("h")], now_us=NOW_US)
+        return both.log
 
     @pytest.fixture
     def g(self, log: CommitLog, registry: Registry) -> RegisteredGroup:
@@ -64,6 +64,34 @@ class CommitLogSuite(OpensRegistry):
         assert (commit.committed_at_us, commit.repeated) == (NOW_US, False)
         assert log.commits(g) == [commit]
 
+    def test_a_commit_says_who_the_writer_was(self, log: CommitLog, g: RegisteredGroup) -> None:
+        (answer,) = log.publish([[Draft(g.id, "write")]], clock=lambda: NOW_US, writer="ana@host")
+        assert not isinstance(answer, AsofError)
+        assert [commit.writer for commit in (*answer, *log.commits(g))] == ["ana@host"] * 2
+
+    def test_commits_are_found_by_words_in_any_group(
+        self, log: CommitLog, g: RegisteredGroup, h: RegisteredGroup
+    ) -> None:
+        said: tuple[dict[str, str], ...] = ({"author": "Ana", "message": "50% of Übung"}, {"author": "Bo"}, {})
+        drafts = [Draft(group.id, "write", meta=meta) for meta in said for group in (h, g)]
+        log.publish([[draft] for draft in drafts], clock=lambda: NOW_US, writer="cron")
+        published(log, Draft(g.id, "retract", target=1, reason="Broken sensor"))
+        found = {
+            words: [commit.id for commit in log.find(words)]
+            for words in ("ana", "author bo", "50%", "5_%", "CRON retract", "broken", "nothing")
+        }
+        assert found == {
+            "ana": ["g@1:1", "h@1:1"],
+            "author bo": ["g@1:2", "h@1:2"],
+            "50%": ["g@1:1", "h@1:1"],
+            "5_%": [],
+            "CRON retract": [],
+            "broken": ["g@1:4"],
+            "nothing": [],
+        }
+        assert [commit.id for commit in log.find("cron", limit=2)] == ["g@1:3", "h@1:3"]
+        assert len(log.find("")) == 7
+
     def test_committed_at_is_now_or_after_the_last_or_the_greatest_event_time(
         self, log: CommitLog, g: RegisteredGroup
     ) -> None:
@@ -92,9 +120,9 @@ class CommitLogSuite(OpensRegistry):
         assert published(log, Draft(g.id, "write"), now_us=60).committed_at_us == 301
 
     def test_the_clock_is_read_after_the_log_is_locked(
-        self, log: CommitLog, g: RegisteredGroup, opened: Callable[[], Opened]
+        self, log: CommitLog, g: RegisteredGroup, opened: Callable[[], Metadata]
     ) -> None:
-        _, other = opened()
+        other = opened().log
         seen: list[int] = []
 
         def slow() -> int:
@@ -127,12 +155,12 @@ class CommitLogSuite(OpensRegistry):
         assert [commit.rows for commit in log.commits(g)] == [1, 2]
         assert [commit.rows for commit in log.commits(h)] == [3]
 
-    def test_a_group_that_is_gone_is_a_conflict(self, both: Opened, log: CommitLog, g: RegisteredGroup) -> None:
+    def test_a_group_that_is_gone_is_a_conflict(self, both: Metadata, log: CommitLog, g: RegisteredGroup) -> None:
         published(log, Draft(g.id, "write"))
-        both[0].remove("g")
+        both.registry.remove("g")
         assert isinstance(refused(log, Draft(g.id, "write")), ConflictError)
-        both[0].apply([group_of("g")], now_us=NOW_US)
-        assert log.commits(both[0].group("g")) == []
+        both.registry.apply([group_of("g")], now_us=NOW_US)
+        assert log.commits(both.registry.group("g")) == []
         assert log.heads() == {}
 
     # ---- idempotency
@@ -310,21 +338,21 @@ class CommitLogSuite(OpensRegistry):
         assert (log.snapshot(g), log.files()) == before
 
     def test_what_is_removed_with_a_group_leaves_no_files(
-        self, both: Opened, log: CommitLog, g: RegisteredGroup
+        self, both: Metadata, log: CommitLog, g: RegisteredGroup
     ) -> None:
         _three_commits(log, g)
-        both[0].remove("g")
+        both.registry.remove("g")
         assert log.files() == {}
 
     # ---- use
 
     def test_commits_are_there_after_reopening(
-        self, log: CommitLog, g: RegisteredGroup, opened: Callable[[], Opened]
+        self, log: CommitLog, g: RegisteredGroup, opened: Callable[[], Metadata]
     ) -> None:
         _three_commits(log, g)
         before = (log.commits(g), log.snapshot(g), log.files())
         log.close()
-        _, again = opened()
+        again = opened().log
         assert (again.commits(g), again.snapshot(g), again.files()) == before
 
     def test_processes_publish_to_one_group_without_gaps_and_with_growing_times(
@@ -377,8 +405,8 @@ def _three_commits(log: CommitLog, group: RegisteredGroup) -> None:
 
 
 def _publish_some(suite: type[OpensRegistry], root: str, worker: int) -> Sequence[Commit]:
-    registry, log = suite().open(Path(root))
-    group = registry.group("g")
+    metadata = suite().open(Path(root))
+    log, group = metadata.log, metadata.registry.group("g")
     commits: list[Commit] = []
     for number in range(20):
         draft = Draft(group.id, "push", payload=b"%d" % worker, meta={"worker": str(worker)})

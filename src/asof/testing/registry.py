@@ -18,13 +18,11 @@ import pytest
 
 from asof.definitions import Check, Entity, Feature, FeatureGroup, FeatureView
 from asof.errors import ConflictError, NotFoundError, UsageError
-from asof.registry.port import CommitLog, Registry
+from asof.registry.port import Metadata, Registry
 from asof.testing.adapters import open_adapter
 from asof.testing.processes import in_processes
 
 NOW_US = 1_704_067_200_000_000
-
-Opened = tuple[Registry, CommitLog]
 
 
 def group_of(name: str = "g", *more: str, **options: object) -> FeatureGroup:
@@ -51,32 +49,32 @@ class OpensRegistry:
     adapter: ClassVar[str]
     url: ClassVar[str]
 
-    def open(self, root: Path) -> Opened:
-        """Open registry and commit log in one database; the same folder is the same database."""
+    def open(self, root: Path) -> Metadata:
+        """Open the four ports on one database; the same folder is the same database."""
         return open_adapter("registry", self.adapter, self.url.format(root=root))
 
     @pytest.fixture
-    def opened(self, tmp_path: Path) -> Iterator[Callable[[], Opened]]:
+    def opened(self, tmp_path: Path) -> Iterator[Callable[[], Metadata]]:
         """Give a function that opens the registry under test."""
-        every: list[Opened] = []
+        every: list[Metadata] = []
 
-        def opened() -> Opened:
+        def opened() -> Metadata:
             every.append(self.open(tmp_path))
             return every[-1]
 
         yield opened
-        for _, log in every:
-            log.close()
+        for metadata in every:
+            metadata.log.close()
 
     @pytest.fixture
-    def both(self, opened: Callable[[], Opened]) -> Opened:
-        """Give an empty registry and its log."""
+    def both(self, opened: Callable[[], Metadata]) -> Metadata:
+        """Give an empty registry with its log, tags and erasures."""
         return opened()
 
     @pytest.fixture
-    def registry(self, both: Opened) -> Registry:
+    def registry(self, both: Metadata) -> Registry:
         """Give an empty registry."""
-        return both[0]
+        return both.registry
 
 
 class RegistrySuite(OpensRegistry):
@@ -307,12 +305,12 @@ class RegistrySuite(OpensRegistry):
 
     # ---- use
 
-    def test_definitions_are_there_after_reopening(self, opened: Callable[[], Opened]) -> None:
-        registry, log = opened()
-        registry.apply([group_of("g")], now_us=NOW_US)
-        before = registry.groups()
-        log.close()
-        assert opened()[0].groups() == before
+    def test_definitions_are_there_after_reopening(self, opened: Callable[[], Metadata]) -> None:
+        first = opened()
+        first.registry.apply([group_of("g")], now_us=NOW_US)
+        before = first.registry.groups()
+        first.log.close()
+        assert opened().registry.groups() == before
 
     def test_eight_processes_apply_different_definitions_and_lose_nothing(
         self, registry: Registry, tmp_path: Path
@@ -332,8 +330,8 @@ class RegistrySuite(OpensRegistry):
 
 
 def _apply_some(suite: type[OpensRegistry], root: str, worker: int) -> None:
-    registry, log = suite().open(Path(root))
+    metadata = suite().open(Path(root))
     for number in range(5):
         group = group_of(f"g{worker}_{number}")
-        registry.apply([group, view_of(f"vg{worker}_{number}", group)], now_us=NOW_US)
-    log.close()
+        metadata.registry.apply([group, view_of(f"vg{worker}_{number}", group)], now_us=NOW_US)
+    metadata.log.close()

@@ -24,16 +24,13 @@ from asof.engine.port import (
     Known,
     Rows,
 )
-from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError, warn
-from asof.parts import Parts, Question, pinned_rows, resolve
+from asof.errors import DataError, NotFoundError, UsageError, warn
+from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_rows, resolve
 from asof.records import Status
 from asof.training.frame import HistoricalFrame
 from asof.training.report import Comparison, Report
 
-Pins = Mapping[str, int]
-
 STATUS_SUFFIX = "__status"
-PIN_TODO = "pass the commits of an earlier frame"
 _ROW_STATUSES: tuple[Status, ...] = ("MISSING", "PRESENT", "EXPIRED", "RETIRED")
 
 
@@ -112,9 +109,9 @@ class HistoricalReader:
         lookups = question.view.lookups(full_names=full_names)
         times = self._times(question, table, time, timezone=timezone, truncate=truncate)
         _check_clash(question, table, lookups, statuses=statuses)
-        pinned = self._pin(question, commits)
+        pinned = self.pin(question, commits)
         mode = None if known is None else known_mode(known)
-        _check_horizon(pinned, times, mode)
+        check_horizon(pinned, times, mode)
         answered = self.answer(question, lookups, table, times, pinned, mode)
         columns = {n: table.column(n) for n in table.column_names}
         for answer in answered:
@@ -157,7 +154,7 @@ class HistoricalReader:
         for lookup in lookups:
             group = question.groups[lookup.group.name]
             mode = group.known if known is None else known
-            keys = self._keys(lookup, spine, answered)
+            keys = self.keys(lookup, spine, answered)
             found = self._parts.engine.look_up(
                 keys.append_column(TIME_COLUMN, times),
                 pinned[lookup.group.name][0],
@@ -168,7 +165,8 @@ class HistoricalReader:
             answered.append(Answered(lookup, _label(lookup, lookups), mode, found))
         return answered
 
-    def _keys(self, lookup: Lookup, spine: pa.Table, answered: Sequence[Answered]) -> pa.Table:
+    def keys(self, lookup: Lookup, spine: pa.Table, answered: Sequence[Answered]) -> pa.Table:
+        """Return the keys of a look-up; some may come from look-ups that were answered before."""
         columns: list[pa.ChunkedArray] = []
         for (key, dtype), source in zip(lookup.group.entity.keys.items(), lookup.sources, strict=True):
             target = arrow_type(dtype)
@@ -230,24 +228,25 @@ class HistoricalReader:
             raise DataError(f"null time in row {row}", where=where, todo="filter such rows", data={"row": row})
         return times
 
-    def _pin(self, question: Question, commits: Pins | str | None) -> dict[str, tuple[Rows, int | None]]:
-        if isinstance(commits, str):
-            raise UnsupportedError("tags are not there yet", todo="pass the commits of an earlier frame")
-        pins = dict(commits or {})
+    def pin(self, question: Question, commits: Pins | str | None) -> dict[str, tuple[Rows, int | None]]:
+        """Return the pinned history of each group by its name, with the horizon of its retention."""
+        pins = given_pins(self._parts, commits)
+        if pins is not None and isinstance(commits, Mapping):
+            self._refuse_unknown(question, pins)
         pinned: dict[str, tuple[Rows, int | None]] = {}
-        known = {name for group in question.groups.values() for name in (group.ref, group.definition.name)}
-        if not pins.keys() <= known:  # pins of a larger view serve a smaller one, a typing error serves nobody
-            known |= {name for group in self._parts.registry.groups() for name in (group.ref, group.definition.name)}
-            for name in pins.keys() - known:
-                raise NotFoundError.named("group", name, known, where="commits=")
         for name, group in question.groups.items():
-            pin = pins.get(group.ref, pins.get(name)) if commits is not None else None
-            if commits is not None and pin is None:
-                raise UsageError(f"no pin for group {group.ref}", where="commits=", todo=PIN_TODO)
-            checked_pin(pin, group.ref)
-            rows, snapshot = pinned_rows(self._parts, group, pin=pin)
+            rows, snapshot = pinned_rows(self._parts, group, pin=pin_of(pins, group))
             pinned[name] = (rows, snapshot.horizon_us)
         return pinned
+
+    def _refuse_unknown(self, question: Question, pins: Pins) -> None:
+        """Refuse pins of what is no group: pins of a larger view serve a smaller one, a typing error serves nobody."""
+        known = {name for group in question.groups.values() for name in (group.ref, group.definition.name)}
+        if pins.keys() <= known:
+            return
+        known |= {name for group in self._parts.registry.groups() for name in (group.ref, group.definition.name)}
+        for name in pins.keys() - known:
+            raise NotFoundError.named("group", name, known, where="commits=")
 
     def _warn_if_unavailable(
         self,
@@ -262,7 +261,7 @@ class HistoricalReader:
             return
         if any(not isinstance(source, str) for source in answer.lookup.sources):
             return
-        keys = self._keys(answer.lookup, spine, ())
+        keys = self.keys(answer.lookup, spine, ())
         rows, _ = pinned[answer.lookup.group.name]
         other = self._parts.engine.look_up(
             keys.append_column(TIME_COLUMN, times), rows, columns=[], known="event", ttl_us=None
@@ -274,16 +273,6 @@ class HistoricalReader:
                 "because the rows became available later than the spine's times: load history with backfill, or "
                 'pass known="event"'
             )
-
-
-def checked_pin(pin: object, ref: str) -> None:
-    """Refuse a pin that is no commit number.
-
-    Raises:
-        UsageError: It is none.
-    """
-    if pin is not None and (not isinstance(pin, int) or pin < 0):
-        raise UsageError(f"{pin!r} is no commit number of group {ref}", where="commits=", todo=PIN_TODO)
 
 
 def known_mode(known: str | datetime) -> Known:
@@ -310,7 +299,12 @@ def _check_clash(question: Question, spine: pa.Table, lookups: Sequence[Lookup],
             )
 
 
-def _check_horizon(pinned: Mapping[str, tuple[Rows, int | None]], times: pa.ChunkedArray, known: Known | None) -> None:
+def check_horizon(pinned: Mapping[str, tuple[Rows, int | None]], times: pa.ChunkedArray, known: Known | None) -> None:
+    """Refuse times before what retention left.
+
+    Raises:
+        DataError: A time, or K, lies before a horizon.
+    """
     horizons = {name: horizon for name, (_, horizon) in pinned.items() if horizon is not None}
     if not horizons or not len(times):
         return

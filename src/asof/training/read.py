@@ -5,9 +5,9 @@ from datetime import datetime
 
 from asof.arrow.frames import Origin
 from asof.errors import NotFoundError, UsageError
-from asof.parts import Parts, pinned_rows
+from asof.parts import Parts, Pins, given_pins, pin_of, pinned_rows
 from asof.training.frame import HistoricalFrame
-from asof.training.historical import PIN_TODO, Pins, checked_pin, known_mode
+from asof.training.historical import known_mode
 
 
 def read_rows(  # noqa: PLR0913 - the words of `Store.read`
@@ -18,7 +18,7 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
     end_us: int | None,
     columns: Sequence[str] | None,
     known: str | datetime | None,
-    commits: Pins | None,
+    commits: Pins | str | None,
     latest: bool,
     clocks: bool,
 ) -> HistoricalFrame:
@@ -28,10 +28,7 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
     for column in columns or ():
         if column not in declared:
             raise NotFoundError.named("column", column, declared, where=f"group {group.ref}")
-    pin = None if commits is None else commits.get(group.ref, commits.get(group.definition.name))
-    if commits is not None and pin is None:
-        raise UsageError(f"no pin for group {group.ref}", where="commits=", todo=PIN_TODO)
-    checked_pin(pin, group.ref)
+    pin = pin_of(given_pins(parts, commits), group)
     if known == "served":
         raise UsageError('known="served" needs a time', todo="pass a datetime: what was available then")
     if group.definition.static and (start_us is not None or end_us is not None):

@@ -1,6 +1,5 @@
 """`asof historical`."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import Document, table_document
 from asof.cli.files import FILE_IN, FILE_OUT, read_table, write_table
-from asof.cli.lookup import find, key_types
+from asof.cli.lookup import find, key_types, known_mode
 from asof.cli.screen import counted, progress
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ SHAPE: Document = {
 @click.option("--time", required=True, metavar="COL", help="The spine's column of times.")
 @click.option("--out", type=FILE_OUT, metavar="FILE", help="Where to write the rows; default: show the first ones.")
 @click.option("--known", metavar="WHEN", help='"served", "event", or a time such as 2026-01-01T12:00:00Z.')
+@click.option("--commits", metavar="TAG", help="Read the store as it stood at a tag, see `asof tag`.")
 @click.option("--statuses", is_flag=True, help="Add a column FEATURE__status for each feature.")
 @click.option("--full-names", is_flag=True, help="Name features GROUP__FEATURE.")
 @click.option("--timezone", metavar="ZONE", help="Zone of naive times in the spine.")
@@ -51,6 +51,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     time: str,
     out: Path | None,
     known: str | None,
+    commits: str | None,
     statuses: bool,  # noqa: FBT001 - click's flag
     full_names: bool,  # noqa: FBT001
     timezone: str | None,
@@ -63,13 +64,14 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     a group. SPINE_FILE (Parquet, CSV or Arrow IPC) has its key columns and a column of times; its other columns are
     kept as they are. JSON: `data` holds the rows, or null with --out.
     """
-    mode = _known(known)
+    mode = known_mode(known)
     with open_store(store) as opened, progress(f"reading {view}"):
         frame = opened.historical(
             view,
             read_table(spine_file, _spine_types(key_types(find(opened, view)), time), timezone=timezone),
             time=time,
             known=mode,
+            commits=commits,
             statuses=statuses,
             full_names=full_names,
             timezone=timezone,
@@ -78,12 +80,6 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         if out is not None:
             write_table(frame.to_arrow(), out)
     return Answer(_document(frame, out, limit), lambda screen: _show(screen, frame, out, limit))
-
-
-def _known(text: str | None) -> str | datetime | None:
-    from asof.clock import parse_time
-
-    return text if text in (None, "served", "event") else parse_time(text, what="--known")
 
 
 def _spine_types(keys: Any, time: str) -> dict[str, Any]:  # noqa: ANN401 - names and types

@@ -33,6 +33,7 @@ SHAPE: Document = {
 @click.option("--end", metavar="TIME", help="Only event times up to and including this one.")
 @click.option("--columns", metavar="COL,COL", help="Only these columns.")
 @click.option("--known", metavar="TIME", help="Only rows that were available then.")
+@click.option("--commits", metavar="TAG", help="Read the group as it stood at a tag, see `asof tag`.")
 @click.option("--latest", is_flag=True, help="Only the newest row of each key.")
 @click.option("--clocks", is_flag=True, help="Add __commit and __available_at.")
 @click.option(
@@ -46,6 +47,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     end: str | None,
     columns: str | None,
     known: str | None,
+    commits: str | None,
     latest: bool,  # noqa: FBT001 - click's flag
     clocks: bool,  # noqa: FBT001
     limit: int | None,
@@ -63,6 +65,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
             end=_time(end, "--end"),
             columns=column_list(columns),
             known=_time(known, "--known"),
+            commits=commits,
             latest=latest,
             clocks=clocks,
         )

@@ -1,13 +1,16 @@
 """The registry in a relational database, through SQLAlchemy Core."""
 
+from asof.registry.port import Metadata
 from asof.registry.sql.commits import SqlCommitLog
 from asof.registry.sql.database import Database
 from asof.registry.sql.definitions import SqlRegistry
+from asof.registry.sql.erasures import SqlErasures
+from asof.registry.sql.tags import SqlTags
 
-__all__ = ["SqlCommitLog", "SqlRegistry", "open_sql"]
+__all__ = ["SqlCommitLog", "SqlErasures", "SqlRegistry", "SqlTags", "open_sql"]
 
 
-def open_sql(url: str) -> tuple[SqlRegistry, SqlCommitLog]:
-    """Open the registry and the commit log in the database of a URL; they share it."""
+def open_sql(url: str) -> Metadata:
+    """Open the ports of a registry in the database of a URL; they share it."""
     database = Database(url)
-    return SqlRegistry(database), SqlCommitLog(database)
+    return Metadata(SqlRegistry(database), SqlCommitLog(database), SqlTags(database), SqlErasures(database))

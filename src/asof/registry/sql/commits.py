@@ -44,11 +44,11 @@ class SqlCommitLog:
         self._database = database
 
     def publish(
-        self, together: Sequence[Sequence[Draft]], *, clock: Callable[[], int]
+        self, together: Sequence[Sequence[Draft]], *, clock: Callable[[], int], writer: str = ""
     ) -> list[list[Commit] | AsofError]:
         """See `CommitLog.publish`."""
         with self._database.write() as connection:
-            transaction = _Publication(connection, clock())
+            transaction = _Publication(connection, clock(), writer)
             return [transaction.publish(drafts) for drafts in together]
 
     def commits(self, group: RegisteredGroup, *, after: int = 0, limit: int | None = None) -> list[Commit]:
@@ -57,6 +57,20 @@ class SqlCommitLog:
         query = query.order_by(commit_record.c.number.desc()).limit(limit)
         with self._database.read() as connection:
             return [_commit_of(row, group.ref) for row in reversed(connection.execute(query).all())]
+
+    def find(self, words: str, *, limit: int | None = None) -> list[Commit]:
+        """See `CommitLog.find`."""
+        c = commit_record.c
+        said = func.lower(
+            c.meta + " " + c.reason + " " + func.coalesce(c.idempotency_key, "") + " " + c.writer + " " + c.kind
+        )
+        query = select(commit_record, group_version.c.name, group_version.c.version)
+        query = query.join(group_version, group_version.c.id == c.group_id)
+        for word in words.lower().split():
+            query = query.where(said.contains(word, autoescape=True))
+        query = query.order_by(c.committed_at_us.desc(), c.group_id.desc(), c.number.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [_commit_of(row, f"{row.name}@{row.version}") for row in reversed(connection.execute(query).all())]
 
     def heads(self) -> dict[int, Commit]:
         """See `CommitLog.heads`."""
@@ -136,9 +150,10 @@ class SqlCommitLog:
 class _Publication:
     """One transaction that publishes; remembers each group's last commit so that a batch asks once."""
 
-    def __init__(self, connection: Connection, now_us: int) -> None:
+    def __init__(self, connection: Connection, now_us: int, writer: str) -> None:
         self.connection = connection
         self.now_us = now_us
+        self.writer = writer
         self.groups: dict[int, tuple[str, int, int]] = {}  # id -> (ref, last number, last time)
 
     def publish(self, drafts: Sequence[Draft]) -> list[Commit] | AsofError:
@@ -225,7 +240,8 @@ class _Publication:
             "reason": draft.reason,
             "idempotency_key": draft.idempotency_key or None,
             "digest": draft.digest,
-            "meta": json.dumps(dict(draft.meta)) if draft.meta else "{}",
+            "meta": json.dumps(dict(draft.meta), ensure_ascii=False) if draft.meta else "{}",
+            "writer": self.writer,
         }
         self.connection.execute(_COMMIT, values)
         if draft.payload is not None:
@@ -248,6 +264,7 @@ class _Publication:
             meta=dict(draft.meta),
             min_event_us=draft.min_event_us,
             max_event_us=draft.max_event_us,
+            writer=self.writer,
         )
 
 
@@ -366,6 +383,7 @@ def _commit_of(row: Record, ref: str, *, repeated: bool = False) -> Commit:
         meta=json.loads(row.meta),
         min_event_us=row.min_event_us,
         max_event_us=row.max_event_us,
+        writer=row.writer,
         repeated=repeated,
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
@@ -61,6 +62,23 @@ class Database:
             connection.begin(),
         ):
             yield connection
+
+    def scrub(self) -> None:
+        """Write the database's files anew, without what was deleted.
+
+        Raises:
+            TransientError: Readers of other processes hold old pages.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return  # a server's files are its own affair: its VACUUM
+        with self._translated(), self._engine.connect() as connection:
+            raw: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction: no VACUUM in one
+            raw.execute("VACUUM")
+            busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise TransientError(
+                "another process reads the registry: its file holds old pages", where=self.name, todo="try again"
+            )
 
     def close(self) -> None:
         """Release the connections."""

@@ -16,11 +16,12 @@ from asof.definitions.documents import (
     view_from,
     view_identity,
 )
+from asof.definitions.serving_log import is_log, log_group, log_name
 from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.registry.plan import Change, Plan, group_change, view_change
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.registry.sql.database import Database
-from asof.registry.sql.tables import commit_record, data_file, group_version, journal, view_version
+from asof.registry.sql.tables import commit_record, data_file, group_version, journal, tag_pin, view_version
 
 if TYPE_CHECKING:
     from asof.definitions.group import Known
@@ -90,7 +91,7 @@ class SqlRegistry:
                 table = group_version if row in groups else view_version
                 connection.execute(delete(table).where(table.c.id == row.id))
             for group in gone:
-                for table in (commit_record, journal, data_file):
+                for table in (commit_record, journal, data_file, tag_pin):
                     connection.execute(delete(table).where(table.c.group_id == group.id))
             return gone
 
@@ -162,7 +163,24 @@ class _Steps:
 
     def of(self, definitions: Sequence[Definition]) -> list[_Step]:
         steps = [self.group(d) for d in definitions if isinstance(d, FeatureGroup)]
-        return steps + [self.view(d) for d in definitions if isinstance(d, FeatureView)]
+        for view in definitions:
+            if isinstance(view, FeatureView):
+                steps.append(self.view(view))
+                if view.log:
+                    steps.append(self.serving_log(view))
+        return steps
+
+    def serving_log(self, view: FeatureView) -> _Step:
+        """Return what registers the group that keeps the answers of a view."""
+        name = log_name(view.name)
+        group = log_group(view)
+        old = self.newest(group_version, name)
+        if self.declared.get(name, group) != group or (old is not None and not is_log(group_from(json.loads(old.body)))):
+            raise ConflictError(
+                f"the log of view {view.name!r} would be the group {name!r}, which is something else",
+                todo=f"rename the view or the group {name!r}, or leave out log=",
+            )
+        return self.group(group)
 
     def newest(self, table: Any, name: str) -> Record | None:  # noqa: ANN401 - SQLAlchemy's Table, either of two
         query = select(table).where(table.c.name == name).order_by(table.c.version.desc()).limit(1)
@@ -174,6 +192,8 @@ class _Steps:
         if self.newest(view_version, group.name) is not None:
             raise ConflictError(f"{group.name!r} is already the name of a view", todo="choose another name")
         old = self.newest(group_version, group.name)
+        if old is not None and is_log(group_from(json.loads(old.body))) and not is_log(group):
+            raise ConflictError(f"{group.name!r} is already the name of a serving log", todo="choose another name")
         document = group_document(group)
         self.check_entity(group)
         known = group.known or (old.known if old is not None else "served" if group.online else "event")

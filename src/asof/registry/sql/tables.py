@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration; a database with another one is migrated, or refused if it is newer."""
 
 metadata = MetaData()
@@ -67,6 +67,7 @@ commit_record = Table(
     Column("idempotency_key", String(255)),
     Column("digest", String(64), nullable=False),
     Column("meta", Text, nullable=False),
+    Column("writer", Text, nullable=False, server_default=""),
     UniqueConstraint("group_id", "idempotency_key"),
 )
 
@@ -95,6 +96,43 @@ data_file = Table(
     Column("replaced_at_us", BigInteger),
 )
 Index("data_file_of_group", data_file.c.group_id, data_file.c.replaced_at_us)
+
+tag = Table(
+    "tag",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("writer", Text, nullable=False),
+)
+
+tag_pin = Table(
+    "tag_pin",
+    metadata,
+    Column("tag", String(63), primary_key=True),
+    Column("group_id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("entity", String(63), nullable=False),
+    Column("started_at_us", BigInteger, nullable=False),
+    Column("writer", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("pending", LargeBinary),  # until it is finished; then nothing of them is left but salted hashes
+    Column("salt", LargeBinary, nullable=False),
+    Column("certificate", Text),
+)
+
+erased_key = Table(
+    "erased_key",
+    metadata,
+    Column("erasure_id", Integer, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, primary_key=True),
+)
 
 store_fact = Table(
     "store_fact",

@@ -1,0 +1,41 @@
+"""Pins: up to which commits a read sees the groups. Source: SEMANTICS section 1."""
+
+from collections.abc import Mapping
+
+from asof.errors import UsageError
+from asof.parts.open import Parts
+from asof.registry.port import RegisteredGroup
+
+Pins = Mapping[str, int]
+"""Group, or group version ("weather@1"), to the last commit that counts."""
+
+TODO = "pass the commits of an earlier frame, or the name of a tag"
+
+
+def given_pins(parts: Parts, commits: Pins | str | None) -> Pins | None:
+    """Return the pins that a caller gave, those of a tag if he named one.
+
+    Raises:
+        NotFoundError: Unknown tag. UsageError: It is neither.
+    """
+    if isinstance(commits, str):
+        return parts.tags.get(commits).pins
+    if commits is not None and not isinstance(commits, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        raise UsageError(f"{type(commits).__name__} is no pins", where="commits=", todo=TODO)
+    return commits
+
+
+def pin_of(pins: Pins | None, group: RegisteredGroup) -> int | None:
+    """Return the pin of a group; None for all of its commits.
+
+    Raises:
+        UsageError: There are pins and none for this group, or it is no commit number.
+    """
+    if pins is None:
+        return None
+    pin = pins.get(group.ref, pins.get(group.definition.name))
+    if pin is None:
+        raise UsageError(f"no pin for group {group.ref}", where="commits=", todo=TODO)
+    if not isinstance(pin, int) or pin < 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        raise UsageError(f"{pin!r} is no commit number of group {group.ref}", where="commits=", todo=TODO)
+    return pin
