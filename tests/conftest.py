@@ -1,6 +1,19 @@
-"""How long properties are searched: quickly by default, `pytest --hypothesis-profile=long` for an hour of it."""
+"""How long properties are searched: quickly by default, `pytest --hypothesis-profile=long` for an hour of it.
 
+And the servers that any test may ask for; each starts when the first test does, and runs to the end.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from asof.testing.servers import PostgresServer, RedisServer, missing
 
 for name, examples in (("quick", 60), ("long", 3000)):
     settings.register_profile(
@@ -10,3 +23,69 @@ for name, examples in (("quick", 60), ("long", 3000)):
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("quick")
+
+
+def need(program: str) -> None:
+    """Skip the test where a server is not installed; fail in CI, where nothing may be left out."""
+    package = missing().get(program)
+    if package is None:
+        return
+    said = f"{program} is not installed, so this is not tested; to have it: apt-get install {package}"
+    if os.environ.get("CI"):
+        pytest.fail(said, pytrace=False)
+    pytest.skip(said)
+
+
+@contextmanager
+def folder_for_all() -> Iterator[Path]:
+    """Give a folder that a server may use under another user: pytest's own are closed to it."""
+    folder = Path(tempfile.mkdtemp(prefix="asof-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """Give a Redis for all tests; stores are apart by the names of their folders."""
+    need("redis-server")
+    with folder_for_all() as folder:
+        server = RedisServer(folder / "redis")
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Give a PostgreSQL for all tests; stores are apart by the names of their folders."""
+    need("postgres")
+    with folder_for_all() as folder:
+        server = PostgresServer(folder / "postgres")
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """Give a Redis of the test's own, to be killed."""
+    need("redis-server")
+    with folder_for_all() as folder:
+        server = RedisServer(folder / "redis")
+        server.start()
+        yield server
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[PostgresServer]:
+    """Give a PostgreSQL of the module's own, to be killed; a test that kills it starts it again."""
+    need("postgres")
+    with folder_for_all() as folder:
+        server = PostgresServer(folder / "postgres")
+        server.start()
+        yield server
+        server.kill()

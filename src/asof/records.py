@@ -200,7 +200,7 @@ class Erasure:
         started_at_us: When it began.
         writer: Who asked for it.
         reason: Why.
-        keys: The encoded keys; None once it is finished.
+        pending: What is to be erased; None once it is finished.
         certificate: What was done, as JSON; "" until it is finished.
     """
 
@@ -209,5 +209,5 @@ class Erasure:
     started_at_us: int
     writer: str
     reason: str
-    keys: tuple[bytes, ...] | None = None
+    pending: bytes | None = None
     certificate: str = ""

@@ -16,6 +16,7 @@ from asof.catalog import Catalog
 from asof.catalog.python_file import load_definitions
 from asof.clock import system_clock, to_us
 from asof.definitions import FeatureGroup, FeatureView
+from asof.erasure import Certificate, Eraser
 from asof.errors import NotFoundError, UnsupportedError, UsageError, warn
 from asof.ingest.infer import infer_group
 from asof.ingest.prepare import Options
@@ -26,7 +27,9 @@ from asof.quality import Quality
 from asof.quality.verify import Verification, verify
 from asof.records import Commit
 from asof.registry.plan import Plan
-from asof.serving.online import OnlineReader, Receipt, Vector, Vectors
+from asof.serving.log import ServingLog
+from asof.serving.online import OnlineReader, Vector, Vectors
+from asof.serving.receipt import Receipt
 from asof.serving.replay import Replayed, replay
 from asof.training.frame import HistoricalFrame
 from asof.training.historical import HistoricalReader
@@ -49,10 +52,12 @@ class Store:
         self._closed = False
         self._parts = parts
         self._writer = Writer(parts)
+        self._eraser = Eraser(parts, self._writer.feed, self._writer.upkeep)
         self._history = HistoricalReader(parts)
-        self._online = OnlineReader(parts)
+        self._log = ServingLog(parts, self._writer)
+        self._online = OnlineReader(parts, log=self._log)
         self.catalog = Catalog(parts, self._online.forget_plans)
-        self.quality = Quality(parts, self._writer.feed, self._writer.upkeep)
+        self.quality = Quality(parts, self._writer.feed, self._writer.upkeep, self._log)
         _opened.add(self)
 
     @classmethod
@@ -69,6 +74,7 @@ class Store:
         store = cls(parts)
         try:
             store._writer.recover(tolerant=repair)
+            store._eraser.resume()
         except BaseException:
             parts.close()
             raise
@@ -216,6 +222,41 @@ class Store:
         """
         return self._writer.retract(commit, reason)
 
+    def forget(
+        self,
+        entity: str,
+        keys: Frame,
+        *,
+        reason: str = "",
+        dry_run: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Certificate:
+        """Erase keys of an entity for ever: from history, journal, online store and serving logs, byte by byte.
+
+        Answers for all other keys stay as they are, bit for bit. Pinned reads, tags and receipts change: what they saw
+        of these keys is MISSING, and `replay` says that it was erased. What a crash breaks off, the next open finishes.
+
+        Args:
+            entity: Name of the entity.
+            keys: A dict of one key, or a frame of the entity's key columns.
+            reason: Why; kept in the certificate.
+            dry_run: Only count.
+            progress: Called with (done, total).
+
+        Returns:
+            What was erased where, with the hashes of the files before and after. It holds no key.
+
+        Raises:
+            NotFoundError: No group has this entity. DataError: A key does not fit it.
+            TransientError: A reader holds old bytes of the online store or the registry; erase again.
+
+        Source: SEMANTICS section 8.
+        """
+        self._log.flush()
+        if dry_run:
+            return self._eraser.count(entity, keys, reason=reason)
+        return self._eraser.forget(entity, keys, reason=reason, progress=progress)
+
     def historical(  # noqa: PLR0913 - pinned
         self,
         view: str,
@@ -318,7 +359,7 @@ class Store:
         Args:
             view: Name of a view, or of a group.
             keys: The view's key columns with their values; None as a value gives MISSING.
-            request: Inputs of the request, kept in the receipt.
+            request: Inputs of the request, kept in the receipt: numbers, text, times, lists and dicts of them.
 
         Raises:
             NotFoundError: Unknown view or key column. UsageError: A key is missing or of the wrong type.
@@ -328,8 +369,16 @@ class Store:
         """
         return self._online.read(view, keys, request)
 
-    def replay(self, receipt: Receipt) -> Replayed:
-        """Answer a receipt again, from history: the same values and statuses."""
+    def replay(self, receipt: Receipt | Mapping[str, Any]) -> Replayed:
+        """Answer a receipt again, from history: the same values and statuses.
+
+        Args:
+            receipt: A receipt, what its `to_dict` gave, or a row of a serving log as a dict.
+
+        Raises:
+            UsageError: It is none of them. NotFoundError: Its view or group is gone.
+            ConflictError: Retention dropped rows that it saw.
+        """
         return replay(self._parts, receipt)
 
     def verify(
@@ -338,22 +387,26 @@ class Store:
         *,
         instants: int = 40,
         keys: int = 50,
+        logged: int = 500,
         progress: Callable[[int, int], None] | None = None,
     ) -> Verification:
         """Prove on this store's data that online equals offline.
 
         History is fed, in the order in which it became visible, through the real put path into a fresh online store
-        under a moving clock; sampled keys are read when the clock stands at T and compared with history at T.
+        under a moving clock; sampled keys are read when the clock stands at T and compared with history at T. So are
+        today's answers, and those of the serving log. Differences have a cause; only a "defect" should not be.
 
         Args:
             view: Name of a view, or of a group.
             instants: At how many times to stand.
             keys: How many key sets to read at each.
+            logged: How many answers of the serving log to compare: a sample of the newest.
             progress: Called with (done, total).
 
         Source: SEMANTICS section 9, law 3.
         """
-        return verify(self._parts, view, instants=instants, keys=keys, progress=progress)
+        self._log.flush()
+        return verify(self._parts, view, instants=instants, keys=keys, logged=logged, progress=progress)
 
     def compact(self, group: str | None = None) -> list[Compaction]:
         """Merge small files and the journal of one group or all, and drop what retention no longer keeps.
@@ -367,6 +420,7 @@ class Store:
     def close(self) -> None:
         """Finish background work and release the store; closing twice is harmless."""
         if not self._closed and "_parts" in vars(self):
+            self._log.close()
             self._writer.close()
             self._parts.close()
             self._let_go()
@@ -420,7 +474,7 @@ class Store:
             )
 
 
-_PARTS = ("_parts", "_writer", "_history", "_online", "catalog", "quality")
+_PARTS = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "quality")
 _opened: WeakSet[Store] = WeakSet()
 _opening = threading.Lock()
 

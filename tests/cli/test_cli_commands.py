@@ -9,9 +9,11 @@ from pyarrow import parquet
 
 import asof
 from asof.cli.app import app
+from asof.clock import parse_time
 
 OPEN = {
-    "keys", "columns", "values", "statuses", "event_times", "commits", "meta", "facts", "features", "renamed", "leaked"
+    "keys", "columns", "values", "statuses", "event_times", "commits", "meta", "facts", "features", "renamed", "leaked",
+    "sources", "counts",
 }  # fmt: skip
 """Names of objects whose names are the user's: groups, columns, statuses."""
 
@@ -265,17 +267,32 @@ def test_verify_proves_that_online_equals_history(typed, document, loaded):
     assert same_shape(shape("verify"), found)
     assert found["differences"] == []
     assert found["compared"] > 0
-    assert "0 differences" in typed("verify", loaded.store, "departure", "--instants", "3").stdout
+    assert (found["equal"], found["defects"]) == (1.0, 0)
+    assert [stage["stage"] for stage in found["stages"]] == ["replay", "today"]
+    text = typed("verify", loaded.store, "departure", "--instants", "3").stdout
+    assert "0 differences, 0 defects" in text
+    assert [line.split()[0] for line in text.splitlines()[:3]] == ["stage", "replay", "today"]
 
 
-def test_verify_ends_with_1_on_differences():
+def test_verify_ends_with_1_on_defects_only(capsys):
     from asof.cli.commands.verify import answer
-    from asof.quality.verify import Difference, Verification
+    from asof.cli.screen import Screen
+    from asof.quality.verify import Difference, Stage, Verification
 
-    odd = Difference("today", 0, {"origin": "JFK"}, "temp", (1.0, "PRESENT"), (None, "NULL"))
-    found = answer(Verification("departure@1", 1, 1, 1, 1, {"PRESENT": 1}, (odd,)))
-    assert found.code == 1
-    assert same_shape(shape("verify"), found.document)
+    def found(cause):
+        odd = Difference("hindsight", 0, {"origin": "JFK"}, "temp", (1.0, "PRESENT"), (None, "NULL"), cause)
+        stage = Stage("hindsight", 2, {cause: 1}, {"retention": 3})
+        return answer(Verification("departure@1", 2, 1, 1, 1, {"PRESENT": 2}, (odd,), (stage,)))
+
+    assert found("late arrival").code == 0
+    assert found("defect").code == 1
+    assert same_shape(shape("verify"), found("defect").document)
+    found("defect").show(Screen())
+    text = capsys.readouterr().out
+    assert "50.00 %  1 defect" in text
+    assert "hindsight: 3 answers not compared: retention" in text
+    assert "online 1.0 PRESENT, history None NULL [defect]" in text
+    assert text.endswith("departure@1: 2 values compared, 1 difference, 1 defect\n")
 
 
 def test_doctor_ends_with_1_until_the_store_is_repaired(typed, document, project):
@@ -303,3 +320,32 @@ def test_demo_prints_a_document_alone(document, tmp_path):
     found = document("demo", tmp_path / "d", "--quick")
     assert same_shape(shape("demo"), found)
     assert found["differences"] == 0
+
+
+def test_explain_says_the_answer_in_a_sentence_and_why_other_rows_lost(typed, document, loaded):
+    words = ("explain", loaded.store, "weather", "origin=JFK", "--feature", "temp", "--at", "2025-01-06T05:02:00Z")
+    found = document(*words, "--limit", "2")
+    assert same_shape(shape("explain"), found)
+    (weather,) = found["lookups"]
+    assert weather["answer"]["event_time"] == "2025-01-06T04:00:00Z"
+    assert [row["reason"] for row in weather["others"]] == ["not yet available", "in the future"]
+    assert sum(weather["counts"].values()) == 47
+    lines = typed(*words, "--limit", "2").stdout.splitlines()
+    temp = weather["values"]["temp"]
+    assert lines[0].startswith(f"temp of JFK at 2025-01-06T05:02:00Z was {temp}, from commit weather@1:1 (backfill at ")
+    assert any(line.startswith("file") and ".parquet" in line for line in lines)
+    assert any("not yet available: known since 2025-01-06T05:05:00Z, 3m after T" in line for line in lines)
+    assert lines[-1] == "and 45 more rows; --limit N shows more"
+
+
+def test_explain_takes_the_words_of_historical(document, error, loaded):
+    words = ("explain", loaded.store, "departure", "origin=JFK", "dest=", "--at", "2025-01-06T05:02:00Z")
+    origin, dest = document(*words, "--known", "event")["lookups"]
+    assert (origin["known"], origin["answer"]["event_time"]) == ("event", "2025-01-06T05:00:00Z")
+    assert (dest["answer"], dest["because"]) == (None, "the key origin is null: dest was given as null")
+    assert document(*words, "--known", "2025-01-06T01:00:00Z")["lookups"][0]["known"] == "2025-01-06T01:00:00Z"
+    now = document(*words[:5])
+    assert parse_time(now["at"]) > parse_time("2025-01-08T00:00:00Z")
+    assert "did you mean 'temp'" in error(*words, "--feature", "tmp")
+    assert "has no time zone" in error(*words[:5], "--at", "2025-01-06T05:02:00", code=2)
+    assert "unknown tag" in error(*words, "--commits", "none")

@@ -1,17 +1,25 @@
-"""One real store for all examples of a run: each example makes groups of its own, and removes them."""
+"""Real stores that stay for all examples of a run: each example makes groups of its own, and removes them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import asof
+import asof.store
+from asof.parts import open_parts
+from asof.testing.crashes import PORTS, Crashing, Killed
 from asof.testing.played import Clock, Played, Store, names
 from asof.testing.strategies import BASE_US, History
 
-FOLDER_TEXT = 'format = 1\nonline = "{online}"\n'
-ONLINE = {"lmdb": "lmdb:online/", "memory": "memory:"}
+# Every online store and every plan of the engine at least once: they meet in no line of code.
+ARRANGEMENTS = {
+    "lmdb": ("lmdb:online/", "duckdb"),
+    "memory as-of": ("memory:", "duckdb:as-of"),
+    "memory hash": ("memory:", "duckdb:hash"),
+}
 
 
 class Bench:
@@ -21,23 +29,58 @@ class Bench:
         store: The store.
         clock: Its clock.
         name: Gives a name that no group has had.
+        crashing: Kills the store at a step; None for a store that lives.
     """
 
-    def __init__(self, folder: Path, online: str) -> None:
+    def __init__(self, folder: Path, online: str, engine: str, crashing: Crashing | None = None) -> None:
         folder.mkdir(parents=True)
-        (folder / "asof.toml").write_text(FOLDER_TEXT.format(online=ONLINE[online]))
+        (folder / "asof.toml").write_text(f'format = 1\nonline = "{online}"\nengine = "{engine}"\n')
         self.folder = folder
-        self.online = online
         self.clock = Clock(BASE_US)
         self.name = names()
+        self.crashing = crashing
         self.store: Store = self.open()
 
     def open(self) -> Store:
-        return asof.open(self.folder, clock=self.clock)
+        if self.crashing is None:
+            return asof.open(self.folder, clock=self.clock)
+        parts = open_parts(self.folder, create=False, clock=self.clock)
+        watched = {port: self.crashing.before(port, getattr(parts, port)) for port in PORTS}
+        store = asof.store.Store(replace(parts, **watched))
+        try:
+            store._writer.recover()
+        except Killed:
+            self._bury(store)
+            raise
+        return store
 
     def reopen(self) -> None:
         self.store.close()
         self.store = self.open()
+
+    def crash(self, opening: str = "never") -> None:
+        """Leave the store as a killed process does, and open it; `opening` is a step at which that dies too."""
+        dead, self.store = self.store, None
+        self.crashing.arm(opening)
+        with suppress(Killed):
+            self.store = self.open()
+        self.crashing.arm(None)
+        self.store = self.store or self.open()
+        self._bury(dead)
+
+    def _bury(self, dead: Store) -> None:
+        """Give back what a dead process would not hold; nothing of it writes any more."""
+        thread = dead._writer.upkeep._thread
+        if thread is not None:
+            thread.join()
+        dead._parts.close()
+        dead._closed = True
+
+    def empty(self) -> None:
+        """Remove everything."""
+        self.crashing.arm(None)
+        for item in (*self.store.catalog.views(), *self.store.catalog.groups()):
+            self.store.catalog.remove(item.ref)
 
     @contextmanager
     def groups(self, *histories: History, online: bool = True) -> Iterator[list[Played]]:
@@ -58,16 +101,17 @@ class Bench:
             yield groups
 
 
-@pytest.fixture(scope="session")
-def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """Give one store, for what has nothing to do with the online store."""
-    bench = Bench(tmp_path_factory.mktemp("laws") / "store", "memory")
+@pytest.fixture(scope="session", params=ARRANGEMENTS)
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Give a store that lives."""
+    bench = Bench(tmp_path_factory.mktemp("laws") / "store", *ARRANGEMENTS[request.param])
     yield bench
     bench.store.close()
 
 
-@pytest.fixture(scope="session", params=ONLINE)
-def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    bench = Bench(tmp_path_factory.mktemp("laws") / "store", request.param)
+@pytest.fixture(params=ARRANGEMENTS)
+def crashable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Give a store that can be killed."""
+    bench = Bench(tmp_path / "store", *ARRANGEMENTS[request.param], Crashing())
     yield bench
     bench.store.close()

@@ -33,8 +33,7 @@ from asof.testing.strategies import (
 
 pytestmark = pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")
 
-some = settings(max_examples=settings().max_examples // 3)
-few = settings(max_examples=settings().max_examples // 5)
+some = settings(max_examples=settings().max_examples // 5)  # the arrangements share them
 
 
 def answered(played: Played, rows, known="served", **options) -> list[object]:
@@ -70,10 +69,10 @@ def test_law_1_shuffling_the_rows_of_a_write_changes_nothing(bench, case: Case, 
 
 @some
 @given(history=histories(), data=st.data())
-def test_law_2_what_arrives_later_changes_no_earlier_served_answer(lone, history: History, data) -> None:
+def test_law_2_what_arrives_later_changes_no_earlier_served_answer(bench, history: History, data) -> None:
     count = len(history.ops)
     first = data.draw(st.integers(0, count))
-    with lone.groups(history) as (played,):
+    with bench.groups(history) as (played,):
         for op in history.ops[:first]:
             played.step(op)
         last = played.commits[-1].committed_at_us if played.commits else BASE_US - 10 * HOUR_US
@@ -85,7 +84,7 @@ def test_law_2_what_arrives_later_changes_no_earlier_served_answer(lone, history
             if op.kind == "retract":
                 if op.target > first or history.ops[op.target - 1].kind == "backfill":
                     continue
-                lone.store.retract(played.commits[op.target - 1], reason="wrong")
+                bench.store.retract(played.commits[op.target - 1], reason="wrong")
             else:
                 played.step(op)
         assert answered(played, rows) == before
@@ -93,10 +92,10 @@ def test_law_2_what_arrives_later_changes_no_earlier_served_answer(lone, history
 
 @some
 @given(history=histories(static=False), data=st.data())
-def test_law_2_rows_with_a_later_event_time_change_no_answer(lone, history: History, data) -> None:
+def test_law_2_rows_with_a_later_event_time_change_no_answer(bench, history: History, data) -> None:
     first = data.draw(st.integers(0, len(history.ops)))
     t = data.draw(st.sampled_from(instants(history)))
-    with lone.groups(history) as (played,):
+    with bench.groups(history) as (played,):
         for op in history.ops[:first]:
             played.step(op)
         rows = [(key, t) for key, _ in data.draw(spines(history))]
@@ -112,7 +111,7 @@ def test_law_2_rows_with_a_later_event_time_change_no_answer(lone, history: Hist
 # ---- law 3
 
 
-@few
+@some
 @given(history=histories(), data=st.data())
 def test_law_3_an_online_answer_is_history_at_its_receipt(bench, history: History, data) -> None:
     with bench.groups(history) as (played,):
@@ -235,48 +234,48 @@ def test_commits_that_are_not_applied_are_found_and_repaired(bench) -> None:
 
 @some
 @given(history=histories(kinds=["write"], max_ops=1), data=st.data())
-def test_law_4_splitting_a_write_changes_no_answer_after_it(lone, history: History, data) -> None:
+def test_law_4_splitting_a_write_changes_no_answer_after_it(bench, history: History, data) -> None:
     if not history.ops or history.ops[0].on_conflict == "last":
         return
     (op,) = history.ops
     at = sorted(data.draw(st.lists(st.integers(0, len(op.rows)), min_size=1, max_size=2)))
     bounds = zip([0, *at], [*at, len(op.rows)], strict=True)
     parts = tuple(replace(op, rows=op.rows[lo:hi]) for lo, hi in bounds)
-    with lone.played(history, replace(history, ops=parts)) as (whole, split):
+    with bench.played(history, replace(history, ops=parts)) as (whole, split):
         end = max(played.commits[-1].committed_at_us for played in (whole, split))
         spine = data.draw(spines(history))
         rows = [(key, max(t, end)) for key, t in spine]
         assert answered(split, rows) == answered(whole, rows)
         assert answered(split, spine, "event") == answered(whole, spine, "event")
         assert answered(split, spine, from_us(end)) == answered(whole, spine, from_us(end))
-        lone.clock.now_us = end
+        bench.clock.now_us = end
         for key in keys_of(history):
-            one, other = (lone.store.online(played.name, played.key_set(key)) for played in (whole, split))
+            one, other = (bench.store.online(played.name, played.key_set(key)) for played in (whole, split))
             assert answers_of(one) == answers_of(other)
 
 
 @some
 @given(history=histories(kinds=["write", "push", "backfill"], max_ops=3), data=st.data())
-def test_law_4_retrying_with_the_same_idempotency_key_changes_nothing(lone, history: History, data) -> None:
-    with lone.played(history) as (played,):
+def test_law_4_retrying_with_the_same_idempotency_key_changes_nothing(bench, history: History, data) -> None:
+    with bench.played(history) as (played,):
         for place, op in enumerate(history.ops):
-            lone.clock.now_us = op.now
+            bench.clock.now_us = op.now
             table = rows_table(history, op)
             options = {"on_conflict": op.on_conflict, "idempotency_key": f"once {place}"}
             if op.kind == "push":
-                once, again = (lone.store.push(played.name, table.to_pylist(), **options) for _ in range(2))
+                once, again = (bench.store.push(played.name, table.to_pylist(), **options) for _ in range(2))
             else:
                 if op.has_arrivals:
                     options["available_at"] = "arrived"
-                verb = getattr(lone.store, op.kind)
+                verb = getattr(bench.store, op.kind)
                 once = verb(played.name, table, **options)
                 if op.on_conflict == "error":
                     table = table.take(data.draw(st.permutations(range(table.num_rows))) or pa.array([], pa.int64()))
                 again = verb(played.name, table, **options)
             assert (once.repeated, again.repeated) == (False, True)
             assert again == once
-        assert len(lone.store.catalog.commits(played.name)) == 2 * len(history.ops)
-        assert lone.store.quality.doctor().healthy
+        assert len(bench.store.catalog.commits(played.name)) == 2 * len(history.ops)
+        assert bench.store.quality.doctor().healthy
 
 
 def test_law_4_a_retry_serves_what_the_first_try_left_unserved(bench) -> None:
@@ -319,7 +318,7 @@ def act(bench, played: Played, action: str) -> None:
             assert bench.store.quality.doctor(repair=True).healthy
 
 
-@few
+@some
 @given(case=cases(max_ops=5), data=st.data())
 def test_law_6_upkeep_restarts_and_rebuilding_change_no_answer(bench, case: Case, data) -> None:
     with bench.groups(case.history) as (played,):
@@ -340,10 +339,10 @@ def test_law_6_upkeep_restarts_and_rebuilding_change_no_answer(bench, case: Case
 # ---- law 7
 
 
-@few
+@some
 @given(case=cases(), data=st.data())
-def test_law_7_the_spines_order_duplicates_and_batches_change_no_answer(lone, case: Case, data) -> None:
-    with lone.played(case.history) as (played,):
+def test_law_7_the_spines_order_duplicates_and_batches_change_no_answer(bench, case: Case, data) -> None:
+    with bench.played(case.history) as (played,):
         known = from_us(case.known) if isinstance(case.known, int) else case.known
         whole = answered(played, case.spine, known)
         count = len(case.spine)

@@ -13,8 +13,7 @@ from asof.testing.strategies import FEATURE_TYPES, Case, History, cases, histori
 
 pytestmark = pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")
 
-some = settings(max_examples=settings().max_examples // 3)
-few = settings(max_examples=settings().max_examples // 5)
+some = settings(max_examples=settings().max_examples // 5)  # the arrangements share them
 
 
 def keys_of(case: Case):
@@ -41,7 +40,7 @@ def test_online_answers_are_the_oracles_after_every_commit(bench, case: Case, da
             played.check_online(keys_of(case))
 
 
-@few
+@some
 @given(data=st.data(), histories=st.tuples(histories(), histories()))
 def test_a_view_looks_its_groups_up_independently_and_may_take_keys_from_answers(bench, data, histories) -> None:
     source, target = histories
@@ -102,7 +101,7 @@ def check_view(bench, view, a, b, data) -> None:
             assert answers_of(bench.store.replay(vector.receipt)) == answers_of(vector)
 
 
-@few
+@some
 @given(data=st.data(), histories=st.tuples(histories(kinds=["write"], static=False), histories(kinds=["write"])))
 def test_groups_written_together_share_a_clock_and_are_all_there(bench, data, histories) -> None:
     with bench.groups(*histories) as every:

@@ -65,7 +65,8 @@ def _from_values(rows: Sequence[list[Value]], schema: pa.Schema) -> pa.Table:
 
 
 def _padded(values: list[Value], width: int) -> list[Value]:
-    return values if len(values) == width else values + [None] * (width - len(values))
+    """Return the values of a row under a layout: null for features added since, without those added later."""
+    return values if len(values) == width else values[:width] + [None] * (width - len(values))
 
 
 def from_wire(arrow: pa.DataType) -> Callable[[Value], Value] | None:

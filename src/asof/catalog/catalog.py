@@ -7,6 +7,7 @@ from asof.catalog.search import Hit, search
 from asof.clock import show_us
 from asof.definitions.durations import show_duration
 from asof.definitions.names import checked_tag
+from asof.erasure import Certificate, certificates
 from asof.errors import NotFoundError
 from asof.online.port import Applied
 from asof.parts import Parts, table_of
@@ -127,6 +128,10 @@ class Catalog:
             NotFoundError: With names that come close.
         """
         self._parts.tags.remove(name)
+
+    def erasures(self) -> list[Certificate]:
+        """Return the certificates of what was forgotten, the oldest first."""
+        return certificates(self._parts)
 
     def search(self, words: str) -> list[Hit]:
         """Return the groups, features and views that match all the words, the best first."""

@@ -12,9 +12,9 @@ from asof.cli.command import usage_errors
 SECTIONS = {
     "Start": ("demo", "init", "import"),
     "Define": ("plan", "apply"),
-    "Write": ("write", "backfill", "retire", "retract"),
+    "Write": ("write", "backfill", "retire", "retract", "forget"),
     "Read": ("historical", "online", "read"),
-    "Look around": ("ls", "describe", "search", "lineage", "commits"),
+    "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
     "Keep": ("verify", "doctor", "compact", "remove"),
 }
 """Commands in the order of the help; `name` lives in `asof.cli.commands.name`, with `-` as `_`."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from asof.definitions import FeatureGroup, FeatureView
     from asof.definitions.types import DType
     from asof.store import Store
@@ -38,6 +40,13 @@ def key_types(definition: "FeatureGroup | FeatureView") -> Mapping[str, "DType"]
     from asof.definitions import FeatureView
 
     return definition.spine_keys if isinstance(definition, FeatureView) else definition.entity.keys
+
+
+def known_mode(text: str | None) -> "str | datetime | None":
+    """Return what `--known` says."""
+    from asof.clock import parse_time
+
+    return text if text in (None, "served", "event") else parse_time(text, what="--known")
 
 
 def key_values(definition: "FeatureGroup | FeatureView", given: Mapping[str, str]) -> dict[str, Any]:

@@ -85,6 +85,7 @@ def view_document(view: FeatureView, pins: Mapping[str, int]) -> Document:
         "description": view.description,
         "owner": view.owner,
         "tags": dict(view.tags),
+        "log": view.log,
     }
 
 
@@ -96,6 +97,7 @@ def view_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureView:
         description=document["description"],
         owner=document["owner"],
         tags=document["tags"],
+        log=document.get("log", 0.0),
     )
 
 
@@ -104,7 +106,7 @@ AMENDABLE = frozenset(
 )
 """Parts of a group that change in place."""
 
-VIEW_AMENDABLE = frozenset({"description", "owner", "tags"})
+VIEW_AMENDABLE = frozenset({"description", "owner", "tags", "log"})
 
 
 def group_identity(document: Mapping[str, Any]) -> str:

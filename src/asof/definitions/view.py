@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
 from asof.definitions.names import checked_name
+from asof.definitions.serving_log import checked_rate
 from asof.definitions.types import DType
 from asof.errors import UsageError
 
@@ -38,9 +39,11 @@ class FeatureView:
         description: For people and search.
         owner: Whom to ask.
         tags: For search.
+        log: Which share of the online answers is kept in the serving log, the group `<name>_log`, which `apply`
+            registers beside the view; 0.0 for none.
 
     Raises:
-        UsageError: Two features would have the same name.
+        UsageError: Two features would have the same name, or `log` is no share.
     """
 
     name: str
@@ -48,6 +51,7 @@ class FeatureView:
     description: str = ""
     owner: str = ""
     tags: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    log: float = 0.0
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class FeatureView:
         description: str = "",
         owner: str = "",
         tags: Mapping[str, str] | None = None,
+        log: float = 0.0,
     ) -> None:
         """Check and keep the parts."""
         put = object.__setattr__
@@ -76,6 +81,7 @@ class FeatureView:
         put(self, "description", description)
         put(self, "owner", owner)
         put(self, "tags", dict(tags or {}))
+        put(self, "log", checked_rate(log, name))
         self.output_names()
 
     def output_names(self, *, full_names: bool = False) -> tuple[str, ...]:

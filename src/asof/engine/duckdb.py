@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from asof.engine import point_in_time
 from asof.engine.port import EVENT_COLUMN, MISSING, STATUS_COLUMN, TIME_COLUMN, Known, Rows
+from asof.engine.spill import Spill
 from asof.errors import BackendError, NotFoundError, PermanentError, TransientError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
 
@@ -47,8 +47,9 @@ class DuckDBEngine:
             ":memory:",
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
         )
-        if root:
-            self._connection.execute(f"SET temp_directory = {point_in_time.text(str(Path(root) / 'tmp'))}")
+        self._spill = Spill(root) if root else None
+        if self._spill is not None and self._spill.folder is not None:
+            self._connection.execute(f"SET temp_directory = {point_in_time.text(str(self._spill.folder))}")
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET preserve_insertion_order = false")
         self._numbers = itertools.count()
@@ -160,6 +161,8 @@ class DuckDBEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self._connection.close()
+        if self._spill is not None:
+            self._spill.close()
 
     @contextmanager
     def _session(

@@ -11,7 +11,7 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.order import arrange, newest_per_key
 from asof.arrow.rows import encode_rows
 from asof.engine.port import EVENT_COLUMN, Rows
-from asof.errors import BackendError, ConflictError, TransientError
+from asof.errors import BackendError, ConflictError, NotFoundError, TransientError
 from asof.online.port import Applied, Change
 from asof.parts import Parts, pinned_rows
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
@@ -139,6 +139,7 @@ class OnlineFeed:
             missing = [c for c in missing if until is None or c.number <= until]
             if not missing:
                 return put
+            group = current_group(self._parts, group)  # they may hold features that were added since we were called
             plain = next((at for at, commit in enumerate(missing) if commit.kind == "retract"), len(missing))
             try:
                 if plain:
@@ -153,7 +154,10 @@ class OnlineFeed:
         """Build a group's online rows anew from history; return how many rows were put."""
         self._parts.online.clear(group.id)
         commits = self._parts.log.commits(group, limit=1)
-        return (self._apply_rows(group, Applied(), commits[0]) if commits else 0) + self.catch_up(group)
+        if not commits:
+            return self.catch_up(group)
+        group = current_group(self._parts, group)
+        return self._apply_rows(group, Applied(), commits[0]) + self.catch_up(group)
 
     def _apply_rows(self, group: RegisteredGroup, applied: Applied, last: Commit) -> int:
         """Apply the newest rows of the commits after `applied` up to `last`.
@@ -227,6 +231,21 @@ class OnlineFeed:
         for table in tables:
             for start in range(0, table.num_rows, STEP_ROWS):
                 yield table.slice(start, STEP_ROWS)
+
+
+def current_group(parts: Parts, group: RegisteredGroup) -> RegisteredGroup:
+    """Return a group as it is registered now; read it after the rows, and it has all features that they have.
+
+    Raises:
+        ConflictError: It was removed.
+    """
+    try:
+        current = parts.registry.group(group.ref)
+    except NotFoundError:
+        current = None
+    if current is None or current.id != group.id:
+        raise ConflictError(f"{group.ref} was removed meanwhile", todo="apply its definition again")
+    return current
 
 
 def _change(item: Published) -> Change | None:

@@ -14,12 +14,16 @@ import pyarrow.compute as pc
 
 from asof.engine.port import Rows
 from asof.errors import AsofError, ConflictError, NotFoundError
+from asof.ingest.feed import current_group
 from asof.parts import Parts, pinned_rows, table_of
 from asof.records import AVAILABLE_COLUMN, DataFile, Snapshot
 from asof.registry.port import RegisteredGroup
 
 JOURNAL_ROWS = 20_000
 """Journal rows after which they are moved to a file: a read decodes them all."""
+
+BACKGROUND = True
+"""Whether a thread does the waiting work; else `Upkeep.work` does, at a moment that a test chooses."""
 
 ATTEMPTS = 3
 
@@ -83,11 +87,27 @@ class Upkeep:
             thread = self._thread
         if thread is not None:
             thread.join()
-        self._work()
+        self.work()
+
+    def work(self) -> None:
+        """Do what is waiting; what fails is kept in `failures`."""
+        while True:
+            with self._lock:
+                seal, self._seal = self._seal, {}
+                mirror, self._mirror = self._mirror, {}
+                if not seal and not mirror:
+                    self._thread = None
+                    return
+            for group in seal.values():
+                what = f"moving the journal of {group.ref} to files"
+                if self._tried(group, what, lambda g=group: self.seal(g)):
+                    mirror[group.id] = group
+            for group in mirror.values():
+                self._tried(group, _mirroring(group), lambda g=group: self._mirror_now(g))
 
     def seal(self, group: RegisteredGroup) -> int:
         """Move the journal rows of a group to a file; return how many. Nothing happens if another process was first."""
-        rows, snapshot = pinned_rows(self._parts, group)
+        group, rows, snapshot = self._rows(group)
         if rows.journal is None:
             return 0
         only = replace(rows, files=(), retracted={})
@@ -109,7 +129,7 @@ class Upkeep:
         return self._compact(group, now_us)
 
     def _compact(self, group: RegisteredGroup, now_us: int) -> Compaction:
-        rows, snapshot = pinned_rows(self._parts, group)
+        group, rows, snapshot = self._rows(group)
         before = len(rows.files) + len(snapshot.journal)
         had = sum(file.rows for file, _ in snapshot.files) + (rows.journal.num_rows if rows.journal else 0)
         keep_us = group.definition.retention_us
@@ -160,7 +180,7 @@ class Upkeep:
         horizon_us: int | None = None,
     ) -> list[DataFile]:
         parts = self._parts
-        late = _LateRows(group.definition.event_time)
+        late = LateRows(group.definition.event_time)
         reader = late.watch(parts.engine.stamped(rows, horizon_us=horizon_us))
         files = parts.history.stage(table_of(group), reader)
         first = min([f.first_commit for f, _ in snapshot.files if f.path in set(removed)] + sealed, default=0)
@@ -189,31 +209,31 @@ class Upkeep:
             raise
         return stamped
 
+    def _rows(self, group: RegisteredGroup) -> tuple[RegisteredGroup, Rows, Snapshot]:
+        """Return the history of a group under the definition that it was written with.
+
+        Another process may have added features since we were told of the group: rows rewritten without them would lose
+        them for good.
+        """
+        rows, snapshot = pinned_rows(self._parts, group)
+        current = current_group(self._parts, group)
+        while current.layout != group.layout:
+            group = current
+            rows, snapshot = pinned_rows(self._parts, group)
+            current = current_group(self._parts, group)
+        return group, rows, snapshot
+
     def _mirror_now(self, group: RegisteredGroup) -> None:
         snapshot = self._parts.log.snapshot(group)
+        group = current_group(self._parts, group)
         self._parts.history.mirror(table_of(group), live=[file for file, _ in snapshot.files])
 
     def _wake(self) -> None:
         with self._lock:
-            if self._closed or (self._thread is not None and self._thread.is_alive()):
+            if self._closed or not BACKGROUND or (self._thread is not None and self._thread.is_alive()):
                 return
-            self._thread = threading.Thread(target=self._work, name="asof-upkeep", daemon=True)
+            self._thread = threading.Thread(target=self.work, name="asof-upkeep", daemon=True)
             self._thread.start()
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                seal, self._seal = self._seal, {}
-                mirror, self._mirror = self._mirror, {}
-                if not seal and not mirror:
-                    self._thread = None
-                    return
-            for group in seal.values():
-                what = f"moving the journal of {group.ref} to files"
-                if self._tried(group, what, lambda g=group: self.seal(g)):
-                    mirror[group.id] = group
-            for group in mirror.values():
-                self._tried(group, _mirroring(group), lambda g=group: self._mirror_now(g))
 
     def _tried(self, group: RegisteredGroup, what: str, work: Callable[[], object]) -> bool:
         try:
@@ -238,7 +258,7 @@ def _mirroring(group: RegisteredGroup) -> str:
     return f"mirroring {group.ref} in Delta"
 
 
-class _LateRows:
+class LateRows:
     """Watches a stream of stamped rows for rows that became available after their event time."""
 
     def __init__(self, event_time: str | None) -> None:

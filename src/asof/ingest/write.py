@@ -5,6 +5,7 @@ either debris (files that no commit names) or a commit that the online store has
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Self
@@ -83,17 +84,17 @@ class Writer:
                 for item, new in zip(prepared, files, strict=True)
             ]
         except AsofError:
-            history.discard(file.path for new in files for file in new)
+            self._discard(files)
             raise
         try:
             commits = self._publish(drafts)
         except BackendError:
             raise  # it may have been published all the same: files that no commit names are debris, found later
         except AsofError:
-            history.discard(file.path for new in files for file in new)
+            self._discard(files)
             raise
         if any(commit.repeated for commit in commits):
-            history.discard(file.path for new in files for file in new)
+            self._discard(files)
             # The first time it may have been stored, and the online store have failed.
             self.feed.apply([Published(item.group, c, None) for item, c in zip(prepared, commits, strict=True)])
             return commits
@@ -132,6 +133,10 @@ class Writer:
     def close(self) -> None:
         """Finish the upkeep."""
         self.upkeep.close()
+
+    def _discard(self, files: Sequence[Sequence[DataFile]]) -> None:
+        with suppress(BackendError):  # it must not hide what happened; debris is found later
+            self._parts.history.discard(file.path for new in files for file in new)
 
     def _publish(self, drafts: Sequence[Draft]) -> list[Commit]:
         (answer,) = self._parts.log.publish([drafts], clock=self._parts.now_us, writer=self._parts.writer)

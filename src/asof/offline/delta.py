@@ -5,11 +5,9 @@ removed when they are compacted, so that DuckDB, Polars or Spark read whole comm
 """
 
 import errno
-import fcntl
 import json
 import os
 import re
-import shutil
 import threading
 import time
 import uuid
@@ -17,7 +15,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -28,6 +26,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from asof.errors import BackendError, PermanentError, TransientError
+from asof.offline.files import Files, Hold, LocalFiles
 from asof.offline.port import Table
 from asof.records import DataFile
 
@@ -48,28 +47,30 @@ class DeltaHistory:
     Args:
         url: The folder, relative to the store's.
         root: The store's folder.
+        files: How it works on data files; the Delta log is written by deltalake itself.
     """
 
-    def __init__(self, url: str, *, root: str = "") -> None:
+    def __init__(self, url: str, *, root: str = "", files: Files | None = None) -> None:
         """Remember the folder; a writer announces itself at its first file."""
         self.folder = Path(root) / url
+        self._files = files or LocalFiles()
         with _translated(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if self._files.make_folder(self.folder):
+                self._files.sync(self.folder.parent)  # else a power cut may take the folder with its synced files
         self._lock = threading.Lock()
-        self._writer: tuple[int, str, IO[bytes]] | None = None
+        self._writer: tuple[int, str, Hold] | None = None
 
     def stage(self, table: Table, batches: pa.RecordBatchReader | pa.Table) -> list[DataFile]:
         """See `History.stage`."""
         folder = self.folder / table.name
         written: list[DataFile] = []
         with _translated(folder):
-            if not folder.is_dir():
-                folder.mkdir(parents=True, exist_ok=True)
-                _sync_folder(self.folder)  # else a power cut may take the folder with its synced files
+            if self._files.make_folder(folder):
+                self._files.sync(self.folder)
             try:
                 for rows in _in_files(batches):
                     written.append(self._write(table, folder, rows))  # noqa: PERF401 - what was written must be known
-                _sync_folder(folder)
+                self._files.sync(folder)
             except BaseException:
                 self.discard([file.path for file in written])
                 raise
@@ -123,7 +124,7 @@ class DeltaHistory:
         """See `History.check`."""
         place = self.folder / path
         try:
-            with pq.ParquetFile(place, page_checksum_verification=True) as file:
+            with self._files.open(place) as opened, pq.ParquetFile(opened, page_checksum_verification=True) as file:
                 for batch in file.iter_batches():
                     batch.validate(full=True)
         except FileNotFoundError:
@@ -134,29 +135,23 @@ class DeltaHistory:
 
     def discard(self, paths: Iterable[str]) -> None:
         """See `History.discard`."""
-        for path in paths:
-            (self.folder / path).unlink(missing_ok=True)
+        with _translated(self.folder):
+            for path in paths:
+                self._files.remove(self.folder / path)
 
     def debris(self, known: Iterable[str]) -> list[str]:
         """See `History.debris`."""
         kept = set(known)
-        found = [f"{p.parent.name}/{p.name}" for p in self.folder.glob("*/*.parquet*")]
-        alive: dict[str, bool] = {}
-        debris: list[str] = []
-        for path in found:
-            if path in kept:
-                continue
-            ours = OUR_NAME.match(path.partition("/")[2])
-            if ours is None:  # somebody else's file: not ours to delete
-                continue
-            writer = ours["writer"]
-            if not alive.setdefault(writer, self._writes(writer)):
-                debris.append(path)
-        return debris
+        with _translated(self.folder):
+            found = [f"{p.parent.name}/{p.name}" for p in self._files.find(self.folder, "*/*.parquet*")]
+            ours = {path: name["writer"] for path in found if (name := OUR_NAME.match(path.partition("/")[2]))}
+            unknown = {path: writer for path, writer in ours.items() if path not in kept}  # not somebody else's file
+            alive = {writer: self._writes(writer) for writer in sorted(set(unknown.values()))}
+        return [path for path, writer in unknown.items() if not alive[writer]]
 
     def drop(self, table: Table) -> None:
         """See `History.drop`."""
-        shutil.rmtree(self.folder / table.name, ignore_errors=True)
+        self._files.remove_folder(self.folder / table.name)
 
     def close(self) -> None:
         """See `History.close`."""
@@ -165,7 +160,7 @@ class DeltaHistory:
                 _, name, handle = self._writer
                 handle.close()
                 with suppress(OSError):
-                    (self.folder / WRITERS / name).unlink()
+                    self._files.remove(self.folder / WRITERS / name)
                 self._writer = None
 
     def _write(self, table: Table, folder: Path, rows: pa.Table) -> DataFile:
@@ -173,26 +168,27 @@ class DeltaHistory:
         place = folder / name
         unfinished = place.with_suffix(".parquet.part")
         try:
-            with pq.ParquetWriter(
-                unfinished,
-                table.schema,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=[field.name for field in table.schema if _repeats(field.type)],
-                write_page_checksum=True,
-            ) as writer:
-                writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
-            with unfinished.open("rb") as handle:
-                os.fsync(handle.fileno())
-            unfinished.rename(place)
+            with self._files.create(unfinished) as file:
+                with pq.ParquetWriter(
+                    file,
+                    table.schema,
+                    compression="zstd",
+                    compression_level=1,
+                    use_dictionary=[field.name for field in table.schema if _repeats(field.type)],
+                    write_page_checksum=True,
+                ) as writer:
+                    writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+                size = file.tell()
+            self._files.sync(unfinished)
+            self._files.rename(unfinished, place)
         except BaseException:
-            unfinished.unlink(missing_ok=True)
+            self._files.remove(unfinished)
             raise
         least, greatest = 0, 0
         if table.event_time is not None:
             bounds = pc.min_max(rows.column(table.event_time).cast(pa.int64()))
             least, greatest = bounds["min"].as_py(), bounds["max"].as_py()
-        return DataFile(f"{table.name}/{name}", rows.num_rows, place.stat().st_size, least, greatest)
+        return DataFile(f"{table.name}/{name}", rows.num_rows, size, least, greatest)
 
     def _writer_name(self) -> str:
         """Return a name for this process, announced by a locked file: its unpublished files are no debris."""
@@ -200,24 +196,17 @@ class DeltaHistory:
             if self._writer is None or self._writer[0] != os.getpid():
                 name = uuid.uuid4().hex[:12]
                 place = self.folder / WRITERS / name
-                place.parent.mkdir(exist_ok=True)
-                handle = place.open("wb")
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._writer = (os.getpid(), name, handle)
+                self._files.make_folder(place.parent)
+                self._writer = (os.getpid(), name, self._files.hold(place))
             return self._writer[1]
 
     def _writes(self, writer: str) -> bool:
-        place = self.folder / WRITERS / writer
         if self._writer is not None and self._writer[1] == writer:
             return True
-        try:
-            with place.open("rb") as handle:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
+        place = self.folder / WRITERS / writer
+        if self._files.is_held(place):
             return True
-        place.unlink(missing_ok=True)
+        self._files.remove(place)
         return False
 
 
@@ -247,14 +236,6 @@ def _in_files(batches: pa.RecordBatchReader | pa.Table) -> Iterator[pa.Table]:
 def _repeats(arrow: pa.DataType) -> bool:
     """Return whether values of a type tend to repeat; a dictionary of others costs three quarters of the writing."""
     return not (pa.types.is_floating(arrow) or pa.types.is_timestamp(arrow) or pa.types.is_nested(arrow))
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _modified_ms(place: Path) -> int:

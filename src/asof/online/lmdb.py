@@ -22,6 +22,7 @@ import lmdb
 import msgspec
 
 from asof.errors import BackendError, PermanentError, TransientError
+from asof.online.lmdb_erase import erase, forget_pages
 from asof.online.port import HEAD_BYTES, Applied, Change, marked, pending
 
 MAP_BYTES = (1 << 44, 1 << 40, 1 << 36, 1 << 33)
@@ -52,6 +53,9 @@ class LmdbOnlineStore:
         PermanentError: The file is damaged, or the folder cannot be written.
         TransientError: It is to be repaired, and another process has it open.
     """
+
+    patience_seconds = 30.0
+    """How long `erase` waits for readers of old states."""
 
     def __init__(self, url: str, *, root: str = "", repair: bool = False) -> None:
         """Open the environment, shared with every other open of the same folder in this process."""
@@ -108,6 +112,21 @@ class LmdbOnlineStore:
             marks = {g: (a.commit, a.committed_at_us, a.applying) for g, a in self._marks(txn).items() if g != group_id}
             txn.drop(table, delete=False)
             txn.put(MARKS, _encode_marks(marks))
+
+    def erase(self, group_id: int, keys: Sequence[bytes]) -> int:
+        """See `OnlineStore.erase`. Other processes that wrote the rows should be started anew: see `lmdb_erase`."""
+        if self._table(group_id) is None:
+            return 0
+        asked = msgspec.msgpack.encode((group_id, list(keys), self.patience_seconds))
+        done = _in_process("erase_rows", self.folder, given=asked)
+        if done.returncode:
+            reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["the process died"])[-1]
+            raise TransientError(
+                f"rows may not be erased yet: {reason}", where=str(self.folder), todo="end long reads, and erase again"
+            )
+        with _translated(self.folder):
+            forget_pages(self._env)
+        return int(done.stdout)
 
     def count(self, group_id: int) -> int:
         """See `OnlineStore.count`."""
@@ -286,15 +305,36 @@ def _probed(folder: Path) -> list[str]:
     """Return the faults that another process finds when it reads all of a folder's store; its death is one."""
     if not (folder / DATA).exists():
         return []
-    code = f"import sys; from {__name__} import probe; probe(sys.argv[1])"
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, errors="replace", check=False
-    )
-    faults = [f"{folder}: {line}" for line in done.stdout.splitlines()]
+    done = _in_process("probe", folder)
+    faults = [f"{folder}: {line}" for line in done.stdout.decode(errors="replace").splitlines()]
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"reading it ends the process ({done.returncode})"])[-1]
+        stderr = done.stderr.decode(errors="replace")
+        reason = (stderr.strip().splitlines() or [f"reading it ends the process ({done.returncode})"])[-1]
         faults.append(f"{folder / DATA} is damaged: {reason}")
     return faults
+
+
+def _in_process(function: str, folder: Path, *, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run one of the functions below in a process of its own."""
+    code = f"import sys; from {__name__} import {function}; {function}(sys.argv[1])"
+    return subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code, str(folder)], input=given, capture_output=True, check=False
+    )
+
+
+def erase_rows(folder: str) -> None:
+    """Erase the rows that stdin names, and print how many there were."""
+    given = sys.stdin.buffer.read()
+    group, keys, patience_seconds = msgspec.msgpack.decode(given, type=tuple[int, list[bytes], float])
+    env = _environment(Path(folder))
+    with env.begin(write=True) as txn:
+        table = env.open_db(b"g%d" % group, txn=txn)
+    try:
+        print(erase(env, table, keys, patience_seconds=patience_seconds))  # noqa: T201 - what the parent reads
+    except TransientError as error:
+        sys.exit(str(error))
+    env.sync(True)  # noqa: FBT003 - LMDB's own signature
+    env.close()
 
 
 def probe(folder: str) -> None:

@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from asof.errors import TransientError
+
 HEAD_BYTES = 16
 _HEAD = struct.Struct(">QQ")
 _SIGN = 1 << 63
@@ -68,16 +70,27 @@ class Change:
     final: bool = True
 
 
+class StaleSnapshotError(TransientError):
+    """A store that holds no snapshot open cannot answer from the state of the first read any more: open another."""
+
+
 class OnlineSnapshot(Protocol):
-    """One consistent state of the store."""
+    """One consistent state of the store: that of the first read.
+
+    A remote store brings `applied` along with the rows: who wants both in one round trip calls `get` first.
+    """
 
     @property
     def applied(self) -> Mapping[int, Applied]:
-        """How far each group is applied; a group without an entry has nothing."""
+        """How far each group is applied; a group without an entry has nothing. It stays readable after the block."""
         ...
 
     def get(self, requests: Sequence[tuple[int, bytes]]) -> list[bytes | None]:
-        """Return the row of each (group id, key), None where there is none; in one round trip."""
+        """Return the row of each (group id, key), None where there is none; in one round trip.
+
+        Raises:
+            StaleSnapshotError: Others changed what is asked for since the first read, and the store keeps no past.
+        """
         ...
 
 

@@ -1,7 +1,7 @@
 """The parts of a store, opened by name, and the pinned history that they share."""
 
 from asof.parts.open import Parts, open_online, open_parts
-from asof.parts.pinned import pinned_rows, table_of
+from asof.parts.pinned import pinned_rows, pinned_together, table_of
 from asof.parts.pins import Pins, given_pins, pin_of
 from asof.parts.question import Question, resolve
 
@@ -14,6 +14,7 @@ __all__ = [
     "open_parts",
     "pin_of",
     "pinned_rows",
+    "pinned_together",
     "resolve",
     "table_of",
 ]

@@ -1,5 +1,7 @@
 """The pinned history of a group, as an engine reads it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
@@ -40,8 +42,18 @@ def pinned_rows(
         after: Leave out files and journal rows all of whose commits are <= this one.
     """
     snapshot = parts.log.snapshot(group, pin=pin, after=after)
+    return _rows(parts, group, snapshot), snapshot
+
+
+def pinned_together(parts: Parts, pins: Sequence[tuple[RegisteredGroup, int | None]]) -> list[tuple[Rows, Snapshot]]:
+    """Return the histories of several groups, each up to its pin (None for all): what was written together is whole."""
+    snapshots = parts.log.snapshots(pins)
+    return [(_rows(parts, group, snapshot), snapshot) for (group, _), snapshot in zip(pins, snapshots, strict=True)]
+
+
+def _rows(parts: Parts, group: RegisteredGroup, snapshot: Snapshot) -> Rows:
     definition = group.definition
-    rows = Rows(
+    return Rows(
         schema=stored_schema(definition),
         keys=definition.keys,
         event_time=definition.event_time,
@@ -52,7 +64,6 @@ def pinned_rows(
         journal=_journal(group, snapshot),
         retracted=snapshot.retracted,
     )
-    return rows, snapshot
 
 
 def _journal(group: RegisteredGroup, snapshot: Snapshot) -> pa.Table | None:

@@ -1,6 +1,7 @@
 """The health of a store: every data file is read, every online row is compared with history."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -26,7 +27,7 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        where: The part: "history", "online", "debris", "upkeep".
+        where: The part: "history", "online", "debris", "upkeep", "serving log".
         what: What is wrong, with its place.
         repaired: Whether it was repaired.
         todo: What a person can do about it.
@@ -69,8 +70,18 @@ class Diagnosis:
         return "\n".join((head, *map(str, self.findings), "all is well" if self.healthy else "not well"))
 
 
-def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool) -> Diagnosis:
-    """Examine a store; see `Quality.doctor`."""
+def diagnose(
+    parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, unlogged: Mapping[str, str]
+) -> Diagnosis:
+    """Examine a store; see `Quality.doctor`.
+
+    Args:
+        parts: The store's parts.
+        feed: Brings commits online.
+        upkeep: The upkeep of history.
+        repair: Whether to repair what can be repaired.
+        unlogged: Views whose answers could not be logged, with the reason.
+    """
     findings = [Finding("online", parts.online.mended, repaired=True)] if parts.online.mended else []
     faults = parts.online.check()
     todo = "close the store and run `asof doctor --repair`: it is built again from history"
@@ -106,6 +117,8 @@ def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool) ->
         )
     failures = [f"{what}: {error}" for what, error in list(upkeep.failures.items())]
     findings += [Finding("upkeep", failure, todo="run `asof compact`") for failure in failures]
+    todo = "mend the cause; the next answers are logged again"
+    findings += [Finding("serving log", f"answers of {view}: {why}", todo=todo) for view, why in unlogged.items()]
     return Diagnosis(files, keys, tuple(findings))
 
 

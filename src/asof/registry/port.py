@@ -159,6 +159,16 @@ class CommitLog(Protocol):
         """
         ...
 
+    def snapshots(self, pins: Sequence[tuple[RegisteredGroup, int | None]]) -> list[Snapshot]:
+        """Return the histories of several groups, each up to its pin (None: all of it), from one consistent read.
+
+        What was written together is in all of them or in none.
+
+        Raises:
+            As `snapshot`.
+        """
+        ...
+
     def replace_files(
         self,
         group: RegisteredGroup,
@@ -234,16 +244,16 @@ class Tags(Protocol):
 class Erasures(Protocol):
     """Remembers what was erased. Atomic, and safe to call from several threads and processes."""
 
-    def begin(self, entity: str, keys: Sequence[bytes], *, reason: str, writer: str, now_us: int) -> Erasure:
-        """Remember that encoded keys of an entity are to be erased, durably, so that a crash does not forget it."""
+    def begin(self, entity: str, pending: bytes, *, reason: str, writer: str, now_us: int) -> Erasure:
+        """Remember what is to be erased, durably, so that a crash does not forget it."""
         ...
 
-    def finish(self, erasure: Erasure, certificate: str) -> None:
-        """Keep the certificate, and of the keys only salted hashes."""
+    def finish(self, erasure: Erasure, certificate: str, *, keys: Sequence[bytes]) -> None:
+        """Keep the certificate, and of the encoded keys only salted hashes; if it is finished, change nothing."""
         ...
 
     def all(self) -> list[Erasure]:
-        """Return all erasures, the oldest first; those with keys are not finished."""
+        """Return all erasures, the oldest first."""
         ...
 
     def of(self, entity: str, key: bytes) -> Erasure | None:

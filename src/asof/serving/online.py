@@ -6,9 +6,9 @@ statuses and receipts are made from them when they are asked for.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import overload
+from random import random
+from typing import TypeVar, overload
 
 import numpy as np
 import pyarrow as pa
@@ -16,43 +16,23 @@ import pyarrow as pa
 from asof.arrow.frames import Frame, to_pandas, to_polars
 from asof.clock import from_us
 from asof.errors import UnsupportedError, UsageError
-from asof.online.port import Applied, version_of
+from asof.online.port import Applied, OnlineSnapshot, StaleSnapshotError, version_of
 from asof.parts import Parts, resolve
-from asof.records import SEMANTICS, Status
+from asof.records import Status
+from asof.serving.log import ServingLog
 from asof.serving.plan import Plan, RawRow, Value
+from asof.serving.receipt import Receipt, request_text
 
 REFRESH_SECONDS = 5.0
 """How long a compiled plan is used before the registry is asked whether another process applied a newer version."""
 
+K = TypeVar("K")
+R = TypeVar("R")
+
+SNAPSHOTS = 20
+"""A read is tried with so many snapshots, where others change its rows between its first look-ups and the next."""
+
 _NOTHING = Applied()
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What an online answer was made from: enough to make it again from history.
-
-    Attributes:
-        view: The view's version, "departure@1".
-        keys: The keys that were asked for.
-        request: The request's inputs.
-        clock_us: The answer's T.
-        commits: The applied commit of each group, by its version.
-        semantics: Version of the rules.
-        applying: Whether a bulk load was being applied in several steps.
-    """
-
-    view: str
-    keys: Mapping[str, Value]
-    request: Mapping[str, Value] | None
-    clock_us: int
-    commits: Mapping[str, int]
-    semantics: int = SEMANTICS
-    applying: bool = False
-
-    @property
-    def clock(self) -> datetime:
-        """The answer's T."""
-        return from_us(self.clock_us)
 
 
 class Vector:
@@ -119,6 +99,7 @@ class Vector:
             clock_us=self._t_us,
             commits={ref: mark.commit for ref, mark in applied},
             applying=any(mark.applying for _, mark in applied),
+            width=self._plan.width,
         )
 
     def __repr__(self) -> str:
@@ -188,9 +169,10 @@ class Vectors(Sequence[Vector]):
 class OnlineReader:
     """Answers keys from the online store."""
 
-    def __init__(self, parts: Parts, now_us: Callable[[], int] | None = None) -> None:
-        """Keep the parts; `now_us` overrides their clock."""
+    def __init__(self, parts: Parts, now_us: Callable[[], int] | None = None, *, log: ServingLog | None = None) -> None:
+        """Keep the parts; `now_us` overrides their clock. Without a log nothing is logged."""
         self._parts = parts
+        self._log = log
         self._now_us = now_us or parts.now_us
         self._plans: dict[str, tuple[float, Plan]] = {}
 
@@ -205,12 +187,13 @@ class OnlineReader:
             return self.read_many(name, keys, request)
         plan = self.plan(name)
         plan.check(keys)
-        with self._parts.online.snapshot() as snapshot:
-            applied = snapshot.applied
-            t_us = plan.clock_us(applied, self._now_us())
-            rows = plan.fetch(snapshot, keys, t_us)
+        inputs = None if request is None else request_text(request)
+        rows, applied, t_us = self._fetched(plan, plan.fetch, keys)
         # Copies: the receipt is made when it is asked for, and by then the caller may have changed what he passed.
-        return Vector(plan, dict(keys), request and dict(request), rows, applied, t_us)
+        keys = dict(keys)
+        if plan.log and self._log is not None and random() < plan.log:  # noqa: S311 - a sample
+            self._log.put((plan, keys, inputs, rows, applied, t_us))
+        return Vector(plan, keys, request and dict(request), rows, applied, t_us)
 
     def read_many(
         self, name: str, keys: Sequence[Mapping[str, Value]], request: Mapping[str, Value] | None = None
@@ -223,13 +206,32 @@ class OnlineReader:
             )
         for each in keys:
             plan.check(each)
-        with self._parts.online.snapshot() as snapshot:
-            applied = snapshot.applied
-            t_us = plan.clock_us(applied, self._now_us())
-            rows = plan.fetch_many(snapshot, keys, t_us)
+        inputs = None if request is None else request_text(request)
+        rows, applied, t_us = self._fetched(plan, plan.fetch_many, keys)
         request = request and dict(request)
-        vectors = [Vector(plan, dict(each), request, raw, applied, t_us) for each, raw in zip(keys, rows, strict=True)]
+        keys = [dict(each) for each in keys]
+        if plan.log and self._log is not None:
+            for each, raw in zip(keys, rows, strict=True):
+                if random() < plan.log:  # noqa: S311 - a sample
+                    self._log.put((plan, each, inputs, raw, applied, t_us))
+        vectors = [Vector(plan, each, request, raw, applied, t_us) for each, raw in zip(keys, rows, strict=True)]
         return Vectors(vectors, plan.schema)
+
+    def _fetched(
+        self, plan: Plan, fetch: Callable[[OnlineSnapshot, K, int], R], keys: K
+    ) -> tuple[R, Mapping[int, Applied], int]:
+        """Return rows, what is applied to them, and their T; from one state of the online store."""
+        for left in range(SNAPSHOTS - 1, -1, -1):
+            try:
+                with self._parts.online.snapshot() as snapshot:
+                    now_us = self._now_us()
+                    rows = fetch(snapshot, keys, now_us)
+                    applied = snapshot.applied  # after the rows: a remote store brings it along with them
+                    return rows, applied, plan.clock_us(applied, now_us)
+            except StaleSnapshotError:
+                if not left:
+                    raise
+        raise AssertionError
 
     def plan(self, name: str) -> Plan:
         """Return the compiled plan of a view or group."""

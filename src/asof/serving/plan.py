@@ -84,6 +84,9 @@ class Plan:
                     todo="declare online=True and apply it",
                 )
         self.ref = question.ref
+        self.view = question.view
+        self.log = question.view.log
+        self.width = next((len(g.layout) for g in question.groups.values() if g.ref == question.ref), None)
         self.groups = tuple((group.ref, group.id) for group in question.groups.values())
         self.group_ids = tuple({group.id for group in question.groups.values()})
         self.steps = [Step(each, question.groups[each.group.name]) for each in question.view.lookups()]
@@ -122,25 +125,25 @@ class Plan:
                 now_us = mark.committed_at_us
         return now_us
 
-    def fetch(self, snapshot: OnlineSnapshot, keys: Keys, t_us: int) -> list[RawRow]:
+    def fetch(self, snapshot: OnlineSnapshot, keys: Keys, now_us: int) -> list[RawRow]:
         """Return the raw rows of one key set, one a look-up."""
         encoded = [encode(keys) for encode in self._encoders]
         if self.chained or None in encoded:
-            return self._fetch_some(snapshot, [keys], [encoded], t_us)[0]
+            return self._fetch_some(snapshot, [keys], [encoded], now_us)[0]
         return snapshot.get([(group, encoded[at]) for group, at in self._requests])  # type: ignore[misc]
 
-    def fetch_many(self, snapshot: OnlineSnapshot, every: Sequence[Keys], t_us: int) -> list[list[RawRow]]:
+    def fetch_many(self, snapshot: OnlineSnapshot, every: Sequence[Keys], now_us: int) -> list[list[RawRow]]:
         """Return the raw rows of each key set, in one round trip; keys that come from answers need further ones."""
         encoded = [[encode(keys) for encode in self._encoders] for keys in every]
         if self.chained or any(None in keys for keys in encoded):
-            return self._fetch_some(snapshot, every, encoded, t_us)
+            return self._fetch_some(snapshot, every, encoded, now_us)
         requests = self._requests
         found = snapshot.get([(group, keys[at]) for keys in encoded for group, at in requests])  # type: ignore[misc]
         width = len(requests)
         return [found[start : start + width] for start in range(0, len(found), width)]
 
     def _fetch_some(
-        self, snapshot: OnlineSnapshot, every: Sequence[Keys], encoded: Sequence[Sequence[RawRow]], t_us: int
+        self, snapshot: OnlineSnapshot, every: Sequence[Keys], encoded: Sequence[Sequence[RawRow]], now_us: int
     ) -> list[list[RawRow]]:
         """Fetch where keys are null, or come from the answers of earlier look-ups."""
         rows: list[list[RawRow]] = [[None] * len(self.steps) for _ in every]
@@ -152,6 +155,7 @@ class Plan:
             if (key := keys[place]) is not None
         ]
         _fetch_into(rows, snapshot, wanted)
+        t_us = self.clock_us(snapshot.applied, now_us)
         for number, step in enumerate(self.steps):
             if not step.plain:
                 made = [self._made_key(step, keys, rows[at], t_us) for at, keys in enumerate(every)]

@@ -1,19 +1,21 @@
 """The same answer again, from history. Source: SEMANTICS section 3."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
+from asof.arrow.keys import encode_keys
 from asof.arrow.types import TIMESTAMP
-from asof.clock import from_us
+from asof.clock import from_us, show_us
+from asof.definitions import Lookup
 from asof.engine.port import EVENT_COLUMN
-from asof.errors import UsageError
-from asof.parts import Parts, pinned_rows, resolve
+from asof.errors import NotFoundError, UsageError
+from asof.parts import Parts, Question, pinned_rows, resolve
 from asof.records import SEMANTICS, Status
-from asof.serving.online import Receipt
+from asof.serving.receipt import Receipt
 from asof.training.historical import HistoricalReader
 
 
@@ -27,13 +29,15 @@ class Replayed:
     receipt: Receipt
 
 
-def replay(parts: Parts, receipt: Receipt) -> Replayed:
-    """Answer a receipt from history.
+def replay(parts: Parts, receipt: Receipt | Mapping[str, Any]) -> Replayed:
+    """Answer a receipt from history; see `Store.replay`.
 
     Raises:
         UsageError: Another version of the rules made it.
-        NotFoundError: Its view is gone. ConflictError: Retention dropped rows that it saw.
+        NotFoundError: Its view is gone, or its keys were erased. ConflictError: Retention dropped rows that it saw.
     """
+    if not isinstance(receipt, Receipt):
+        receipt = Receipt.from_dict(receipt)
     if receipt.semantics != SEMANTICS:
         raise UsageError(f"the receipt was made under semantics {receipt.semantics}, this is {SEMANTICS}")
     question = resolve(parts, receipt.view)
@@ -47,7 +51,10 @@ def replay(parts: Parts, receipt: Receipt) -> Replayed:
         name: (pinned_rows(parts, group, pin=receipt.commits[group.ref])[0], None)
         for name, group in question.groups.items()
     }
-    answered = HistoricalReader(parts).answer(question, lookups, pa.table(columns), times, pinned, "served")
+    reader = HistoricalReader(parts)
+    answered = reader.answer(question, lookups, pa.table(columns), times, pinned, "served")
+    asked = [reader.keys(lookup, pa.table(columns), answered) for lookup in lookups]
+    _refuse_erased(parts, receipt, lookups, asked)
     values: dict[str, Any] = {}
     statuses: dict[str, Status] = {}
     events: dict[str, datetime | None] = {}
@@ -57,7 +64,30 @@ def replay(parts: Parts, receipt: Receipt) -> Replayed:
             values[name] = column[0].as_py()
             events[name] = None if event_us is None or answer.lookup.group.static else from_us(event_us)
         statuses |= {name: column[0].as_py() for name, column in answer.statuses().items()}
-    order = question.view.output_names()
+    order = _outputs(question, receipt)
     return Replayed(
         {n: values[n] for n in order}, {n: statuses[n] for n in order}, {n: events[n] for n in order}, receipt
     )
+
+
+def _refuse_erased(parts: Parts, receipt: Receipt, lookups: Sequence[Lookup], keys: Sequence[pa.Table]) -> None:
+    for table, lookup in zip(keys, lookups, strict=True):
+        if any(column.null_count for column in table.columns):
+            continue
+        entity = lookup.group.entity.name
+        erasure = parts.erasures.of(entity, encode_keys(table)[0])
+        if erasure is not None and receipt.clock_us <= erasure.started_at_us:
+            raise NotFoundError(
+                f"the {entity} of this receipt was erased by erasure {erasure.id} at {show_us(erasure.started_at_us)}",
+                where=receipt.view,
+                todo="see store.catalog.erasures()",
+            )
+
+
+def _outputs(question: Question, receipt: Receipt) -> Sequence[str]:
+    """Return the names of what was answered: not the features that a group was given since."""
+    names = question.view.output_names()
+    if receipt.width is None:
+        return names
+    then = {name for group in question.groups.values() for name in group.layout[: receipt.width]}
+    return [name for name in names if name in then]

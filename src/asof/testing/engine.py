@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asof.arrow.layout import stored_rows, stored_schema
+from asof.arrow.layout import stored_schema
 from asof.arrow.types import TIMESTAMP
 from asof.clock import from_us
 from asof.definitions import Entity, Feature, FeatureGroup
@@ -33,19 +32,17 @@ from asof.engine.port import (
     TIME_COLUMN,
     Engine,
     Known,
-    Rows,
 )
 from asof.errors import BackendError
-from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, DataFile, Stamp
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Stamp
 from asof.testing.adapters import open_adapter
 from asof.testing.layouts import Laid, lay, lay_stamped, layouts
 from asof.testing.played import key_columns, times
 from asof.testing.reference import Answer, Key, Stored, canonical
+from asof.testing.stored import AT_US, every_type, every_value, rows_of, stored_as
 from asof.testing.strategies import FEATURE_TYPES, Case, cases, instants, play
 
 ROW_STATUS = {"MISSING": MISSING, "PRESENT": FOUND, "NULL": FOUND, "EXPIRED": EXPIRED, "RETIRED": RETIRED}
-
-AT_US = 1_704_067_200_000_000
 
 # The same tests run for every adapter, and files stay until the class is done.
 searched = settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], deadline=None)
@@ -211,11 +208,45 @@ class EngineSuite:
         before = _canonical_rows(look_up(engine, laid, spine, known))
         assert _canonical_rows(look_up(engine, kept, spine, known)) == before
 
+    @searched
+    @given(case=cases(), data=st.data())
+    def test_stamped_rows_of_some_keys_and_those_without_them_are_all_rows(
+        self, engine: Engine, folder: Path, case: Case, data: st.DataObject
+    ) -> None:
+        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        every = list(dict.fromkeys(key for key, _ in case.spine if None not in key))
+        some = data.draw(st.lists(st.sampled_from(every), unique=True)) if every else []
+        keys = pa.table(key_columns(case.history, some))
+        horizon = None if case.history.group.static else data.draw(st.sampled_from([None, *instants(case.history)]))
+        whole = _canonical_rows(engine.stamped(laid.rows, horizon_us=horizon).read_all())
+        width = len(laid.rows.keys)
+        chosen = engine.stamped(laid.rows, horizon_us=horizon, keys=keys).read_all()
+        assert chosen.schema.names == laid.rows.schema.names
+        assert _canonical_rows(chosen) == [row for row in whole if tuple(row[:width]) in some]
+        left = engine.stamped(laid.rows, horizon_us=horizon, without=keys).read_all()
+        assert left.schema.names == laid.rows.schema.names
+        assert _canonical_rows(left) == [row for row in whole if tuple(row[:width]) not in some]
+
+    @pytest.mark.parametrize("where", ["file", "journal", "both"])
+    def test_stamped_rows_of_composite_keys_are_told_apart_wherever_they_lie(
+        self, engine: Engine, folder: Path, where: str
+    ) -> None:
+        entity = Entity("e", keys={"k": "string", "n": "int64"})
+        group = FeatureGroup("g", entity=entity, features=[Feature("x", "int64")], event_time="at")
+        names = {"k": pa.array(["a", "a1", "a", ""]), "n": pa.array([11, 1, 1, 0])}  # "a" + "11" is "a1" + "1"
+        table = pa.table({**names, "at": times([AT_US] * 4), "x": pa.array([1, 2, 3, 4])})
+        rows = stored_as(group, table, folder, where)
+        asked = pa.table({"k": pa.array(["a", "zz", ""]), "n": pa.array([11, 1, 0])})
+        assert sorted(engine.stamped(rows, keys=asked).read_all().column("x").to_pylist()) == [1, 4]
+        assert sorted(engine.stamped(rows, without=asked).read_all().column("x").to_pylist()) == [2, 3]
+        both = engine.stamped(rows, keys=asked, without=asked.slice(2)).read_all()
+        assert both.column("x").to_pylist() == [1]
+
     # ---- shapes and types
 
     def test_an_empty_history_gives_typed_nothing(self, engine: Engine) -> None:
-        group = _every_type()
-        rows = _rows(group)
+        group = every_type()
+        rows = rows_of(group)
         spine = pa.table({"k": pa.array(["a", None]), TIME_COLUMN: times([AT_US, AT_US])})
         found = engine.look_up(spine, rows, columns=["number", "when"], known="event", ttl_us=None)
         assert found.column(STATUS_COLUMN).to_pylist() == [MISSING, MISSING]
@@ -227,7 +258,7 @@ class EngineSuite:
 
     @pytest.mark.parametrize("where", ["file", "journal", "both"])
     def test_an_empty_spine_gives_no_rows(self, engine: Engine, folder: Path, where: str) -> None:
-        rows = _stored(_every_type(), _every_value(), folder, where)
+        rows = stored_as(every_type(), every_value(), folder, where)
         spine = pa.table({"k": pa.array([], pa.string()), TIME_COLUMN: times([])})
         found = engine.look_up(spine, rows, columns=["numbers"], known="served", ttl_us=1)
         assert found.num_rows == 0
@@ -238,8 +269,8 @@ class EngineSuite:
     def test_values_of_every_type_come_back_as_they_were(
         self, engine: Engine, folder: Path, where: str, known: Known
     ) -> None:
-        group, table = _every_type(), _every_value()
-        rows = _stored(group, table, folder, where)
+        group, table = every_type(), every_value()
+        rows = stored_as(group, table, folder, where)
         names = [feature.name for feature in group.features]
         keys = table.column("k")
         spine = pa.table({"k": keys, TIME_COLUMN: times([AT_US + 20] * len(keys))})
@@ -271,7 +302,7 @@ class EngineSuite:
         )
         keys = pa.array(values, stored_schema(group).field("k").type)
         table = pa.table({"k": keys, "at": times([AT_US, AT_US]), "x": pa.array([1, 2])})
-        rows = _stored(group, table, folder, "file")
+        rows = stored_as(group, table, folder, "file")
         spine = pa.table({"k": pa.array([*values, None], keys.type), TIME_COLUMN: times([AT_US + 20] * 3)})
         found = engine.look_up(spine, rows, columns=["x"], known=known, ttl_us=None)
         assert found.column("x").to_pylist() == [1, 2, None]
@@ -293,7 +324,7 @@ class EngineSuite:
         )
         spine = pa.table({"group": pa.array(["a"]), TIME_COLUMN: times([AT_US + 30])})
         for where in ("file", "journal", "both"):
-            rows = _stored(group, table, folder, where)
+            rows = stored_as(group, table, folder, where)
             for retracted in ({}, {9: AT_US + 25}):  # a retracted commit takes its keys another way
                 for known in ("served", "event"):
                     hidden = replace(rows, retracted=retracted)
@@ -302,10 +333,10 @@ class EngineSuite:
             assert engine.newest(rows).read_all().column("v").to_pylist() == [{"group": 5, "k": 6}]
 
     def test_features_that_a_file_lacks_are_null_in_it(self, engine: Engine, folder: Path) -> None:
-        group = _every_type()
+        group = every_type()
         layout = tuple(feature.name for feature in group.features)
-        table = _every_value()
-        rows = _stored(group, table, folder, "file")
+        table = every_value()
+        rows = stored_as(group, table, folder, "file")
         place, file, stamp = rows.files[0]
         old = str(folder / "old.parquet")
         pq.write_table(pq.read_table(place).drop_columns(list(layout[2:])), old)
@@ -321,7 +352,7 @@ class EngineSuite:
         assert again.select(list(layout)).to_pylist() == table.select(list(layout)).to_pylist()
 
     def test_no_columns_wanted_gives_statuses_alone(self, engine: Engine, folder: Path) -> None:
-        rows = _stored(_every_type(), _every_value(), folder, "file")
+        rows = stored_as(every_type(), every_value(), folder, "file")
         spine = pa.table({"k": pa.array(["full", "zz"]), TIME_COLUMN: times([AT_US + 20] * 2)})
         found = engine.look_up(spine, rows, columns=[], known="event", ttl_us=None)
         assert found.schema.names == [STATUS_COLUMN, EVENT_COLUMN, COMMIT_COLUMN]
@@ -337,7 +368,7 @@ class EngineSuite:
         )
         first, last = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 and 9999
         table = pa.table({"k": pa.array(["a", "a"]), "at": times([first, last]), "x": pa.array([1, 2])})
-        rows = _stored(group, table, folder, "file", at_us=last)
+        rows = stored_as(group, table, folder, "file", at_us=last)
         spine = pa.table({"k": pa.array(["a"] * 4), TIME_COLUMN: times([first, first + 1, last - 1, last])})
         found = engine.look_up(spine, rows, columns=["x"], known="event", ttl_us=group.ttl_us)
         assert found.column(STATUS_COLUMN).to_pylist() == [FOUND, FOUND, EXPIRED, FOUND]
@@ -346,7 +377,7 @@ class EngineSuite:
     # ---- use
 
     def test_threads_ask_at_the_same_time(self, engine: Engine, folder: Path) -> None:
-        rows = _stored(_every_type(), _every_value(), folder, "both")
+        rows = stored_as(every_type(), every_value(), folder, "both")
 
         def ask(place: int) -> list[object]:
             spine = pa.table(
@@ -362,7 +393,7 @@ class EngineSuite:
         assert answers == [[7, None], [None, 7]] * 20
 
     def test_a_file_that_is_gone_is_an_error_of_ours(self, engine: Engine, folder: Path) -> None:
-        rows = _stored(_every_type(), _every_value(), folder, "file")
+        rows = stored_as(every_type(), every_value(), folder, "file")
         Path(rows.files[0][0]).unlink()
         with pytest.raises(BackendError):
             engine.scan(rows, columns=["k"]).read_all()
@@ -371,7 +402,7 @@ class EngineSuite:
             engine.look_up(spine, rows, columns=["number"], known="event", ttl_us=None)
 
     def test_a_broken_file_is_an_error_of_ours(self, engine: Engine, folder: Path) -> None:
-        rows = _stored(_every_type(), _every_value(), folder, "file")
+        rows = stored_as(every_type(), every_value(), folder, "file")
         Path(rows.files[0][0]).write_bytes(b"PAR1 nothing of the kind PAR1")
         with pytest.raises(BackendError):
             engine.newest(rows).read_all()
@@ -420,76 +451,3 @@ def _canonical_rows(table: pa.Table) -> list[list[object]]:
     plain = [column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in table.columns]
     columns: list[list[object]] = [column.to_pylist() for column in plain]
     return [[canonical(value) for value in row] for row in zip(*columns, strict=True)]
-
-
-def _every_type() -> FeatureGroup:
-    features = {
-        "number": "int8",
-        "ratio": "float32",
-        "truth": "bool",
-        "text": "string",
-        "raw": "bytes",
-        "day": "date",
-        "when": "timestamp",
-        "money": "decimal(38, 9)",
-        "numbers": "list<int64>",
-        "texts": "list<list<string>>",
-        "vector": "vector<float32, 3>",
-        "thing": "struct<a: int64, b: list<timestamp>, c: struct<d: decimal(5, 2)>>",
-    }
-    return FeatureGroup(
-        "g",
-        entity=Entity("e", keys={"k": "string"}),
-        features=[Feature(name, dtype) for name, dtype in features.items()],
-        event_time="at",
-    )
-
-
-def _every_value() -> pa.Table:
-    group = _every_type()
-    full = {
-        "k": "full",
-        "at": from_us(AT_US),
-        "number": 7,
-        "ratio": 0.1,
-        "truth": True,
-        "text": "a\0é",
-        "raw": b"\0\xff",
-        "day": date(1969, 12, 31),
-        "when": from_us(-1),
-        "money": Decimal("12345678901234567890123456789.123456789"),
-        "numbers": [1, None, 2**62],
-        "texts": [["a", None], [], None],
-        "vector": [1.0, 2.0, 3.0],
-        "thing": {"a": None, "b": [from_us(1), None], "c": {"d": Decimal("-1.50")}},
-    }
-    schema = stored_schema(group)
-    declared = pa.schema([schema.field(name) for name in full])
-    return pa.Table.from_pylist([full, {"k": "none", "at": from_us(AT_US)}], schema=declared)
-
-
-def _rows(group: FeatureGroup) -> Rows:
-    layout = tuple(feature.name for feature in group.features)
-    return Rows(stored_schema(group), group.keys, group.event_time, group.delay_us, 1, layout)
-
-
-def _stored(group: FeatureGroup, table: pa.Table, folder: Path, where: str, *, at_us: int = AT_US + 10) -> Rows:
-    """Store rows as commit 1: in a file, in the journal, or one row in a file and the others in the journal."""
-    rows = _rows(group)
-    stored = stored_rows(group, table)
-    split = {"file": table.num_rows, "journal": 0, "both": table.num_rows // 2}[where]
-    if split:
-        place = str(folder / f"{id(stored)}-{split}.parquet")
-        pq.write_table(stored.slice(0, split), place)
-        events = [0] if group.event_time is None else stored.column(group.event_time).cast(pa.int64()).to_pylist()
-        file = DataFile(place, split, 1, min(events), max(events), first_commit=1, last_commit=1)
-        rows = replace(rows, files=((place, file, Stamp(1, at_us, "commit")),))
-    if split < table.num_rows:
-        part = stored.slice(split)
-        part = part.set_column(part.schema.get_field_index(COMMIT_COLUMN), COMMIT_COLUMN, pa.array([1] * part.num_rows))
-        part = part.set_column(
-            part.schema.get_field_index(AVAILABLE_COLUMN), AVAILABLE_COLUMN, times([at_us] * part.num_rows)
-        )
-        rows = replace(rows, journal=part)
-    assert rows.schema.names[-3:] == [RETIRED_COLUMN, COMMIT_COLUMN, AVAILABLE_COLUMN]
-    return rows

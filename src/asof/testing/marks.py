@@ -87,19 +87,19 @@ class ErasuresSuite(OpensRegistry):
         return both.erasures
 
     def test_keys_are_remembered_until_the_end_and_not_longer(self, erasures: Erasures) -> None:
-        begun = erasures.begin("user", [b"\x00one", b"two"], reason="asked", writer="ana", now_us=NOW_US)
+        begun = erasures.begin("user", b"\x00one two", reason="asked", writer="ana", now_us=NOW_US)
         assert (begun.entity, begun.reason, begun.writer, begun.started_at_us) == ("user", "asked", "ana", NOW_US)
         assert erasures.all() == [begun]
-        assert begun.keys == (b"\x00one", b"two")
+        assert begun.pending == b"\x00one two"
         assert erasures.of("user", b"two") is None
-        erasures.finish(begun, "the certificate")
+        erasures.finish(begun, "the certificate", keys=[b"two"])
         (done,) = erasures.all()
-        assert (done.id, done.keys, done.certificate) == (begun.id, None, "the certificate")
+        assert (done.id, done.pending, done.certificate) == (begun.id, None, "the certificate")
 
     def test_an_erased_key_is_known_again(self, erasures: Erasures) -> None:
         for number, keys in enumerate(([b"one", b"two"], [b"two"])):
-            begun = erasures.begin("user", keys, reason="", writer="", now_us=NOW_US + number)
-            erasures.finish(begun, f"certificate {number}")
+            begun = erasures.begin("user", b"", reason="", writer="", now_us=NOW_US + number)
+            erasures.finish(begun, f"certificate {number}", keys=keys)
         found = {key: erasures.of("user", key) for key in (b"one", b"two", b"three")}
         assert {key: each and each.certificate for key, each in found.items()} == {
             b"one": "certificate 0",
@@ -109,13 +109,14 @@ class ErasuresSuite(OpensRegistry):
         assert erasures.of("airport", b"one") is None
 
     def test_finishing_twice_keeps_the_first_certificate(self, erasures: Erasures) -> None:
-        begun = erasures.begin("user", [b"one"], reason="", writer="", now_us=NOW_US)
-        erasures.finish(begun, "first")
-        erasures.finish(begun, "second")
+        begun = erasures.begin("user", b"one", reason="", writer="", now_us=NOW_US)
+        erasures.finish(begun, "first", keys=[b"one", b"one"])
+        erasures.finish(begun, "second", keys=[])
         assert [each.certificate for each in erasures.all()] == ["first"]
+        assert erasures.of("user", b"one") is not None
 
     def test_what_was_begun_is_there_after_reopening(self, erasures: Erasures, opened: Callable[[], Metadata]) -> None:
-        begun = erasures.begin("user", [b"one"], reason="", writer="", now_us=NOW_US)
+        begun = erasures.begin("user", b"one", reason="", writer="", now_us=NOW_US)
         assert opened().erasures.all() == [begun]
 
     def test_scrub_leaves_no_bytes_of_what_is_gone(self, erasures: Erasures, both: Metadata, tmp_path: Path) -> None:
@@ -124,9 +125,9 @@ class ErasuresSuite(OpensRegistry):
         group = both.registry.group("g")
         drafts = [Draft(group.id, "push", rows=1, payload=b"%d " % n + needle * n) for n in range(1, 300)]
         both.log.publish([[draft] for draft in drafts], clock=lambda: NOW_US)
-        begun = erasures.begin("user", [needle], reason="", writer="", now_us=NOW_US)
+        begun = erasures.begin("user", needle, reason="", writer="", now_us=NOW_US)
         both.log.replace_files(group, removed=(), added=(), sealed=range(1, 300), now_us=NOW_US)
-        erasures.finish(begun, "done")
+        erasures.finish(begun, "done", keys=[needle])
         erasures.scrub()
         for file in tmp_path.rglob("*"):
             assert not file.is_file() or needle not in file.read_bytes(), file

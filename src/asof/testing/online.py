@@ -8,56 +8,22 @@ class TestLmdb(OnlineStoreSuite):
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asof.online.port import HEAD_BYTES, Applied, Change, OnlineStore, version_head, version_of
+from asof.online.port import HEAD_BYTES, Applied, Change, OnlineStore, StaleSnapshotError, version_head, version_of
 from asof.testing.adapters import open_adapter
+from asof.testing.online_model import KEYS, Model, applied, change_of, changes_of, get, row_of
 from asof.testing.processes import exit_code_of, in_processes
 
-Puts = Mapping[bytes, tuple[int, bytes] | None]
-"""Key to (event time, payload), or None to delete it."""
-
 searched = settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], deadline=None)
-
-
-def row_of(event_us: int, commit: int, payload: bytes = b"v") -> bytes:
-    """Return a row as the port keeps it."""
-    return version_head(event_us, commit) + payload
-
-
-def change_of(
-    commit: int,
-    puts: Puts | None = None,
-    *,
-    group: int = 1,
-    after: int | None = None,
-    replace: bool = False,
-    final: bool = True,
-) -> Change:
-    """Return a change whose rows have its commit's number; it comes after the number before unless told otherwise."""
-    ordered = sorted((puts or {}).items())
-    rows = [None if put is None else row_of(put[0], commit, put[1]) for _, put in ordered]
-    before = commit - 1 if after is None else after
-    return Change(group, before, commit, commit * 10, [key for key, _ in ordered], rows, replace=replace, final=final)
-
-
-def get(store: OnlineStore, key: bytes, group: int = 1) -> bytes | None:
-    """Return one row."""
-    with store.snapshot() as snapshot:
-        return snapshot.get([(group, key)])[0]
-
-
-def applied(store: OnlineStore, group: int = 1) -> Applied:
-    """Return how far a group is applied."""
-    with store.snapshot() as snapshot:
-        return snapshot.applied.get(group, Applied())
 
 
 class OnlineStoreSuite:
@@ -68,12 +34,15 @@ class OnlineStoreSuite:
         url: What a store's settings would say.
         persistent: Whether rows outlive a close, and two opens of one place are one store.
         shared: Whether several processes may use it at the same time.
+        holds_snapshots: Whether a snapshot answers from its state whatever others write; else it raises
+            StaleSnapshotError where it cannot.
     """
 
     adapter: ClassVar[str]
     url: ClassVar[str]
     persistent: ClassVar[bool] = True
     shared: ClassVar[bool] = True
+    holds_snapshots: ClassVar[bool] = True
 
     def open(self, root: Path) -> OnlineStore:
         """Open the store in a folder; the same folder is the same store, if it is persistent."""
@@ -273,11 +242,41 @@ class OnlineStoreSuite:
                 for _ in range(20):
                     threading.Event().wait(0.001)
                     assert snapshot.applied[1] == Applied(1, 10)
-                    assert snapshot.get([(1, b"a"), (1, b"b")]) == [*before, row_of(1, 1, b"one")]
+                    with self.or_stale():
+                        assert snapshot.get([(1, b"a"), (1, b"b")]) == [*before, row_of(1, 1, b"one")]
                 seen = snapshot.applied
             assert written.result(timeout=30) == {1: Applied(2, 20)}
         assert seen[1] == Applied(1, 10), "receipts are made from it after the snapshot is closed"
         assert get(store, b"b") == row_of(2, 2, b"two")
+
+    def or_stale(self) -> AbstractContextManager[object]:
+        """Allow a snapshot that cannot answer any more to say so, if the store holds none open."""
+        return nullcontext() if self.holds_snapshots else suppress(StaleSnapshotError)
+
+    @pytest.mark.parametrize("first", ["rows", "applied"])
+    @pytest.mark.parametrize("meanwhile", ["newer", "gone", "older", "cleared", "erased", "new group"])
+    def test_all_answers_of_a_snapshot_are_of_one_state(self, store: OnlineStore, first: str, meanwhile: str) -> None:
+        store.apply([change_of(1, dict.fromkeys((b"a", b"b", b"same"), (1, b"one")))])
+        change: dict[str, Callable[[], object]] = {
+            "newer": lambda: store.apply([change_of(2, {b"b": (2, b"two")})]),
+            "gone": lambda: store.apply([change_of(2, {b"b": None}, replace=True)]),
+            "older": lambda: store.apply([Change(1, 1, 2, 20, [b"b"], [row_of(0, 1)], replace=True)]),
+            "cleared": lambda: store.clear(1),
+            "erased": lambda: store.erase(1, [b"b"]),
+            "new group": lambda: store.apply([change_of(1, {b"b": (1, b"new")}, group=2)]),
+        }
+        with ThreadPoolExecutor(1) as pool:
+            with store.snapshot() as snapshot:
+                seen = snapshot.get([(1, b"a")]) if first == "rows" else snapshot.applied
+                changed = pool.submit(change[meanwhile])
+                threading.Event().wait(0.05)
+                with self.or_stale():
+                    assert snapshot.get([(1, b"b"), (2, b"b")]) == [row_of(1, 1, b"one"), None]
+                assert dict(snapshot.applied) == {1: Applied(1, 10)}
+                if meanwhile in {"newer", "new group"}:
+                    assert snapshot.get([(1, b"same")]) == [row_of(1, 1, b"one")], "nobody changed that"
+                assert seen in ([row_of(1, 1, b"one")], {1: Applied(1, 10)})
+            changed.result(timeout=30)
 
     def test_readers_see_all_groups_of_a_step_or_none(self, store: OnlineStore) -> None:
         done = threading.Event()
@@ -287,8 +286,8 @@ class OnlineStoreSuite:
             reads = 0
             while not done.is_set() or not reads:
                 with store.snapshot() as snapshot:
-                    commits = {mark.commit for mark in snapshot.applied.values()}
                     rows = set(snapshot.get(keys))
+                    commits = {mark.commit for mark in snapshot.applied.values()}
                 assert len(commits) <= 1
                 assert rows == ({row_of(c, c) for c in commits} or {None})
                 reads += 1
@@ -304,7 +303,37 @@ class OnlineStoreSuite:
                 done.set()
             assert all(reader.result(timeout=60) for reader in readers)
 
-    # ---- clear and count
+    def test_a_change_of_many_rows_is_visible_in_one_step(self, store: OnlineStore) -> None:
+        keys = [b"%06d" % number for number in range(12_000)]
+        store.apply([change_of(1, dict.fromkeys(keys, (1, b"one"))), change_of(1, {b"k": (1, b"one")}, group=2)])
+        asked = [(2, b"k"), *((1, key) for key in keys[::400])]
+        done = threading.Event()
+
+        def read() -> int:
+            reads = 0
+            while not done.is_set() or not reads:
+                with store.snapshot() as snapshot:
+                    rows = snapshot.get(asked)
+                    marks = set(snapshot.applied.values())
+                assert len(set(rows)) == len(marks) == 1, (set(rows), marks)
+                reads += 1
+            return reads
+
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(read)
+            try:
+                for commit in (2, 3):
+                    rows = dict.fromkeys(keys, (commit, b"new"))
+                    other = change_of(commit, {b"k": (commit, b"new")}, group=2)
+                    store.apply([change_of(commit, rows, replace=commit == 3), other])
+                    store.apply([change_of(commit + 10, {b"other": (1, b"v")}, after=commit, final=False, group=3)])
+                    store.clear(3)
+            finally:
+                done.set()
+            assert reading.result(timeout=60)
+        assert store.count(1) == len(keys)
+
+    # ---- clear, erase and count
 
     def test_clear_deletes_the_rows_and_what_is_applied(self, store: OnlineStore) -> None:
         store.apply([change_of(1, {b"a": (9, b"one")}), change_of(1, {b"a": (1, b"two")}, group=2)])
@@ -315,6 +344,35 @@ class OnlineStoreSuite:
         store.clear(99)
         assert store.apply([change_of(4, {b"a": (1, b"new")}, after=0)]) == {1: Applied(4, 40)}
         assert get(store, b"a") == row_of(1, 4, b"new")
+
+    def test_erase_deletes_rows_and_leaves_what_is_applied(self, store: OnlineStore) -> None:
+        store.apply([change_of(1, {b"a": (1, b"one"), b"b": (1, b""), b"c": (1, b"one")})])
+        store.apply([change_of(1, {b"a": (1, b"other")}, group=2)])
+        assert store.erase(1, [b"a", b"b"]) == 2
+        assert (get(store, b"a"), get(store, b"b"), get(store, b"c")) == (None, None, row_of(1, 1, b"one"))
+        assert get(store, b"a", group=2) == row_of(1, 1, b"other")
+        assert (store.count(1), applied(store), applied(store, 2)) == (1, Applied(1, 10), Applied(1, 10))
+        store.apply([change_of(2, {b"a": (0, b"again")})])
+        assert get(store, b"a") == row_of(0, 2, b"again")
+
+    def test_absent_keys_do_not_matter_to_erase(self, store: OnlineStore) -> None:
+        assert store.erase(7, [b"a"]) == 0
+        store.apply([change_of(1, {b"a": (1, b"one")})])
+        assert store.erase(1, []) == 0
+        assert store.erase(1, [b"a", b"never there"]) == 1
+        assert store.erase(1, [b"a", b"never there"]) == 0
+        assert (store.count(1), applied(store), applied(store, 7)) == (0, Applied(1, 10), Applied())
+
+    def test_erased_rows_are_gone_after_reopening(self, opened: Callable[[], OnlineStore]) -> None:
+        first = opened()
+        first.apply([change_of(1, {b"%d" % number: (1, b"one") for number in range(100)})])
+        assert first.erase(1, [b"%d" % number for number in range(50)]) == 50
+        first.close()
+        second = opened()
+        assert second.count(1) == (50 if self.persistent else 0)
+        assert get(second, b"7") is None
+        assert applied(second) == (Applied(1, 10) if self.persistent else Applied())
+        assert second.check() == []
 
     def test_count_counts_keys_retired_ones_too(self, store: OnlineStore) -> None:
         store.apply([change_of(1, {b"a": (1, b"one"), b"b": (1, b"")})])
@@ -337,13 +395,13 @@ class OnlineStoreSuite:
     def test_any_sequence_of_changes_does_what_the_port_says(self, lasting: OnlineStore, data: st.DataObject) -> None:
         for group in (1, 2):
             lasting.clear(group)
-        model = _Model()
+        model = Model()
         for _ in range(data.draw(st.integers(1, 8))):
-            changes = data.draw(st.lists(_changes(model), min_size=1, max_size=3))
+            changes = data.draw(st.lists(changes_of(model), min_size=1, max_size=3))
             assert lasting.apply(changes) == model.apply(changes)
             with lasting.snapshot() as snapshot:
                 assert dict(snapshot.applied) == model.applied
-                every = [(group, key) for group in (1, 2) for key in _KEYS]
+                every = [(group, key) for group in (1, 2) for key in KEYS]
                 assert snapshot.get(every) == [model.rows.get(place) for place in every]
             assert [lasting.count(group) for group in (1, 2)] == [
                 sum(place[0] == group for place in model.rows) for group in (1, 2)
@@ -418,51 +476,6 @@ class OnlineStoreSuite:
         store = opened()
         assert (applied(store), get(store, b"k")) == (Applied(1, 10), row_of(1, 1, b"one"))
         assert store.check() == []
-
-
-_KEYS: tuple[bytes, ...] = (b"a", b"b", b"c")
-
-
-class _Model:
-    """The port in dicts."""
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[int, bytes], bytes] = {}
-        self.applied: dict[int, Applied] = {}
-
-    def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:
-        rows, marks = dict(self.rows), dict(self.applied)
-        fits = True
-        for change in changes:
-            mark = marks.get(change.group_id, Applied())
-            if mark.commit >= change.commit:
-                continue
-            fits = fits and mark.commit >= change.after
-            for key, row in zip(change.keys, change.rows, strict=True):
-                place = (change.group_id, key)
-                if row is None:
-                    rows.pop(place, None)
-                elif change.replace or place not in rows or version_of(row) > version_of(rows[place]):
-                    rows[place] = row
-            done = Applied(change.commit, change.committed_at_us)
-            partly = Applied(mark.commit, mark.committed_at_us, applying=True)
-            marks[change.group_id] = done if change.final else partly
-        if fits:
-            self.rows, self.applied = rows, marks
-        return {change.group_id: self.applied.get(change.group_id, Applied()) for change in changes}
-
-
-@st.composite
-def _changes(draw: st.DrawFn, model: _Model) -> Change:
-    group = draw(st.sampled_from((1, 2)))
-    reached = model.applied.get(group, Applied()).commit
-    after = max(0, reached + draw(st.sampled_from((0, 0, 0, 0, 1, -1))))
-    commit = after + draw(st.sampled_from((1, 1, 2)))
-    replace = draw(st.booleans())
-    put: st.SearchStrategy[Any] = st.tuples(st.integers(-1, 2), st.sampled_from((b"", b"v", b"w")))
-    puts: Puts = draw(st.dictionaries(st.sampled_from(_KEYS), st.one_of(st.none(), put) if replace else put))
-    final = draw(st.sampled_from((True, True, False)))
-    return change_of(commit, puts, group=group, after=after, replace=replace, final=final)
 
 
 def _count_up(suite: type[OnlineStoreSuite], root: str, worker: bytes) -> int:

@@ -180,7 +180,7 @@ class Reference:
         ttl_us = self.group.ttl_us
         if ttl_us is not None and row.event_time is not None and row.event_time <= t - ttl_us:
             return Answer(None, "EXPIRED", row.event_time)
-        value = row.values[feature]
+        value = row.values.get(feature)  # null in a row from before the feature was added
         return Answer(value, "NULL" if value is None else "PRESENT", row.event_time)
 
     def online(self, key: Key, now: int, pin: int | None = None) -> tuple[int, dict[str, Answer]]:

@@ -193,13 +193,19 @@ def clocks(history: History) -> list[int]:
 
 def instants(history: History) -> list[int]:
     """Give the times at which an answer may change, in order, each with its neighbours 1 us off."""
-    points = {BASE_US, *clocks(history), *(op.now for op in history.ops)}
-    for row in play(history).rows(retracted=True):
+    points = {BASE_US, *clocks(history), *(op.now for op in history.ops), *turns(play(history))}
+    return sorted({point + step for point in points for step in (-1, 0, 1)})
+
+
+def turns(reference: Reference) -> set[int]:
+    """Give the times at which rows become events, become available, or expire."""
+    points: set[int] = set()
+    for row in reference.rows(retracted=True):
         if row.available_at is not None:
             points.add(row.available_at)
         if row.event_time is not None:
-            points |= {row.event_time, row.event_time + (history.group.ttl_us or 0)}
-    return sorted({point + step for point in points for step in (-1, 0, 1)})
+            points |= {row.event_time, row.event_time + (reference.group.ttl_us or 0)}
+    return points
 
 
 def _spine_keys(history: History) -> list[Key]:

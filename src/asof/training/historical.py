@@ -25,7 +25,7 @@ from asof.engine.port import (
     Rows,
 )
 from asof.errors import DataError, NotFoundError, UsageError, warn
-from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_rows, resolve
+from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, resolve
 from asof.records import Status
 from asof.training.frame import HistoricalFrame
 from asof.training.report import Comparison, Report
@@ -122,7 +122,7 @@ class HistoricalReader:
                 columns |= {name + STATUS_SUFFIX: values for name, values in answer.statuses().items()}
             names += [n + STATUS_SUFFIX for n in question.view.output_names(full_names=full_names)]
         for answer in answered:
-            self._warn_if_unavailable(answer, table, times, pinned)
+            self._warn_if_unavailable(answer, answered, table, times, pinned)
 
         def compare() -> Comparison:
             other: Known = "served" if all(a.known == "event" for a in answered) else "event"
@@ -233,11 +233,8 @@ class HistoricalReader:
         pins = given_pins(self._parts, commits)
         if pins is not None and isinstance(commits, Mapping):
             self._refuse_unknown(question, pins)
-        pinned: dict[str, tuple[Rows, int | None]] = {}
-        for name, group in question.groups.items():
-            rows, snapshot = pinned_rows(self._parts, group, pin=pin_of(pins, group))
-            pinned[name] = (rows, snapshot.horizon_us)
-        return pinned
+        every = pinned_together(self._parts, [(group, pin_of(pins, group)) for group in question.groups.values()])
+        return {name: (rows, s.horizon_us) for name, (rows, s) in zip(question.groups, every, strict=True)}
 
     def _refuse_unknown(self, question: Question, pins: Pins) -> None:
         """Refuse pins of what is no group: pins of a larger view serve a smaller one, a typing error serves nobody."""
@@ -251,6 +248,7 @@ class HistoricalReader:
     def _warn_if_unavailable(
         self,
         answer: Answered,
+        answered: Sequence[Answered],
         spine: pa.Table,
         times: pa.ChunkedArray,
         pinned: Mapping[str, tuple[Rows, int | None]],
@@ -259,9 +257,7 @@ class HistoricalReader:
         missing = answer.found.column(STATUS_COLUMN).to_numpy() == MISSING
         if answer.known == "event" or missing.sum() * 2 <= len(missing):
             return
-        if any(not isinstance(source, str) for source in answer.lookup.sources):
-            return
-        keys = self.keys(answer.lookup, spine, ())
+        keys = self.keys(answer.lookup, spine, answered)
         rows, _ = pinned[answer.lookup.group.name]
         other = self._parts.engine.look_up(
             keys.append_column(TIME_COLUMN, times), rows, columns=[], known="event", ttl_us=None

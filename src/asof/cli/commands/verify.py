@@ -7,19 +7,33 @@ import click
 from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import Document
-from asof.cli.screen import progress
+from asof.cli.screen import counted, progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asof.cli.screen import Screen
-    from asof.quality.verify import Difference, Verification
+    from asof.quality.verify import Cause, Difference, Stage, Verification
 
 SHAPE: Document = {
     "view": "departure@1",
     "compared": 6150,
+    "equal": 0.9998,
+    "defects": 1,
     "instants": 40,
     "keys": 50,
     "rows": 72,
     "statuses": {"PRESENT": 6000, "MISSING": 150},
+    "stages": [
+        {
+            "stage": "replay",
+            "compared": 6000,
+            "differing": 1,
+            "equal": 0.9998,
+            "causes": {"defect": 1},
+            "skipped": {"retention": 2},
+        }
+    ],
     "differences": [
         {
             "stage": "replay",
@@ -33,6 +47,13 @@ SHAPE: Document = {
     ],
 }
 
+ABOUT = {
+    "replay": "history, fed into a fresh online store, at many times",
+    "today": "what the store answers online now",
+    "served": "logged answers, with history at their commits",
+    "hindsight": "logged answers, with what would be said of their times now",
+}
+
 
 @asof_command("verify", shape=SHAPE)
 @store_argument
@@ -43,31 +64,53 @@ SHAPE: Document = {
 @click.option(
     "--keys", type=click.IntRange(min=1), default=50, show_default=True, help="How many keys to read at each."
 )
-def command(store: str, view: str, instants: int, keys: int) -> Answer:
+@click.option(
+    "--logged",
+    type=click.IntRange(min=0),
+    default=500,
+    show_default=True,
+    help="How many answers of the serving log to compare.",
+)
+def command(store: str, view: str, instants: int, keys: int, logged: int) -> Answer:
     """Prove that online equals history, on your own data.
 
     History is fed through the real way of writing into a fresh online store under a moving clock; sampled keys of
-    VIEW (a view or a group) are read and compared with history. The exit code is 1 if there are differences.
+    VIEW (a view or a group) are read and compared with history. So are the store's answers now, and those of its
+    serving log. The exit code is 1 if a difference is a defect: if nothing explains it.
     """
     with open_store(store) as opened, progress(f"verifying {view}") as advance:
-        found = opened.verify(view, instants=instants, keys=keys, progress=advance)
+        found = opened.verify(view, instants=instants, keys=keys, logged=logged, progress=advance)
     return answer(found)
 
 
 def answer(found: "Verification") -> Answer:
-    """Return what a verification found; the exit code is 1 if there are differences."""
-    return Answer(_document(found), lambda screen: _show(screen, found), 1 if found.differences else 0)
+    """Return what a verification found; the exit code is 1 if there are defects."""
+    return Answer(_document(found), lambda screen: _show(screen, found), 1 if found.defects else 0)
 
 
 def _document(found: "Verification") -> dict[str, Any]:
     return {
         "view": found.view,
         "compared": found.compared,
+        "equal": found.equal,
+        "defects": len(found.defects),
         "instants": found.instants,
         "keys": found.keys,
         "rows": found.rows,
         "statuses": found.statuses,
+        "stages": [_stage(stage) for stage in found.stages],
         "differences": [_difference(difference) for difference in found.differences],
+    }
+
+
+def _stage(stage: "Stage") -> dict[str, Any]:
+    return {
+        "stage": stage.name,
+        "compared": stage.compared,
+        "differing": stage.differing,
+        "equal": stage.equal,
+        "causes": dict(stage.causes),
+        "skipped": dict(stage.skipped),
     }
 
 
@@ -86,7 +129,27 @@ def _difference(difference: "Difference") -> dict[str, Any]:
 
 
 def _show(screen: "Screen", found: "Verification") -> None:
-    head, *rest = str(found).split("\n")
-    screen.line(head, style="red" if found.differences else "green")
-    for line in rest:
-        screen.line(line)
+    from asof.quality.verify import first, share
+
+    rows = [
+        (stage.name, ABOUT[stage.name], stage.compared, share(stage.equal), _counts(stage.causes))
+        for stage in found.stages
+    ]
+    screen.table(
+        ("stage", "compared with history", "values", "equal", "causes"), rows, right=(False, False, True, True, False)
+    )
+    screen.line()
+    for stage in found.stages:
+        for reason, count in stage.skipped.items():
+            screen.line(f"{stage.name}: {counted(count, 'answer')} not compared: {reason}")
+    shown = first(found.differences)
+    for difference in shown:
+        screen.line(str(difference))
+    if len(shown) < len(found.differences):
+        screen.line(f"... and {len(found.differences) - len(shown):,} more: see --json")
+    head = f"{found.view}: {found.compared:,} values compared, {counted(len(found.differences), 'difference')}, "
+    screen.line(head + counted(len(found.defects), "defect"), style="red" if found.defects else "green")
+
+
+def _counts(causes: "Mapping[Cause, int]") -> str:
+    return ", ".join(f"{count:,} {cause}" for cause, count in causes.items())

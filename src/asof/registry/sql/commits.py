@@ -88,6 +88,11 @@ class SqlCommitLog:
         with self._database.read() as connection:
             return _snapshot(connection, group, pin, after)
 
+    def snapshots(self, pins: Sequence[tuple[RegisteredGroup, int | None]]) -> list[Snapshot]:
+        """See `CommitLog.snapshots`."""
+        with self._database.read() as connection:
+            return [_snapshot(connection, group, pin, 0) for group, pin in pins]
+
     def replace_files(
         self,
         group: RegisteredGroup,

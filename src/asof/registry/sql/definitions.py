@@ -98,14 +98,15 @@ class SqlRegistry:
 
 def _refuse_if_used(connection: Connection, gone: Sequence[RegisteredGroup]) -> None:
     refs = {group.ref for group in gone}
-    for row in connection.execute(select(view_version)):
-        used = refs & _refs_in(json.loads(row.body)["features"])
-        if used:
-            raise ConflictError(
-                f"view {row.name}@{row.version} reads {', '.join(sorted(used))}",
-                todo=f"remove the view first: asof remove {row.name}",
-                data={"dependants": [f"{row.name}@{row.version}"]},
-            )
+    views = connection.execute(select(view_version).order_by(view_version.c.name, view_version.c.version)).all()
+    used = {f"{row.name}@{row.version}": refs & _refs_in(json.loads(row.body)["features"]) for row in views}
+    readers = [view for view, read in used.items() if read]
+    if readers:
+        raise ConflictError(
+            "; ".join(f"view {view} reads {', '.join(sorted(used[view]))}" for view in readers),
+            todo=f"remove the view first: asof remove {readers[0].partition('@')[0]}",
+            data={"dependants": readers},
+        )
 
 
 def _refs_in(features: Sequence[Document]) -> set[str]:
@@ -175,7 +176,9 @@ class _Steps:
         name = log_name(view.name)
         group = log_group(view)
         old = self.newest(group_version, name)
-        if self.declared.get(name, group) != group or (old is not None and not is_log(group_from(json.loads(old.body)))):
+        if self.declared.get(name, group) != group or (
+            old is not None and not is_log(group_from(json.loads(old.body)))
+        ):
             raise ConflictError(
                 f"the log of view {view.name!r} would be the group {name!r}, which is something else",
                 todo=f"rename the view or the group {name!r}, or leave out log=",

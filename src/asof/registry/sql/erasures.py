@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import insert, select, update
 
 from asof.records import Erasure
@@ -21,35 +20,36 @@ class SqlErasures:
         """Keep the database."""
         self._database = database
 
-    def begin(self, entity: str, keys: Sequence[bytes], *, reason: str, writer: str, now_us: int) -> Erasure:
+    def begin(self, entity: str, pending: bytes, *, reason: str, writer: str, now_us: int) -> Erasure:
         """See `Erasures.begin`."""
         values = {
             "entity": entity,
             "started_at_us": now_us,
             "writer": writer,
             "reason": reason,
-            "pending": msgspec.msgpack.encode(list(keys)),
+            "pending": pending,
             "salt": secrets.token_bytes(16),
         }
         with self._database.write() as connection:
             (number,) = connection.execute(insert(erasures).values(**values)).inserted_primary_key or (0,)
-        return Erasure(number, entity, now_us, writer, reason, tuple(keys))
+        return Erasure(number, entity, now_us, writer, reason, pending)
 
-    def finish(self, erasure: Erasure, certificate: str) -> None:
+    def finish(self, erasure: Erasure, certificate: str, *, keys: Sequence[bytes]) -> None:
         """See `Erasures.finish`."""
         mine = erasures.c.id == erasure.id
         with self._database.write() as connection:
             row = connection.execute(select(erasures).where(mine)).one()
             if row.pending is None:  # another process finished it
                 return
-            digests = {_digest(key, row.salt) for key in msgspec.msgpack.decode(row.pending, type=list[bytes])}
-            connection.execute(insert(erased_key), [{"erasure_id": row.id, "digest": digest} for digest in digests])
+            digests = [{"erasure_id": row.id, "digest": _digest(key, row.salt)} for key in set(keys)]
+            if digests:
+                connection.execute(insert(erased_key), digests)
             connection.execute(update(erasures).where(mine).values(pending=None, certificate=certificate))
 
     def all(self) -> list[Erasure]:
         """See `Erasures.all`."""
         with self._database.read() as connection:
-            return [_erasureof(row) for row in connection.execute(select(erasures).order_by(erasures.c.id))]
+            return [_erasure_of(row) for row in connection.execute(select(erasures).order_by(erasures.c.id))]
 
     def of(self, entity: str, key: bytes) -> Erasure | None:
         """See `Erasures.of`."""
@@ -58,7 +58,7 @@ class SqlErasures:
             for row in connection.execute(query.order_by(erasures.c.id.desc())).all():
                 held = (erased_key.c.erasure_id == row.id) & (erased_key.c.digest == _digest(key, row.salt))
                 if connection.execute(select(erased_key.c.digest).where(held)).first() is not None:
-                    return _erasureof(row)
+                    return _erasure_of(row)
         return None
 
     def scrub(self) -> None:
@@ -70,6 +70,5 @@ def _digest(key: bytes, salt: bytes) -> bytes:
     return hashlib.blake2b(key, key=salt, digest_size=16).digest()
 
 
-def _erasureof(row: Any) -> Erasure:  # noqa: ANN401 - a row of SQLAlchemy, typed differently in 2.0 and 2.1
-    keys = None if row.pending is None else tuple(msgspec.msgpack.decode(row.pending, type=list[bytes]))
-    return Erasure(row.id, row.entity, row.started_at_us, row.writer, row.reason, keys, row.certificate or "")
+def _erasure_of(row: Any) -> Erasure:  # noqa: ANN401 - a row of SQLAlchemy, typed differently in 2.0 and 2.1
+    return Erasure(row.id, row.entity, row.started_at_us, row.writer, row.reason, row.pending, row.certificate or "")

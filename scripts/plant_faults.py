@@ -1,0 +1,228 @@
+"""Plant faults in a copy of the code, one at a time, and see that `make test-fast` catches each: does the suite bite?
+
+    python scripts/plant_faults.py                 all faults; writes docs/proof-faults.md; exit code 1 if one survives
+    python scripts/plant_faults.py --only NAME ... some of them; prints the table, writes nothing
+    python scripts/plant_faults.py --list          the faults, and whether their texts are still in the code
+
+The faults are data: scripts/faults.toml. Each replaces a text that must occur exactly once, so they follow the code or
+fail loudly. A test run stops at its first failing test, which is named in the table.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+ROOT = Path(__file__).resolve().parent.parent
+FAULTS = Path(__file__).with_name("faults.toml")
+PAGE = ROOT / "docs" / "proof-faults.md"
+
+# As `make test-fast`; in a fixed order, so that the table says the same the next time.
+COMMAND = ["-m", "pytest", "-q", "--exitfirst", "-m", "not slow and not long", "-p", "no:randomly"]
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    file: str
+    old: str
+    new: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    fault: Fault
+    caught: bool
+    by: str  # the test, or what happened instead
+    seconds: float
+
+
+def read_faults():
+    faults = [Fault(**entry) for entry in tomllib.loads(FAULTS.read_text(encoding="utf-8"))["fault"]]
+    names = [fault.name for fault in faults]
+    if len(set(names)) < len(names):
+        sys.exit("two faults have one name: " + ", ".join(sorted({n for n in names if names.count(n) > 1})))
+    return faults
+
+
+def misplaced(faults, root):
+    """Say which faults do not fit the code any more."""
+    wrong = []
+    for fault in faults:
+        path = root / fault.file
+        count = path.read_text(encoding="utf-8").count(fault.old) if path.exists() else 0
+        if count != 1:
+            wrong.append(f"{fault.name}: its text occurs {count} times in {fault.file}, not once")
+        elif fault.old == fault.new:
+            wrong.append(f"{fault.name}: it changes nothing")
+    return wrong
+
+
+def copy_of_the_code(folder):
+    """Copy what git tracks or would track, as it stands."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        source, target = ROOT / name, folder / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    return folder
+
+
+def environment(copy):
+    return os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def check_that_the_copy_is_tested(copy):
+    code = "import asof; print(asof.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=copy, env=environment(copy), check=True, capture_output=True, text=True
+    )
+    if not Path(done.stdout.strip()).is_relative_to(copy):
+        sys.exit(f"the tests would run against {done.stdout.strip()}, not against the copy")
+
+
+def tested(copy, limit):
+    """Run the tests of a copy; return (exit code or None after the limit, output, seconds)."""
+    for leftover in (".hypothesis", ".pytest_cache"):  # what an earlier fault taught must not help with this one
+        shutil.rmtree(copy / leftover, ignore_errors=True)
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *COMMAND],
+        cwd=copy,
+        env=environment(copy),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=limit)
+        code = process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        code = None
+    return code, output, time.perf_counter() - started
+
+
+def plant(fault, copy, limit):
+    path = copy / fault.file
+    sound = path.read_text(encoding="utf-8")
+    path.write_text(sound.replace(fault.old, fault.new), encoding="utf-8")
+    try:
+        code, output, seconds = tested(copy, limit)
+    finally:
+        path.write_text(sound, encoding="utf-8")
+    failed = FAILED.findall(output)
+    if code == 1 and failed:
+        return Verdict(fault, caught=True, by=failed[0], seconds=seconds)
+    if code is None:
+        return Verdict(fault, caught=False, by=f"no verdict within {limit:.0f} s", seconds=seconds)
+    if code == 0:
+        return Verdict(fault, caught=False, by="all tests pass", seconds=seconds)
+    tail = " ".join(output.split()[-30:])
+    return Verdict(fault, caught=False, by=f"the tests did not run ({code}): {tail}", seconds=seconds)
+
+
+def table(verdicts):
+    lines = ["| fault | rule that it breaks | caught by | after |", "|---|---|---|---|"]
+    for verdict in verdicts:
+        by = f"`{verdict.by}`" if verdict.caught else f"**SURVIVES**: {verdict.by}"
+        cells = (verdict.fault.name, verdict.fault.rule, by, f"{verdict.seconds:.0f} s")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def page(verdicts, sound_seconds):
+    caught = sum(verdict.caught for verdict in verdicts)
+    return f"""# Does the suite bite?
+
+<!-- Written by scripts/plant_faults.py. -->
+
+{len(verdicts)} faults were planted in the code, one at a time; {caught} of them were caught by the tests that
+`make test-fast` runs. A run stops at its first failing test, which is named. Without a fault all tests pass, in
+{sound_seconds:.0f} s. `python scripts/plant_faults.py` does it again.
+
+{table(verdicts)}
+"""
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="plant these faults")
+    parser.add_argument("--list", action="store_true", help="show the faults and plant none")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="copies to test at the same time (default: 1)")
+    parser.add_argument("--limit", type=float, default=120, metavar="S", help="seconds that a run may take")
+    return parser.parse_args()
+
+
+def main():
+    given = arguments()
+    faults = read_faults()
+    unknown = set(given.only or ()) - {fault.name for fault in faults}
+    if unknown:
+        sys.exit(f"unknown faults: {', '.join(sorted(unknown))}")
+    if given.list:
+        for fault in faults:
+            print(f"{fault.name:<40}{fault.file}\n    {fault.rule}")
+    wrong = misplaced(faults, ROOT)
+    if wrong or given.list:
+        print("\n".join(wrong) or f"{len(faults)} faults fit the code")
+        return bool(wrong)
+    chosen = [fault for fault in faults if given.only is None or fault.name in given.only]
+    with tempfile.TemporaryDirectory(prefix="asof-faults-") as folder:
+        copies = [copy_of_the_code(Path(folder) / f"copy{number}") for number in range(given.jobs)]
+        check_that_the_copy_is_tested(copies[0])
+        wrong = misplaced(faults, copies[0])
+        if wrong:
+            sys.exit("\n".join(wrong))
+        code, output, sound_seconds = tested(copies[0], None)
+        if code != 0:
+            sys.exit(f"the tests fail without a fault:\n{output[-3000:]}")
+        print(f"without a fault all tests pass in {sound_seconds:.0f} s", flush=True)
+        free = SimpleQueue()
+        for copy in copies:
+            free.put(copy)
+
+        def planted(fault):
+            copy = free.get()
+            try:
+                verdict = plant(fault, copy, given.limit)
+            finally:
+                free.put(copy)
+            print(f"{'caught  ' if verdict.caught else 'SURVIVES'} {fault.name}: {verdict.by}", flush=True)
+            return verdict
+
+        with ThreadPoolExecutor(given.jobs) as pool:
+            verdicts = list(pool.map(planted, chosen))
+    if given.only is None:
+        PAGE.write_text(page(verdicts, sound_seconds), encoding="utf-8")
+        print(f"wrote {PAGE.relative_to(ROOT)}")
+    else:
+        print(table(verdicts))
+    survivors = [verdict.fault.name for verdict in verdicts if not verdict.caught]
+    print(f"{len(verdicts) - len(survivors)} of {len(verdicts)} faults were caught")
+    return bool(survivors)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

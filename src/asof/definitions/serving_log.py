@@ -1,0 +1,82 @@
+"""The serving log of a view: the group that keeps what was answered online.
+
+It is a group like any other, so that `read`, `describe` and `compact` know it; `apply` registers it beside a view with
+`log=`. A row is an answer: its receipt, values and statuses.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from asof.definitions.entity import Entity
+from asof.definitions.feature import Feature
+from asof.definitions.group import FeatureGroup
+from asof.definitions.types import DType
+from asof.errors import UsageError
+from asof.records import Status
+
+if TYPE_CHECKING:
+    from asof.definitions.view import FeatureView
+
+SUFFIX = "_log"
+LONGEST = 63
+"""Characters of a name."""
+
+KEY = "answer"
+CLOCK = "clock"
+STATUS_LETTERS: Mapping[str, Status] = {"P": "PRESENT", "N": "NULL", "M": "MISSING", "E": "EXPIRED", "R": "RETIRED"}
+"""How the log writes statuses: a letter for each value, in the order of the outputs."""
+
+
+def checked_rate(rate: object, view: str) -> float:
+    """Return which share of a view's answers is logged.
+
+    Raises:
+        UsageError: It is no number from 0 to 1, or the log's name would be too long.
+    """
+    where = f"view {view}"
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
+        todo = "pass 1.0 to log every answer, 0.1 for one in ten, 0.0 for none"
+        raise UsageError(f"log={rate!r} is no share of the answers", where=where, todo=todo)
+    excess = len(view) + len(SUFFIX) - LONGEST
+    if rate and excess > 0:
+        todo = f"shorten the name of the view by {excess}, or leave out log="
+        raise UsageError(f"its log would be named {view + SUFFIX!r}, longer than {LONGEST}", where=where, todo=todo)
+    return float(rate)
+
+
+def log_name(view: str) -> str:
+    """Return the name of a view's serving log."""
+    return view + SUFFIX
+
+
+def log_group(view: "FeatureView") -> FeatureGroup:
+    """Return the group that keeps the answers of a view: offline only, a row an answer, at its clock T."""
+    keys = tuple(view.spine_keys.items())
+    outputs = tuple((n, ref.feature.dtype) for n, ref in zip(view.output_names(), view.features, strict=True))
+    letters = ", ".join(f"{letter} {status}" for letter, status in STATUS_LETTERS.items())
+    features = (
+        Feature("view", "string", description="version of the view", nullable=False),
+        Feature("keys", DType("struct", (), keys), description="the keys that were asked for", nullable=False),
+        Feature("values", DType("struct", (), outputs), description="the values that were answered", nullable=False),
+        Feature("statuses", "string", description=f"a letter for each value: {letters}", nullable=False),
+        Feature("commits", "string", description="applied commit of each group, as JSON", nullable=False),
+        Feature("request", "string", description="inputs of the request, as JSON"),
+        Feature("semantics", "int32", description="version of the rules", nullable=False),
+        Feature("applying", "bool", description="whether a bulk load was being applied", nullable=False),
+    )
+    name = log_name(view.name)
+    return FeatureGroup(
+        name,
+        entity=Entity(name, {KEY: "string"}, f"an answer of the view {view.name}"),
+        event_time=CLOCK,
+        features=features,
+        description=f"what the view {view.name} answered online (serving log, written by asof)",
+        owner=view.owner,
+        tags={"serving_log": view.name},
+    )
+
+
+def is_log(group: FeatureGroup) -> bool:
+    """Return whether a group has the shape of a serving log."""
+    features = ["view", "keys", "values", "statuses", "commits", "request", "semantics", "applying"]
+    return group.keys == (KEY,) and group.event_time == CLOCK and [f.name for f in group.features] == features

@@ -1,0 +1,120 @@
+"""Erase rows from history: files that hold them are written anew without them, and deleted."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from asof.engine.port import Rows
+from asof.erasure.certificate import Erased, Rewritten
+from asof.erasure.target import Holding
+from asof.errors import ConflictError
+from asof.ingest.upkeep import LateRows
+from asof.parts import Parts, pinned_rows, table_of
+from asof.records import DataFile, Stamp
+from asof.registry.port import RegisteredGroup
+
+ATTEMPTS = 10
+
+File = tuple[str, DataFile, Stamp | None]
+
+
+def count_in_history(parts: Parts, holding: Holding) -> list[Erased]:
+    """Return how many rows of a holding lie in files, and how many in the journal."""
+    rows, _ = pinned_rows(parts, holding.group)
+    ref = holding.group.ref
+    found = (
+        Erased("history", ref, _count(parts, replace(rows, journal=None), holding.keys)),
+        Erased("journal", ref, _count(parts, replace(rows, files=()), holding.keys)),
+    )
+    return [each for each in found if each.rows]
+
+
+def erase_in_history(parts: Parts, holding: Holding) -> list[Erased]:
+    """Erase the rows of a holding from files and journal.
+
+    Raises:
+        ConflictError: Other processes kept changing the group's files meanwhile.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            return _erase(parts, holding)
+        except ConflictError:
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _erase(parts: Parts, holding: Holding) -> list[Erased]:
+    group, keys = holding.group, holding.keys
+    rows, snapshot = pinned_rows(parts, group)
+    hits = [(file, _count(parts, replace(rows, files=(file,), journal=None), keys)) for file in rows.files]
+    hits = [(file, hit) for file, hit in hits if hit]
+    in_journal = _count(parts, replace(rows, files=()), keys)
+    sealed = [stamp.number for stamp, _ in snapshot.journal] if in_journal else []
+    added: list[DataFile] = []
+    rewritten: list[Rewritten] = []
+    try:
+        for file, _ in hits:
+            new = _without(parts, group, replace(rows, files=(file,), journal=None), keys, _commits(file))
+            added += new
+            rewritten.append(_rewritten(parts, file[1], new))
+        if sealed:
+            added += _without(parts, group, replace(rows, files=()), keys, (sealed[0], sealed[-1]))
+        if hits or sealed:
+            parts.log.replace_files(
+                group,
+                removed=[file.path for (_, file, _), _ in hits],
+                added=added,
+                sealed=sealed,
+                now_us=parts.now_us(),
+            )
+    except ConflictError:
+        parts.history.discard(file.path for file in added)
+        raise
+    found = (
+        Erased("history", group.ref, sum(hit for _, hit in hits), tuple(rewritten)),
+        Erased("journal", group.ref, in_journal),
+    )
+    return [each for each in found if each.rows]
+
+
+def _without(
+    parts: Parts, group: RegisteredGroup, rows: Rows, keys: pa.Table, commits: tuple[int, int]
+) -> list[DataFile]:
+    """Write rows anew, without those of the keys, each with its commit and arrival."""
+    late = LateRows(group.definition.event_time)
+    reader = late.watch(parts.engine.stamped(rows, without=keys))
+    return [
+        replace(
+            file,
+            width=len(group.layout),
+            stamped=True,
+            late=late.found,
+            first_commit=commits[0],
+            last_commit=commits[1],
+        )
+        for file in parts.history.stage(table_of(group), reader)
+    ]
+
+
+def _commits(file: File) -> tuple[int, int]:
+    _, data, stamp = file
+    return (data.first_commit, data.last_commit) if stamp is None else (stamp.number, stamp.number)
+
+
+def _count(parts: Parts, rows: Rows, keys: pa.Table) -> int:
+    if not keys.num_rows or (not rows.files and rows.journal is None):
+        return 0
+    return sum(batch.num_rows for batch in parts.engine.stamped(rows, keys=keys))
+
+
+def _rewritten(parts: Parts, before: DataFile, after: list[DataFile]) -> Rewritten:
+    first = after[0].path if after else ""
+    return Rewritten(before.path, _sha256(parts, before.path), first, _sha256(parts, first) if first else "")
+
+
+def _sha256(parts: Parts, path: str) -> str:
+    with Path(parts.history.location(path)).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

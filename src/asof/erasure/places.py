@@ -1,0 +1,177 @@
+"""The places of a store that hold rows, or may: the one list, in which whatever keeps rows must register.
+
+A test writes through every way in, and fails if a file of the store belongs to none of them, or to two.
+"""
+
+import shutil
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from asof.arrow.keys import encode_keys
+from asof.engine.spill import is_held
+from asof.erasure.certificate import Erased
+from asof.erasure.history import count_in_history, erase_in_history
+from asof.erasure.target import Holding
+from asof.ingest.feed import OnlineFeed
+from asof.ingest.upkeep import Upkeep
+from asof.parts import Parts
+
+
+class Place(Protocol):
+    """A place that holds rows, or may.
+
+    Attributes:
+        name: Its name.
+        files: Patterns of its files in a store's folder, as `Path.full_match` reads them.
+    """
+
+    name: ClassVar[str]
+    files: ClassVar[tuple[str, ...]]
+
+    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """Return what `erase` would erase, and change nothing."""
+        ...
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """Erase the rows, and leave none of their bytes in the place's files; repeating it is harmless."""
+        ...
+
+
+class HistoryPlace:
+    """Data files and journal, and files that were replaced or never published."""
+
+    name: ClassVar[str] = "history"
+    files: ClassVar[tuple[str, ...]] = ("history/**",)
+
+    def __init__(self, parts: Parts, upkeep: Upkeep) -> None:
+        """Keep the parts."""
+        self._parts = parts
+        self._upkeep = upkeep
+
+    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.count`."""
+        return [each for holding in holdings for each in count_in_history(self._parts, holding)]
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`."""
+        found: list[Erased] = []
+        for holding in holdings:
+            erased = erase_in_history(self._parts, holding)
+            if erased:
+                self._upkeep.mirror(holding.group)
+            found += erased
+        self._upkeep.sweep(now_us=self._parts.now_us(), grace_us=-1)  # replaced files at once, whoever reads them
+        return found
+
+
+class OnlinePlace:
+    """The newest values."""
+
+    name: ClassVar[str] = "online"
+    files: ClassVar[tuple[str, ...]] = ("online/**",)
+
+    def __init__(self, parts: Parts, feed: OnlineFeed) -> None:
+        """Keep the parts."""
+        self._parts = parts
+        self._feed = feed
+
+    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.count`."""
+        found: list[Erased] = []
+        for holding in holdings:
+            with self._parts.online.snapshot() as snapshot:
+                rows = snapshot.get([(holding.group.id, key) for key in _encoded(holding)])
+            found.append(Erased("online", holding.group.ref, len(rows) - rows.count(None)))
+        return [each for each in found if each.rows]
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`. Commits that are published and not applied yet are applied first: else they came back."""
+        found: list[Erased] = []
+        for holding in holdings:
+            if not holding.keys.num_rows:
+                continue
+            if holding.group.definition.online:
+                self._feed.catch_up(holding.group)
+            rows = self._parts.online.erase(holding.group.id, _encoded(holding))
+            found.append(Erased("online", holding.group.ref, rows))
+        return [each for each in found if each.rows]
+
+
+class SpillPlace:
+    """What queries that did not fit memory left on disk; a living process's own goes when its query ends."""
+
+    name: ClassVar[str] = "spill"
+    files: ClassVar[tuple[str, ...]] = ("tmp/**",)
+
+    def __init__(self, parts: Parts) -> None:
+        """Keep the parts."""
+        self._folder = parts.root / "tmp"
+
+    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.count`: nothing that is known by key."""
+        del holdings
+        return []
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`."""
+        del holdings
+        for folder in self._folder.glob("*/"):
+            if not is_held(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+        return []
+
+
+class RegistryPlace:
+    """The registry's database. The journal's rows go with history; the bytes that they leave, at the very end."""
+
+    name: ClassVar[str] = "registry"
+    files: ClassVar[tuple[str, ...]] = ("registry.db*",)
+
+    def __init__(self, parts: Parts) -> None:
+        """Keep the parts."""
+        self._parts = parts
+
+    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.count`."""
+        del holdings
+        return []
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`."""
+        del holdings
+        self._parts.erasures.scrub()
+        return []
+
+
+class SettingsPlace:
+    """The names of the parts: no rows."""
+
+    name: ClassVar[str] = "settings"
+    files: ClassVar[tuple[str, ...]] = ("asof.toml",)
+
+    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.count`."""
+        del holdings
+        return []
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`."""
+        return self.count(holdings)
+
+
+PLACES: tuple[type[Place], ...] = (HistoryPlace, OnlinePlace, SpillPlace, SettingsPlace, RegistryPlace)
+
+
+def places(parts: Parts, feed: OnlineFeed, upkeep: Upkeep) -> list[Place]:
+    """Return every place of a store, in the order of erasing: history first, since others copy from it."""
+    return [
+        HistoryPlace(parts, upkeep),
+        OnlinePlace(parts, feed),
+        SpillPlace(parts),
+        SettingsPlace(),
+        RegistryPlace(parts),
+    ]
+
+
+def _encoded(holding: Holding) -> list[bytes]:
+    return encode_keys(holding.keys) if holding.keys.num_rows else []

@@ -1,0 +1,125 @@
+"""The files of a history: each thing that a disk may refuse, or lose in a power cut, is an operation of its own.
+
+`DeltaHistory` reaches its data files through this port only: `asof.testing.faults` fails or stops any of them.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+
+class Hold(Protocol):
+    """What keeps a file locked."""
+
+    def close(self) -> None:
+        """Let go; so does the end of the process."""
+        ...
+
+
+class Files(Protocol):
+    """Works on files and folders; every method raises OSError, and pyarrow's errors are OSErrors too."""
+
+    def make_folder(self, folder: Path) -> bool:
+        """Make a folder, with its parents; return whether it was not there."""
+        ...
+
+    def create(self, place: Path) -> pa.NativeFile:
+        """Begin a file; what is written survives a power cut only after `sync`."""
+        ...
+
+    def sync(self, place: Path) -> None:
+        """Make the content of a file, or the names in a folder, survive a power cut."""
+        ...
+
+    def rename(self, place: Path, to: Path) -> None:
+        """Give a file a new name in its folder, in one step."""
+        ...
+
+    def remove(self, place: Path) -> None:
+        """Delete a file; an absent one does not matter."""
+        ...
+
+    def remove_folder(self, folder: Path) -> None:
+        """Delete a folder with what is in it, as far as possible."""
+        ...
+
+    def open(self, place: Path) -> pa.NativeFile:
+        """Open a file for reading."""
+        ...
+
+    def find(self, folder: Path, pattern: str) -> Iterator[Path]:
+        """Return the files below a folder that match a pattern such as "*/*.parquet"."""
+        ...
+
+    def hold(self, place: Path) -> Hold:
+        """Make a file and keep it locked as long as this process lives."""
+        ...
+
+    def is_held(self, place: Path) -> bool:
+        """Return whether some process keeps a file locked; no for an absent one."""
+        ...
+
+
+class LocalFiles:
+    """The files of this machine."""
+
+    def make_folder(self, folder: Path) -> bool:
+        """See `Files.make_folder`."""
+        if folder.is_dir():
+            return False
+        folder.mkdir(parents=True, exist_ok=True)
+        return True
+
+    def create(self, place: Path) -> pa.NativeFile:
+        """See `Files.create`: Arrow's own file, which needs no Python to be written."""
+        return pa.OSFile(str(place), "wb")
+
+    def sync(self, place: Path) -> None:
+        """See `Files.sync`."""
+        handle = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def rename(self, place: Path, to: Path) -> None:
+        """See `Files.rename`."""
+        place.rename(to)
+
+    def remove(self, place: Path) -> None:
+        """See `Files.remove`."""
+        place.unlink(missing_ok=True)
+
+    def remove_folder(self, folder: Path) -> None:
+        """See `Files.remove_folder`."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def open(self, place: Path) -> pa.NativeFile:
+        """See `Files.open`."""
+        return pa.OSFile(str(place), "rb")
+
+    def find(self, folder: Path, pattern: str) -> Iterator[Path]:
+        """See `Files.find`."""
+        return folder.glob(pattern)
+
+    def hold(self, place: Path) -> Hold:
+        """See `Files.hold`."""
+        handle = place.open("wb")
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return handle
+
+    def is_held(self, place: Path) -> bool:
+        """See `Files.is_held`."""
+        try:
+            with place.open("rb") as handle:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False

@@ -1,0 +1,131 @@
+"""Compare online answers with history, and count."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pyarrow as pa
+
+from asof.arrow.types import TIMESTAMP, arrow_type
+from asof.engine.port import Rows
+from asof.parts import Parts, Question, pinned_rows
+from asof.quality.verify.result import Cause, Difference, Stage, StageName
+from asof.records import Status
+from asof.serving.online import Vector
+from asof.training.historical import Answered, HistoricalReader
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One online answer: its T, its keys, and what came.
+
+    Attributes:
+        t_us: T.
+        keys: The keys.
+        values: The value of each feature.
+        statuses: The status of each feature.
+        applying: Whether a bulk load was being applied.
+    """
+
+    t_us: int
+    keys: Mapping[str, Any]
+    values: Mapping[str, Any]
+    statuses: Mapping[str, Status]
+    applying: bool = False
+
+    @classmethod
+    def of(cls, vector: Vector) -> "Asked":
+        """Return what a vector answered."""
+        receipt = vector.receipt
+        return cls(receipt.clock_us, receipt.keys, vector.values, vector.statuses, receipt.applying)
+
+
+Why = Callable[[int, int, str], Cause]
+"""Gives the cause of a difference: of which answer, in which look-up, in which feature."""
+
+
+def plain_cause(asked: Sequence[Asked]) -> Why:
+    """Return the causes where nothing but a half-applied load can explain a difference."""
+    return lambda at, _lookup, _feature: "applying" if asked[at].applying else "defect"
+
+
+def pinned_to(parts: Parts, question: Question, commits: Mapping[str, int]) -> dict[str, Rows]:
+    """Return the history of the groups of a question, up to commits."""
+    return {name: pinned_rows(parts, group, pin=commits[group.ref])[0] for name, group in question.groups.items()}
+
+
+def from_history(parts: Parts, question: Question, asked: Sequence[Asked], rows: Mapping[str, Rows]) -> list[Answered]:
+    """Answer what was asked online from history, each at its own time: one look-up a group for all of them."""
+    spine = pa.table(
+        {
+            name: pa.array([each.keys[name] for each in asked], arrow_type(dtype))
+            for name, dtype in question.view.spine_keys.items()
+        }
+    )
+    times = pa.chunked_array([pa.array([each.t_us for each in asked], pa.int64()).cast(TIMESTAMP)])
+    whole = {name: (pinned, None) for name, pinned in rows.items()}
+    return HistoricalReader(parts).answer(question, question.view.lookups(), spine, times, whole, "served")
+
+
+class Tally:
+    """Counts what is equal, and keeps what is not."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.compared: Counter[StageName] = Counter()
+        self.skipped: dict[StageName, Counter[str]] = {}
+        self.statuses: dict[Status, int] = dict.fromkeys(("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"), 0)
+        self.differences: list[Difference] = []
+
+    def compare(self, stage: StageName, asked: Sequence[Asked], answered: Sequence[Answered], why: Why) -> set[int]:
+        """Compare online answers with those of history; return which of them differ.
+
+        Features that an online answer has not (its view was another version) are left out.
+        """
+        differ: set[int] = set()
+        for number, answer in enumerate(answered):
+            statuses = answer.statuses()
+            for name, column in answer.values().items():
+                values, states = column.to_pylist(), statuses[name].to_pylist()
+                for at, (each, value, state) in enumerate(zip(asked, values, states, strict=True)):
+                    if name not in each.statuses:
+                        continue
+                    online = (each.values[name], each.statuses[name])
+                    self.compared[stage] += 1
+                    self.statuses[state] += 1
+                    if online[1] != state or not same(online[0], value):
+                        differ.add(at)
+                        cause = why(at, number, name)
+                        difference = Difference(stage, each.t_us, each.keys, name, online, (value, state), cause)
+                        self.differences.append(difference)
+        return differ
+
+    def skip(self, stage: StageName, reason: str, answers: int) -> None:
+        """Count answers that cannot be compared."""
+        if answers:
+            self.skipped.setdefault(stage, Counter())[reason] += answers
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Return the comparisons in which anything was compared or skipped."""
+        names = dict.fromkeys((*self.compared, *self.skipped))
+        return tuple(
+            Stage(
+                name,
+                self.compared[name],
+                Counter(difference.cause for difference in self.differences if difference.stage == name),
+                self.skipped.get(name, {}),
+            )
+            for name in names
+        )
+
+
+def same(one: Any, other: Any) -> bool:  # noqa: ANN401 - values of any of our types
+    """Return whether two values are equal; NaN equals NaN, also inside lists and structs."""
+    if isinstance(one, list) and isinstance(other, list):
+        here, there = cast("list[Any]", one), cast("list[Any]", other)
+        return len(here) == len(there) and all(map(same, here, there))
+    if isinstance(one, dict) and isinstance(other, dict):
+        mine, its = cast("dict[str, Any]", one), cast("dict[str, Any]", other)
+        return mine.keys() == its.keys() and all(same(mine[name], its[name]) for name in mine)
+    return bool(one == other or (one != one and other != other))  # noqa: PLR0124 - NaN

@@ -1,0 +1,117 @@
+"""A verification, stage by stage.
+
+The pinned history is fed, in the order in which its rows became visible, through the real put path into a fresh
+online store, under a clock that moves. When the clock stands at T, sampled keys are read and compared with history.
+Then today's online values are compared with history at the commits that are applied, and what was really served, as
+the serving log tells it, with history.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from asof.online.port import Applied
+from asof.parts import Parts, Question, open_online, resolve
+from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, plain_cause
+from asof.quality.verify.feed import Feed
+from asof.quality.verify.result import Verification
+from asof.quality.verify.sample import Pool, instants_of, key_pool, sample
+from asof.quality.verify.served import compare_served
+from asof.serving.online import OnlineReader
+
+INSTANTS = 40
+KEYS = 50
+LOGGED = 500
+
+Progress = Callable[[int, int], None]
+
+
+def verify(  # noqa: PLR0913 - the words of `Store.verify`
+    parts: Parts,
+    name: str,
+    *,
+    instants: int = INSTANTS,
+    keys: int = KEYS,
+    logged: int = LOGGED,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Verification:
+    """Compare online with history; see `Store.verify`."""
+    question = resolve(parts, name)
+    online = OnlineReader(parts)
+    online.plan(name)  # refuses a view with offline groups
+    random = np.random.default_rng(seed)
+    tally = Tally()
+    with parts.online.snapshot() as snapshot:
+        applied = dict(snapshot.applied)
+    commits = {group.ref: applied.get(group.id, Applied()).commit for group in question.groups.values()}
+    pinned = pinned_to(parts, question, commits)
+    feeds = {g: Feed(parts, group, pinned[g]) for g, group in question.groups.items()}
+    times = instants_of(feeds.values(), random, instants, parts.now_us())
+    pool = key_pool(question.view, feeds, random)
+    steps = _Steps(len(times) + 3, progress)
+    asked = _replayed(parts, question, feeds, [(t_us, sample(pool, random, keys)) for t_us in times], steps)
+    tally.compare("replay", asked, from_history(parts, question, asked, pinned), plain_cause(asked))
+    steps.done()
+    _today(parts, question, tally, pool, random, keys)
+    steps.done()
+    compare_served(parts, question, tally, random, logged)
+    steps.done()
+    return Verification(
+        question.ref,
+        sum(tally.compared.values()),
+        len(times),
+        keys,
+        sum(feed.total for feed in feeds.values()),
+        tally.statuses,
+        tuple(tally.differences),
+        tally.stages(),
+    )
+
+
+def _replayed(
+    parts: Parts,
+    question: Question,
+    feeds: dict[str, Feed],
+    sampled: list[tuple[int, list[dict[str, object]]]],
+    steps: "_Steps",
+) -> list[Asked]:
+    """Feed history into a fresh online store, and read keys when the clock stands at their T."""
+    fresh = replace(parts, online=open_online("memory:"))
+    clock = [0]
+    reader = OnlineReader(fresh, lambda: clock[0])
+    asked: list[Asked] = []
+    for t_us, keys in sampled:
+        clock[0] = t_us
+        for feed in feeds.values():
+            feed.advance(fresh, t_us)
+        # The clock that was set, not that of the answer: they are the same, or else history must differ.
+        asked += [replace(Asked.of(vector), t_us=t_us) for vector in reader.read_many(question.ref, keys)]
+        steps.done()
+    return asked
+
+
+def _today(  # noqa: PLR0917 - one stage
+    parts: Parts, question: Question, tally: Tally, pool: Pool, random: np.random.Generator, keys: int
+) -> None:
+    vectors = OnlineReader(parts).read_many(question.ref, sample(pool, random, keys))
+    if vectors:
+        asked = [Asked.of(vector) for vector in vectors]
+        rows = pinned_to(parts, question, vectors[0].receipt.commits)
+        tally.compare("today", asked, from_history(parts, question, asked, rows), plain_cause(asked))
+
+
+class _Steps:
+    """Tells how far it is."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self.total = total
+        self.progress = progress
+        self.reached = 0
+
+    def done(self) -> None:
+        """One more step is done."""
+        self.reached += 1
+        if self.progress is not None:
+            self.progress(self.reached, self.total)

@@ -1,0 +1,134 @@
+"""Receipts: what an online answer was made from, and their form in JSON. Source: SEMANTICS section 3."""
+
+import base64
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, cast
+
+import msgspec
+
+from asof.clock import from_us, parse_time, show_us, to_us
+from asof.errors import UsageError
+from asof.records import SEMANTICS
+
+Value = Any
+"""A Python value of any of our types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an online answer was made from: enough to make it again from history.
+
+    Attributes:
+        view: The view's version, "departure@1".
+        keys: The keys that were asked for.
+        request: The request's inputs.
+        clock_us: The answer's T.
+        commits: The applied commit of each group, by its version.
+        semantics: Version of the rules.
+        applying: Whether a bulk load was being applied in several steps.
+        width: Of an answer to a group's name: how many features the group had then; None for a view, which has the
+            same features for ever.
+    """
+
+    view: str
+    keys: Mapping[str, Value]
+    request: Mapping[str, Value] | None
+    clock_us: int
+    commits: Mapping[str, int]
+    semantics: int = SEMANTICS
+    applying: bool = False
+    width: int | None = None
+
+    @property
+    def clock(self) -> datetime:
+        """The answer's T."""
+        return from_us(self.clock_us)
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return the receipt as a dict of JSON types.
+
+        T is RFC 3339 text. A key that JSON does not know is a dict that names its type: `{"date": "2026-03-01"}`,
+        `{"timestamp": "2026-03-01T12:00:00Z"}`, `{"bytes": "AP8="}` (base64).
+        """
+        return {
+            "view": self.view,
+            "clock": show_us(self.clock_us),
+            "keys": {name: _to_json(value) for name, value in self.keys.items()},
+            "request": None if self.request is None else msgspec.json.decode(request_text(self.request)),
+            "commits": dict(self.commits),
+            "semantics": self.semantics,
+            "applying": self.applying,
+            "width": self.width,
+        }
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Value]) -> "Receipt":
+        """Return the receipt of a dict that `to_dict` made, or of a row of a serving log.
+
+        Raises:
+            UsageError: A part is missing, or is nothing that belongs there.
+        """
+        try:
+            clock, request, commits = given["clock"], given["request"], given["commits"]
+            return cls(
+                view=str(given["view"]),
+                keys={str(name): _from_json(value) for name, value in given["keys"].items()},
+                request=msgspec.json.decode(request) if isinstance(request, str) else request,
+                clock_us=to_us(parse_time(clock) if isinstance(clock, str) else clock, what="clock"),
+                commits=msgspec.convert(
+                    msgspec.json.decode(commits) if isinstance(commits, str) else commits, dict[str, int]
+                ),
+                semantics=operator.index(given["semantics"]),
+                applying=bool(given["applying"]),
+                width=given.get("width"),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise UsageError(f"this is no receipt: {what}", todo="pass what receipt.to_dict() gave") from error
+
+
+def request_text(request: Mapping[str, Value]) -> str:
+    """Return the inputs of a request as JSON, as receipts and logs keep them. NaN becomes null.
+
+    Raises:
+        UsageError: They are no mapping, or JSON has no word for one of them.
+    """
+    if not isinstance(request, (dict, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        raise UsageError(f"request={request!r} is no mapping", todo='pass a dict of inputs, such as {"amount": 12.5}')
+    try:
+        return msgspec.json.encode(dict(request)).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        todo = "pass numbers, text, times, and lists and dicts of them"
+        raise UsageError(f"a request is kept as JSON: {error}", where="request=", todo=todo) from error
+
+
+def _to_json(value: Value) -> Value:
+    match value:
+        case None | str() | bool():
+            return value
+        case bytes():
+            return {"bytes": base64.b64encode(value).decode()}
+        case datetime():
+            return {"timestamp": show_us(to_us(value))}
+        case date():
+            return {"date": value.isoformat()}
+        case _:  # an integer, perhaps of NumPy; its booleans are none
+            return bool(value) if type(value).__name__.startswith("bool") else operator.index(value)
+
+
+def _from_json(value: Value) -> Value:
+    if not isinstance(value, Mapping):
+        return value
+    ((kind, text),) = cast("Mapping[str, str]", value).items()
+    match kind:
+        case "bytes":
+            return base64.b64decode(text, validate=True)
+        case "timestamp":
+            return parse_time(text)
+        case "date":
+            return date.fromisoformat(text)
+        case _:
+            raise ValueError(f"{kind!r} is no type of a key")
