@@ -10,23 +10,26 @@ CODE := src tests $(wildcard benchmarks examples scripts)
 MAX_LINES := 500
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast test-long check format bench docs lock clean
+.PHONY: help install servers demo test test-fast test-long check format bench docs lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-16s%s\n' "$$name" "$$text"; done
 
 install: $(VENV)/dev.stamp  ## make .venv with everything that developing needs
 
+servers:  ## install the servers that tests start, as root on Debian
+	@sh scripts/need_servers.sh
+
 demo: $(VENV)/demo.stamp  ## from nothing to a served vector, on real flights
 	@$(BIN)/asof demo
 
-test: $(VENV)/dev.stamp  ## run all tests but the long ones
+test: $(VENV)/dev.stamp servers  ## run all tests but the long ones
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-fast: $(VENV)/dev.stamp  ## run the tests that take no seconds; stop at the first failure
+test-fast: $(VENV)/dev.stamp servers  ## run the tests that take no seconds; stop at the first failure
 	@$(BIN)/python -m pytest -q --exitfirst --failed-first -m "not slow and not long" $(ARGS)
 
-test-long: $(VENV)/dev.stamp  ## run the tests that take minutes
+test-long: $(VENV)/dev.stamp servers  ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
 # Each check runs, also after a failure: one run shows everything there is to mend.
@@ -55,7 +58,7 @@ docs: $(VENV)/dev.stamp  ## write the generated pages of docs/
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate pyproject.toml
 lock: $(VENV)/dev.stamp  ## write requirements/*.txt from pyproject.toml
 	@$(PIP) install uv
-	@$(LOCK) $(ARGS) --extra demo --extra testing --group dev -o requirements/dev.txt
+	@$(LOCK) $(ARGS) --extra demo --extra redis --extra postgres --extra testing --group dev -o requirements/dev.txt
 	@$(LOCK) -c requirements/dev.txt --extra demo -o requirements/demo.txt
 	@$(LOCK) -c requirements/dev.txt -o requirements/core.txt
 

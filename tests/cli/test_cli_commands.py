@@ -13,7 +13,7 @@ from asof.clock import parse_time
 
 OPEN = {
     "keys", "columns", "values", "statuses", "event_times", "commits", "meta", "facts", "features", "renamed", "leaked",
-    "sources", "counts",
+    "sources", "counts", "causes", "skipped",
 }  # fmt: skip
 """Names of objects whose names are the user's: groups, columns, statuses."""
 

@@ -66,3 +66,8 @@ def group(module):
 @pytest.fixture
 def found_in(module):
     return module.found_in
+
+
+@pytest.fixture
+def both(module):
+    return module.both

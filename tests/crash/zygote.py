@@ -24,11 +24,12 @@ import asof.online.lmdb
 import asof.quality.doctor
 import asof.registry.sql
 import asof.store
-from asof import Entity, Feature, FeatureGroup
+from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.errors import AsofError, ConflictError, DataWarning
 from asof.ingest import upkeep
 
 KEYS = 12
+TOTAL = 1000  # what the two sides of a move add up to
 LEAST = 5  # operations of each in a crowd, however slow the machine
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -169,51 +170,155 @@ class Worker:
         self.say(what="done", op=self.op)
 
 
-def write_in_a_crowd(folder, log, me, seconds):
-    """Push and write rows of our own keys with rising numbers; say how many were acknowledged."""
+def both(left, right):
+    """Return a view over two groups that are always written together."""
+    names = [(side, name) for side in (left, right) for name in ("op", "text")]
+    return FeatureView("both", features=[side[name].alias(f"{side.name}_{name}") for side, name in names])
+
+
+class CrowdedWriter:
+    """Pushes and writes rows of its own key with rising numbers, and moves amounts between two groups.
+
+    Says what it begins and what was acknowledged. A move writes both groups together: their amounts of a key add up to
+    TOTAL, always.
+    """
+
+    def __init__(self, store, log, me, done):
+        self.store = store
+        self.log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.me = me
+        self.rng = random.Random(f"{me} {done}")
+        self.done = done
+
+    def say(self, what):
+        os.write(self.log, f"{what} {self.done}\n".encode())
+
+    def step(self):
+        self.done += 1
+        chance = self.rng.random()
+        if chance < 0.4:
+            self.move()
+        else:
+            self.own(chance)
+        if self.rng.random() < 0.02:
+            with contextlib.suppress(ConflictError):
+                self.store.compact(self.rng.choice(["a", "left", "right"]))
+
+    def own(self, chance):
+        self.say("own")
+        row = {"k": self.me, "t": FIRST + timedelta(seconds=self.done), "op": self.done, "text": str(self.me)}
+        if chance < 0.85:
+            self.store.push("a", row)
+        elif chance < 0.97:
+            self.store.write("a", [row])
+        else:
+            self.store.backfill("a", [row])
+        self.say("done")
+        if self.store.online("a", {"k": self.me}).values["op"] != self.done:
+            raise AssertionError(f"writer {self.me} cannot read its own row {self.done}")
+
+    def move(self):
+        self.say("move")
+        # Event times of all writers are mixed, so that some moves come late and change no online row.
+        moment = FIRST + timedelta(seconds=self.done + self.rng.randrange(60))
+        keys = self.rng.sample(range(KEYS), self.rng.randrange(1, 4))
+        amounts = {key: self.rng.randrange(TOTAL) for key in keys}
+        with self.store.together() as tx:
+            for name in ("left", "right"):
+                given = [
+                    {
+                        "k": key,
+                        "t": moment,
+                        "op": amount if name == "left" else TOTAL - amount,
+                        "text": f"{self.me}/{self.done}/{key}",
+                    }
+                    for key, amount in amounts.items()
+                ]
+                tx.write(name, given)
+        self.say("done")
+
+
+def write_in_a_crowd(folder, log, me, seconds, done):
+    """Write for some seconds, after what a writer before us had begun."""
     end = time.monotonic() + seconds
-    done = 0
-    rng = random.Random(me)
     with asof.open(folder) as store:
-        while time.monotonic() < end or done < LEAST:
-            done += 1
-            row = {"k": me, "t": FIRST + timedelta(seconds=done), "op": done, "text": str(me)}
-            if rng.random() < 0.8:
-                store.push("a", row)
-            elif rng.random() < 0.8:
-                store.write("a", [row])
-            else:
-                store.backfill("a", [row])
-                with contextlib.suppress(ConflictError):
-                    store.compact("a")
-            if store.online("a", {"k": me}).values["op"] != done:
-                raise AssertionError(f"writer {me} cannot read its own row {done}")
-    Path(log).write_text(json.dumps(done))
+        writer = CrowdedWriter(store, log, me, done)
+        while time.monotonic() < end or writer.done < done + LEAST:
+            writer.step()
+
+
+def check_pair(row, where):
+    """See that the two halves of a row come from one move."""
+    if row["left_text"] != row["right_text"]:
+        raise AssertionError(f"{where}: half of a move: {row}")
+    if row["left_op"] is not None and row["left_op"] + row["right_op"] != TOTAL:
+        raise AssertionError(f"{where}: the sum is broken: {row}")
+
+
+class CrowdedReader:
+    """Sees that nothing that was there is ever gone, and never half of what was written together."""
+
+    def __init__(self, store):
+        self.store = store
+        self.seen = {}
+        self.rows_seen = dict.fromkeys(("a", "left", "right"), 0)
+        self.answers = 0
+
+    def step(self):
+        self.own_rows()
+        self.pairs()
+        self.whole_groups()
+
+    def own_rows(self):
+        """Numbers only rise, and one snapshot holds for all keys."""
+        for vector in self.store.online("a", [{"k": k} for k in range(4)]):
+            key, number = vector.receipt.keys["k"], vector.values["op"]
+            if (number or 0) < self.seen.get(key, 0):
+                raise AssertionError(f"key {key} went back from {self.seen[key]} to {number}")
+            self.seen[key] = number or 0
+        vector = self.store.online("a", {"k": 0})
+        if self.store.replay(vector.receipt).values != vector.values:
+            raise AssertionError(f"{vector.receipt} is not replayed")
+
+    def pairs(self):
+        """Online often, since it is fast; then in history as it is now, without pins, in each mode."""
+        for _ in range(20):
+            for vector in self.store.online("both", [{"k": k} for k in range(KEYS)]):
+                check_pair(vector.values, "online")
+                self.answers += 1
+        now = datetime.now(UTC)  # noqa: TID251 - what has been served by now
+        spine = [{"k": k, "at": at} for k in range(KEYS) for at in (FIRST + timedelta(seconds=30), now)]
+        for known in ("served", "event"):
+            for row in self.store.historical("both", spine, time="at", known=known).to_arrow().to_pylist():
+                check_pair(row, f"historical, {known}")
+                self.answers += 1
+
+    def whole_groups(self):
+        """What is in the one is in the other, which is read later."""
+        texts = {}
+        for name in ("a", "left", "right"):
+            table = self.store.read(name, columns=["k", "op", "text"]).to_arrow()
+            if table.num_rows < self.rows_seen[name]:
+                raise AssertionError(f"{self.rows_seen[name]} rows of {name} became {table.num_rows}")
+            self.rows_seen[name] = table.num_rows
+            texts[name] = dict(zip(table.column("text").to_pylist(), table.column("op").to_pylist(), strict=True))
+            if name != "a" and len(texts[name]) != table.num_rows:
+                raise AssertionError(f"{name} has rows twice")
+        for text, amount in texts["left"].items():
+            if texts["right"].get(text) != TOTAL - amount:
+                raise AssertionError(f"{text} is {amount} and {texts['right'].get(text)}")
 
 
 def read_in_a_crowd(folder, log, seconds):
-    """See that nothing that was there is ever gone: numbers only rise, and one snapshot holds for all keys."""
+    """Read for some seconds; say how many rounds and how many pairs were looked at."""
     end = time.monotonic() + seconds
-    seen = {}
-    rows_seen = reads = 0
+    rounds = 0
     with asof.open(folder) as store:
-        while time.monotonic() < end or reads < LEAST:
-            for vector in store.online("a", [{"k": k} for k in range(4)]):
-                key, number = vector.receipt.keys["k"], vector.values["op"]
-                if (number or 0) < seen.get(key, 0):
-                    raise AssertionError(f"key {key} went back from {seen[key]} to {number}")
-                seen[key] = number or 0
-            frame = store.read("a", columns=["k", "op"])
-            if len(frame) < rows_seen:
-                raise AssertionError(f"{rows_seen} rows became {len(frame)}")
-            rows_seen = len(frame)
-            spine = [{"k": k, "at": FIRST + timedelta(days=1)} for k in range(4)]
-            store.historical("a", spine, time="at", known="event")
-            vector = store.online("a", {"k": 0})
-            if store.replay(vector.receipt).values != vector.values:
-                raise AssertionError(f"{vector.receipt} is not replayed")
-            reads += 1
-    Path(log).write_text(json.dumps(reads))
+        reader = CrowdedReader(store)
+        while time.monotonic() < end or rounds < LEAST:
+            reader.step()
+            rounds += 1
+    Path(log).write_text(json.dumps([rounds, reader.answers]))
 
 
 def open_at_once(folder, log, start):

@@ -19,6 +19,8 @@ ARRANGEMENTS = {
     "lmdb": ("lmdb:online/", "duckdb"),
     "memory as-of": ("memory:", "duckdb:as-of"),
     "memory hash": ("memory:", "duckdb:hash"),
+    "redis": ("redis_server", "duckdb"),
+    "postgresql": ("postgres_server", "duckdb"),
 }
 
 
@@ -101,10 +103,16 @@ class Bench:
             yield groups
 
 
+def urls(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Return the URLs of an arrangement, whose server is started."""
+    online, engine = ARRANGEMENTS[request.param]
+    return (request.getfixturevalue(online).url if online.endswith("_server") else online), engine
+
+
 @pytest.fixture(scope="session", params=ARRANGEMENTS)
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Give a store that lives."""
-    bench = Bench(tmp_path_factory.mktemp("laws") / "store", *ARRANGEMENTS[request.param])
+    bench = Bench(tmp_path_factory.mktemp("laws") / "store", *urls(request))
     yield bench
     bench.store.close()
 
@@ -112,6 +120,6 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(params=ARRANGEMENTS)
 def crashable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Give a store that can be killed."""
-    bench = Bench(tmp_path / "store", *ARRANGEMENTS[request.param], Crashing())
+    bench = Bench(tmp_path / "store", *urls(request), Crashing())
     yield bench
     bench.store.close()

@@ -115,10 +115,10 @@ def _notes(parts: Parts, target: Target, holdings: Sequence[Holding]) -> list[st
         for group in parts.registry.groups()
         if group.id not in held and names & set(group.definition.columns)
     ]
-    notes = (
-        [f"these groups are of other entities, and have columns of the same name: {'; '.join(alike)}"] if alike else []
-    )
-    return [*notes, "backups, copies and processes that still run are not reached: they are yours to look after"]
+    tags = [tag.name for tag in parts.tags.all() if any(holding.group.ref in tag.pins for holding in holdings)]
+    notes = [f"reads at these tags do not see them any more: {', '.join(tags)}"] if tags else []
+    notes += [f"groups of other entities have columns of the same name: {'; '.join(alike)}"] if alike else []
+    return [*notes, "backups, copies and the memory of processes that still run are not reached: look after them"]
 
 
 def _packed(keys: pa.Table) -> bytes:
