@@ -49,7 +49,7 @@ def folder_for_all() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """Give a Redis for all tests; stores are apart by the names of their folders."""
+    """Give a Redis for all tests; stores are apart by their folders."""
     need("redis-server")
     with folder_for_all() as folder:
         server = RedisServer(folder / "redis")
@@ -60,7 +60,7 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """Give a PostgreSQL for all tests; stores are apart by the names of their folders."""
+    """Give a PostgreSQL for all tests; stores are apart by their folders."""
     need("postgres")
     with folder_for_all() as folder:
         server = PostgresServer(folder / "postgres")

@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 import asof
+from asof import FeatureView
 from asof.errors import PermanentError
+from asof.serving import log as serving_log
 
 
 @pytest.fixture
@@ -111,3 +113,25 @@ def test_at_every_degree_of_fullness_a_write_happens_or_does_not(store_on_it, sm
     assert store_on_it.quality.doctor().healthy
     assert told
     assert [text for text in told if "no space" not in text or "free some disk space" not in text] == []
+
+
+def test_a_serving_log_that_does_not_fit_is_counted_and_reads_go_on(store_on_it, small_disk, weather, monkeypatch):
+    monkeypatch.setattr(serving_log, "RETRY_SECONDS", (0.0,))
+    store_on_it.apply(weather, FeatureView("departure", features=[weather], log=1.0))
+
+    def read(count):
+        for _ in range(count):
+            assert store_on_it.online("departure", {"origin": "JFK"}, request={"note": os.urandom(100).hex()}).values
+        return store_on_it.quality.serving_log("departure", flush=True)
+
+    assert read(200).written == 200
+    fill(small_disk, 0)
+    counts = read(3000)
+    assert (counts.written, counts.failed, counts.waiting) == (200, 3000, 0)
+    assert "no space for the history" in counts.last_error
+    assert [f.where for f in store_on_it.quality.doctor().findings if f.where != "upkeep"] == ["serving log"]
+    (small_disk / "ballast").unlink()
+    assert read(300).written == 500
+    assert len(store_on_it.read("departure_log")) == 500
+    assert store_on_it.quality.doctor(repair=True).healthy
+    assert store_on_it.quality.doctor().healthy

@@ -25,3 +25,29 @@ class TestRedis(OnlineStoreSuite):
 
     def open(self, root: Path) -> OnlineStore:
         return open_adapter("online", self.adapter, os.environ["ASOF_TEST_REDIS"], root=str(root))
+
+
+PIECE = "asof.online.redis.PIECE_ROWS"
+
+
+@pytest.mark.slow
+class TestRedisUnfolded(TestRedis):
+    """Nearly every change is large, and its writer dies before it is folded in: it lies beside the rows."""
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def unfolded(cls) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(PIECE, 2)
+            patch.setattr("asof.online.redis.RedisOnlineStore._fold_soon", lambda *_: None)
+            yield
+
+    def test_many_rows_and_many_groups(self, store: OnlineStore) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(PIECE, 3000)
+            super().test_many_rows_and_many_groups(store)
+
+    def test_a_change_of_many_rows_is_visible_in_one_step(self, store: OnlineStore) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(PIECE, 1000)
+            super().test_a_change_of_many_rows_is_visible_in_one_step(store)

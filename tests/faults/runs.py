@@ -1,5 +1,6 @@
 """Runs with a fault each, by their seeds: `python runs.py FIRST LAST STEP` prints where each fault fired."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -22,30 +23,15 @@ from asof.testing.strategies import HOUR_US, History, Op, histories, instants
 
 PORTS = {
     "registry": ("apply", "group", "groups"),
-    "log": ("publish", "commits", "heads", "snapshot", "replace_files", "files", "forget_files"),
+    "log": ("publish", "commits", "heads", "snapshot", "snapshots", "replace_files", "files", "forget_files"),
     "online": ("snapshot", "apply", "clear", "count"),
     "engine": ("newest", "stamped"),
     "history": ("mirror",),
 }
 FILES = ("make_folder", "create", "write", "sync", "rename", "sync_folder", "remove", "open", "find", "hold", "is_held")
 OPERATIONS = (*(f"{port}.{name}" for port, names in PORTS.items() for name in names), *(f"files.{f}" for f in FILES))
-UPKEEP = ("work", "compact", "seal", "sweep", "doctor", "reopen", "amend", "rebuild")
-LAST = (
-    "push",
-    "work",
-    "seal",
-    "push",
-    "doctor",
-    "compact",
-    "sweep",
-    "amend",
-    "rebuild",
-    "reopen",
-    "litter",
-    "sweep",
-    "push",
-    "compact",
-)
+UPKEEP = ("work", "compact", "seal", "sweep", "doctor", "reopen", "amend", "rebuild", "ask")
+LAST = ("push", *UPKEEP, "push", "seal", "litter", *UPKEEP)
 """Does every operation, for faults that have not come by then."""
 
 FOREVER = 2**62
@@ -160,11 +146,20 @@ class Run:
         shutil.copytree(self.folder, self.image, ignore=shutil.ignore_patterns("lock.mdb", "*-shm"))
         if self.faults.way == "power":
             self.files.lose_power(self.folder, self.image)
+            self.tear_delta_logs()
             online = self.image / "online"
             (online / "data.mdb").unlink()
             if self.synced_online is not None:
                 (online / "data.mdb").write_bytes(self.synced_online)
             (online / "CLEAN").write_text("another-run-of-the-machine -1")
+
+    def tear_delta_logs(self):
+        """Cut files of the Delta logs, or take them away: deltalake syncs none."""
+        for log in sorted((self.image / "history").glob("*/_delta_log/*.json")):
+            if self.random.random() < 0.3:
+                os.truncate(log, self.random.randint(0, log.stat().st_size))
+            elif self.random.random() < 0.1:
+                log.unlink()
 
     def start_again(self):
         """Open what the dead process left."""
@@ -283,6 +278,11 @@ class Run:
     def doctor(self):
         self.store.quality.doctor(repair=True)
 
+    def ask(self):
+        """Read; a fault is an error, never another answer."""
+        for played in self.groups:
+            played.check_historical(self.spine(played), "served")
+
     def rebuild(self):
         for played in self.groups:
             self.store._writer.feed.rebuild(self.store._parts.registry.group(played.ref))
@@ -321,7 +321,7 @@ class Run:
 
     def spine(self, played):
         moments, keys = self.moments(played), self.keys(played)
-        return [(key, self.random.choice(moments)) for key in [*keys, keys[0][:-1] + (None,)] for _ in range(5)]
+        return [(key, self.random.choice(moments)) for key in [*keys, (*keys[0][:-1], None)] for _ in range(5)]
 
     def check(self, played):
         """Hold the answers of a group to the oracle's: in some mode, as stored, and online."""
@@ -333,9 +333,12 @@ class Run:
         played.check_online(self.keys(played))
 
     def settle(self):
-        """Reopen, unless the fault made us, and look at everything."""
+        """Look at everything, after an error first on the store that is open, then on a new one."""
         self.faults.armed = False
         if self.faults.way in ("fail", "lose"):
+            self.store.compact()
+            mended = self.store.quality.doctor(repair=True)
+            assert mended.healthy, str(mended)
             self.reopen()
         for played in self.groups:
             assert self.store.catalog.commits(played.name) == played.commits
@@ -384,13 +387,8 @@ def main(first, last, step):
     upkeep.JOURNAL_ROWS = 3  # so that the journal is moved to files after a few pushes
     for seed in range(first, last, step):
         faults = run(seed)
-        print(
-            seed,
-            faults.way,
-            faults.fired,
-            *(faults.trace if last == first + 1 else ()),
-            sep="\n" if last == first + 1 else " ",
-        )  # noqa: T201
+        told = [f"{seed} {faults.way} {faults.fired}", *(faults.trace if last == first + 1 else ())]
+        print("\n".join(told), flush=True)  # noqa: T201 - what the test reads
 
 
 if __name__ == "__main__":

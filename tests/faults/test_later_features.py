@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
 
 import asof
 from asof import Entity, Feature, FeatureGroup
+from asof.erasure.history import erase_in_history
+from asof.erasure.target import Holding
 from asof.parts import pinned_rows
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -50,6 +53,14 @@ def test_compaction_loses_no_feature_that_was_added_meanwhile(store):
 def test_sealing_loses_no_feature_that_was_added_meanwhile(store):
     store._writer.upkeep.seal(store.before)
     assert_all_is_there(store)
+
+
+def test_forgetting_a_key_loses_no_feature_that_was_added_meanwhile(store):
+    store.backfill("g", [{"k": k, "t": AT, "f0": k, "f1": 11 * k} for k in (3, 4)])
+    store._writer.upkeep.close()
+    erase_in_history(store._parts, Holding(store.before, pa.table({"k": pa.array([1, 3], pa.int64())})))
+    rows = store.read("g", columns=["k", "f1"]).to_arrow().to_pylist()
+    assert rows == [{"k": 2, "f1": 22}, {"k": 4, "f1": 44}]
 
 
 def test_catching_up_loses_no_feature_that_was_added_meanwhile(store):

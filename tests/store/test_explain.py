@@ -80,6 +80,12 @@ def test_rows_lose_by_being_older_in_the_future_or_not_yet_available(explain, at
     assert found.others[3].because == "1h before the row that answered"
 
 
+def test_a_row_is_available_at_its_very_arrival(explain, at):
+    (found,) = explain(at(5 + 1 / 6), limit=0).lookups
+    assert found.answer.available_at == at(5 + 1 / 6)
+    assert found.counts == {"older": 5, "in the future": 6}
+
+
 def test_at_k_a_row_is_available_by_k_and_not_by_t(explain, at):
     (found,) = explain(at(10), known=at(5.1), limit=1).lookups
     assert (found.values["temp"], found.statuses["temp"]) == (None, "EXPIRED")
@@ -98,6 +104,8 @@ def test_a_retracted_row_names_the_retract_since_when_it_counts_and_its_reason(f
     assert (after.others[0].reason, after.others[0].retracted_by) == ("retracted", retract)
     assert "weather@1:3 (retract at 2024-01-02T02:00:00Z" in after.others[0].because
     assert "the sensor froze" in after.others[0].because
+    (edge,) = explain(retract.committed_at, limit=1).lookups
+    assert edge.others[0].reason == "retracted"
     (before,) = explain(at(25.99)).lookups
     assert before.answer.values["temp"] == 99.0
     assert before.answer.retracted_by == retract
@@ -206,6 +214,21 @@ def test_the_file_is_the_one_that_holds_the_row_wherever_it_lies(filled, explain
     assert {row.file for row in (found.answer, *found.others)} == {files[0].path}
     boston = explain(at(5.5), keys={"origin": "BOS"}).lookups[0]
     assert boston.answer.file == files[1].path
+
+
+def test_of_files_whose_commits_and_times_overlap_it_is_the_one_that_holds_the_row(filled, explain, at, clock):
+    clock.move(hours=2)
+    group = filled._parts.registry.group("weather")
+    filled.push("weather", jfk(at, 24, 92.0))
+    filled.backfill("weather", [jfk(at, 25, 93.0)])
+    filled.push("weather", jfk(at, 26, 94.0))
+    filled._writer.upkeep.seal(group)
+    held = {file.first_commit: file.path for file, _ in filled._parts.log.snapshot(group).files}
+    loaded, sealed, between = held[1], held[2], held[3]
+    (found,) = explain(at(26.5), limit=20).lookups
+    files = {row.values["temp"]: row.file for row in (found.answer, *found.others)}
+    assert (files.pop(92.0), files.pop(93.0), files.pop(94.0)) == (sealed, between, sealed)
+    assert set(files.values()) == {loaded}
 
 
 def test_wrong_questions_are_refused_by_name(filled, explain, at):

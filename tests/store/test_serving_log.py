@@ -69,7 +69,7 @@ def test_apply_registers_the_log_beside_the_view_and_shows_it(store, weather, vi
     assert ("description", "what the view departure answered online (serving log, written by asof)") in group.facts
     assert ("tags", "serving_log=departure") in group.facts
     assert ("online", "no") in group.facts
-    features = dict((name, dtype) for name, dtype, _, _ in group.features)
+    features = {name: dtype for name, dtype, _, _ in group.features}
     assert features["keys"] == "struct<origin: string>"
     assert features["values"] == "struct<temp: float64, visib: float64>"
     assert "departure_log" in [hit.name.partition("@")[0] for hit in store.catalog.search("serving log")]
@@ -110,7 +110,7 @@ def test_a_changed_view_makes_a_new_version_of_the_log_and_old_rows_stay_readabl
     logging.online("departure", {"origin": "JFK"})
     logging.online("departure@1", {"origin": "LGA"})
     assert [row["values"] for row in logged(logging)] == [{"t": 1.0}]
-    assert [(row["view"], row["values"]["temp"]) for row in logged(logging, "departure_log@1")] == [
+    assert sorted((row["view"], row["values"]["temp"]) for row in logged(logging, "departure_log@1")) == [
         ("departure@1", 1.0),
         ("departure@1", 2.0),
     ]
@@ -244,8 +244,8 @@ EVERY_TYPE = {
     "a_list": ("list<int64>", [1, None, 3]),
     "a_vector": ("vector<float32, 3>", [1.0, None, 3.0]),
     "a_struct": (
-        "struct<v: vector<float64, 2>, at: timestamp, many: list<struct<d: date>>>",
-        {"v": [1.0, 2.0], "at": datetime(2024, 1, 1, tzinfo=UTC), "many": [{"d": date(2024, 1, 1)}, {"d": None}]},
+        "struct<x: int8, at: timestamp, many: list<struct<d: date>>>",
+        {"x": 1, "at": datetime(2024, 1, 1, tzinfo=UTC), "many": [{"d": date(2024, 1, 1)}, {"d": None}]},
     ),
 }
 KEY_VALUES = {
@@ -322,16 +322,13 @@ def test_what_is_no_receipt_is_refused(store, given):
         store.replay(given)
 
 
-@pytest.mark.parametrize("request_", [{"x": object()}, {"x": {1, (2,)}}, {"x": 2**70}, {"\ud800": 1}, [("x", 1)], "x"])
+@pytest.mark.parametrize("request_", [{"x": object()}, {"x": [1 + 2j]}, {"\ud800": 1}, [("x", 1)], "x"])
 @pytest.mark.parametrize("log", [0.0, 1.0])
 def test_a_request_that_json_cannot_hold_is_refused_with_and_without_log(logging, weather, view, request_, log):
     logging.apply(weather(), view(log=log))
-    if request_ == {"x": {1, (2,)}} or request_ == {"x": 2**70}:
-        with suppress(UsageError):  # sets become lists, and large integers are numbers too
-            logging.online("departure", {"origin": "JFK"}, request=request_)
-        return
-    with pytest.raises(UsageError, match="kept as JSON|is no mapping"):
-        logging.online("departure", {"origin": "JFK"}, request=request_)
+    for keys in ({"origin": "JFK"}, [{"origin": "JFK"}]):
+        with pytest.raises(UsageError, match=r"kept as JSON|is no mapping"):
+            logging.online("departure", keys, request=request_)
     assert logged(logging) == []
 
 
@@ -339,17 +336,15 @@ def test_a_request_that_json_cannot_hold_is_refused_with_and_without_log(logging
 
 
 def test_an_answer_that_cannot_be_encoded_takes_no_other_with_it(logging):
+    plan = logging._online.plan("departure")
     logging.online("departure", {"origin": "JFK"})
-    with logging._log._lock:  # as if a value had come that Arrow does not take
-        plan, keys, request, rows, applied, t_us = logging._log._waiting.pop() if logging._log._waiting else (
-            logging._online.plan("departure"), {"origin": "JFK"}, None, [None], {}, 0)  # fmt: skip
-    logging._log.put((plan, {"origin": object()}, request, rows, applied, t_us))
-    logging._log.put((plan, {"origin": "x" * 1_000_000}, request, rows, applied, t_us))
+    for origin in (object(), "x" * 1_000_000):  # what no read lets pass
+        logging._log.put((plan, {"origin": origin}, None, [None], {}, 0))
     logging.online("departure", {"origin": "LGA"})
     counts = logging.quality.serving_log("departure", flush=True)
-    assert counts.failed == 2
-    assert [row["keys"]["origin"] for row in logged(logging)][-1] == "LGA"
+    assert (counts.written, counts.failed) == (2, 2)
     assert counts.last_error
+    assert [row["keys"]["origin"] for row in logged(logging)] == ["JFK", "LGA"]
 
 
 def test_over_the_bound_answers_are_dropped_and_counted_and_reads_go_on(logging, monkeypatch):
@@ -402,7 +397,7 @@ def test_an_attempt_that_succeeded_unheard_is_not_written_twice(logging, monkeyp
             logging.online("departure", {"origin": "JFK"})
         logging._log.flush()
     counts = logging.quality.serving_log("departure")
-    assert (counts.written, counts.failed) == (1 + serving_log.JOURNAL_ROWS,) + (0,)
+    assert (counts.written, counts.failed) == (1 + serving_log.JOURNAL_ROWS, 0)
     assert len(logged(logging)) == counts.written
 
 

@@ -310,6 +310,8 @@ def _show(column: pa.ChunkedArray, row: int) -> str:
         if pa.types.is_nested(column.type):
             return "text that is not UTF-8"
         text = repr(column.slice(row, 1).cast(pa.binary())[0].as_py())
+    except OverflowError:
+        return "a time outside of the years 1 to 9999"
     return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - a line of an error
 
 

@@ -52,7 +52,7 @@ def log_name(view: str) -> str:
 def log_group(view: "FeatureView") -> FeatureGroup:
     """Return the group that keeps the answers of a view: offline only, a row an answer, at its clock T."""
     keys = tuple(view.spine_keys.items())
-    outputs = tuple((n, ref.feature.dtype) for n, ref in zip(view.output_names(), view.features, strict=True))
+    outputs = tuple((n, _kept(ref.feature.dtype)) for n, ref in zip(view.output_names(), view.features, strict=True))
     letters = ", ".join(f"{letter} {status}" for letter, status in STATUS_LETTERS.items())
     features = (
         Feature("view", "string", description="version of the view", nullable=False),
@@ -74,6 +74,15 @@ def log_group(view: "FeatureView") -> FeatureGroup:
         owner=view.owner,
         tags={"serving_log": view.name},
     )
+
+
+def _kept(dtype: DType) -> DType:
+    """Return the type in which a value is logged: vectors as lists, which hold the same.
+
+    DuckDB 2.0 loses nulls around a vector inside a struct.
+    """
+    name, numbers = ("list", ()) if dtype.name == "vector" else (dtype.name, dtype.numbers)
+    return DType(name, numbers, tuple((field, _kept(part)) for field, part in dtype.fields))
 
 
 def is_log(group: FeatureGroup) -> bool:

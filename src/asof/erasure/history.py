@@ -10,7 +10,7 @@ from asof.engine.port import Rows
 from asof.erasure.certificate import Erased, Rewritten
 from asof.erasure.target import Holding
 from asof.errors import ConflictError
-from asof.ingest.upkeep import LateRows
+from asof.ingest.upkeep import LateRows, current_rows
 from asof.parts import Parts, pinned_rows, table_of
 from asof.records import DataFile, Stamp
 from asof.registry.port import RegisteredGroup
@@ -47,8 +47,8 @@ def erase_in_history(parts: Parts, holding: Holding) -> list[Erased]:
 
 
 def _erase(parts: Parts, holding: Holding) -> list[Erased]:
-    group, keys = holding.group, holding.keys
-    rows, snapshot = pinned_rows(parts, group)
+    keys = holding.keys
+    group, rows, snapshot = current_rows(parts, holding.group)
     hits = [(file, _count(parts, replace(rows, files=(file,), journal=None), keys)) for file in rows.files]
     hits = [(file, hit) for file, hit in hits if hit]
     in_journal = _count(parts, replace(rows, files=()), keys)

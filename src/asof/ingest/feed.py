@@ -12,7 +12,7 @@ from asof.arrow.order import arrange, newest_per_key
 from asof.arrow.rows import encode_rows
 from asof.engine.port import EVENT_COLUMN, Rows
 from asof.errors import BackendError, ConflictError, NotFoundError, TransientError
-from asof.online.port import Applied, Change
+from asof.online.port import Applied, Change, version_head
 from asof.parts import Parts, pinned_rows
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
 from asof.registry.port import RegisteredGroup
@@ -34,11 +34,13 @@ class Published:
         group: Its group.
         commit: The commit.
         rows: In the shape and order of a data file; None if they must be read from history (a retract).
+        record: In place of the rows: the key, event time and payload of the only one.
     """
 
     group: RegisteredGroup
     commit: Commit
     rows: pa.Table | None
+    record: tuple[bytes, int, bytes] | None = None
 
 
 def encode_online(rows: pa.Table, group: RegisteredGroup) -> tuple[list[bytes], list[bytes]]:
@@ -250,6 +252,11 @@ def current_group(parts: Parts, group: RegisteredGroup) -> RegisteredGroup:
 
 def _change(item: Published) -> Change | None:
     """Return what a commit does; None if it must be read from history, or is too large for one step."""
+    if item.record is not None:
+        key, event_us, payload = item.record
+        row = version_head(event_us, item.commit.number) + payload
+        number = item.commit.number
+        return Change(item.group.id, number - 1, number, item.commit.committed_at_us, [key], [row])
     newest = None if item.rows is None else newest_of(item.rows, item.group, item.commit.number)
     if newest is None or newest.num_rows > STEP_ROWS:
         return None

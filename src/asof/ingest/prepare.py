@@ -4,7 +4,7 @@ Source: SEMANTICS sections 1, 2 and 7.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from asof.ingest.checks import refuse, violations
 from asof.records import AVAILABLE_COLUMN, Availability, CommitKind, Draft
 from asof.registry.port import RegisteredGroup
 
+ON_CONFLICT = ("error", "last")
 SKEW_US = 60_000_000
 DAY_US = 86_400_000_000
 
@@ -60,7 +61,7 @@ def prepare(group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Opt
     """
     definition = group.definition
     where = f"group {definition.name}"
-    if options.on_conflict not in ("error", "last"):  # callers err
+    if options.on_conflict not in ON_CONFLICT:  # callers err
         raise UsageError(f"on_conflict={options.on_conflict!r} is not known", where=where, todo='use "error" or "last"')
     table, _ = to_table(frame, where=where)
     arrivals = _arrivals(group, table, options, now_us, kind)
@@ -123,21 +124,38 @@ def prepare_retirement(
 def _draft(
     group: RegisteredGroup, stored: pa.Table, kind: CommitKind, availability: Availability, options: Options
 ) -> Draft:
-    where = f"group {group.definition.name}"
-    _check_text(options, where)
     least, greatest = None, None
     if group.definition.event_time is not None and stored.num_rows:
         bounds = pc.min_max(stored.column(group.definition.event_time).cast(pa.int64()))
         least, greatest = bounds["min"].as_py(), bounds["max"].as_py()
+    digest = digest_of(stored) if options.idempotency_key else ""
+    drafted = draft_of(group, kind, options, rows=stored.num_rows, events=(least, greatest), digest=digest)
+    return replace(drafted, availability=availability)
+
+
+def draft_of(
+    group: RegisteredGroup,
+    kind: CommitKind,
+    options: Options,
+    *,
+    rows: int,
+    events: tuple[int | None, int | None],
+    digest: str,
+) -> Draft:
+    """Return a commit of some rows, whose least and greatest event times are `events`.
+
+    Raises:
+        UsageError: meta or idempotency_key are no text.
+    """
+    _check_text(options, f"group {group.definition.name}")
     return Draft(
         group_id=group.id,
         kind=kind,
-        availability=availability,
-        rows=stored.num_rows,
-        min_event_us=least,
-        max_event_us=greatest,
+        rows=rows,
+        min_event_us=events[0],
+        max_event_us=events[1],
         idempotency_key=options.idempotency_key,
-        digest=digest_of(stored) if options.idempotency_key else "",
+        digest=digest,
         meta=options.meta or {},
     )
 

@@ -8,23 +8,48 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import pyarrow as pa
+
 from asof.arrow.rows import encode_block
-from asof.errors import AsofError, UsageError
+from asof.errors import AsofError, TransientError, UsageError
 from asof.ingest.feed import OnlineFeed, Published
-from asof.ingest.prepare import Options, Prepared, prepare
+from asof.ingest.prepare import ON_CONFLICT, Options, draft_of, prepare
+from asof.ingest.record import RecordEncoder
 from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts
 from asof.parts.pinned import journal_schema
-from asof.records import Commit
-from asof.registry.port import RegisteredGroup
+from asof.records import Commit, Draft
+from asof.registry.port import RegisteredGroup, StaleDefinitionsError
 
 MOST_TOGETHER = 256
 """Pushes of one shared transaction: enough to fill a sync, few enough to keep the first one waiting shortly."""
 
+ATTEMPTS = 100
+"""Definitions may change this often in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A push that may be published, under one generation of the definitions."""
+
+    generation: int
+    group: RegisteredGroup
+    draft: Draft
+    rows: pa.Table | None = None
+    record: tuple[bytes, int, bytes] | None = None
+
+    def published(self, commit: Commit) -> Published:
+        if commit.repeated:
+            return Published(self.group, commit, None)
+        return Published(self.group, commit, self.rows, self.record)
+
 
 @dataclass(slots=True)
 class _Waiting:
-    prepared: Prepared
+    name: str
+    records: Sequence[Mapping[str, object]]
+    options: Options
+    ready: _Ready
     turn: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
     commit: Commit | None = None
@@ -32,7 +57,10 @@ class _Waiting:
 
 
 class Pusher:
-    """Group commit for pushes."""
+    """Group commit for pushes.
+
+    Groups are read from the registry once, and again when a publication finds that definitions have changed.
+    """
 
     def __init__(self, parts: Parts, feed: OnlineFeed, upkeep: Upkeep) -> None:
         """Start with nobody waiting."""
@@ -42,25 +70,16 @@ class Pusher:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._led = False
+        self._encoders: tuple[int, dict[str, RecordEncoder]] = (-1, {})
 
-    def push(self, group: RegisteredGroup, records: Sequence[Mapping[str, object]], options: Options) -> Commit:
+    def push(self, name: str, records: Sequence[Mapping[str, object]], options: Options) -> Commit:
         """Store records as one commit.
 
         Raises:
-            UsageError: It is no sequence of records. DataError: A record breaks a rule.
+            NotFoundError: Unknown group. UsageError: It is no sequence of records. DataError: A record breaks a rule.
             BackendError: A part of the store failed.
         """
-        rows: list[object] = list(records) if isinstance(records, Iterable) else [records]  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
-        if not all(isinstance(row, Mapping) for row in rows):
-            raise UsageError(
-                f"{type(records).__name__} is no sequence of records",
-                where=f"group {group.definition.name}",
-                todo="pass a dict, or a list of dicts; for a frame use write",
-            )
-        prepared = prepare(group, rows, "push", options, now_us=self._parts.now_us())
-        columns = journal_schema(group).names
-        payload = encode_block(prepared.rows.select(columns)) if prepared.rows.num_rows else None
-        item = _Waiting(Prepared(group, prepared.rows, replace(prepared.draft, payload=payload)))
+        item = _Waiting(name, records, options, self._ready(name, records, options))
         with self._lock:
             self._waiting.append(item)
             item.leads = not self._led
@@ -73,6 +92,39 @@ class Pusher:
             raise item.error
         assert item.commit is not None  # noqa: S101 - a leader set one or the other
         return item.commit
+
+    def _ready(self, name: str, records: Sequence[Mapping[str, object]], options: Options) -> _Ready:
+        generation, encoders = self._encoders
+        encoder = encoders.get(name)
+        if encoder is None:
+            generation, encoder = self._encoder(name)
+        group, now_us = encoder.group, self._parts.now_us()
+        if isinstance(records, list) and len(records) == 1 and options.on_conflict in ON_CONFLICT:
+            found = encoder.encode(records[0], now_us=now_us) if isinstance(records[0], dict) else None
+            if found is not None:
+                digest = encoder.digest(found) if options.idempotency_key else ""
+                event_us = found.event_us
+                draft = draft_of(group, "push", options, rows=1, events=(event_us, event_us), digest=digest)
+                draft = replace(draft, payload=found.block)
+                return _Ready(generation, group, draft, None, (found.key, event_us or 0, found.payload))
+        rows: list[object] = list(records) if isinstance(records, Iterable) else [records]  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise UsageError(
+                f"{type(records).__name__} is no sequence of records",
+                where=f"group {group.definition.name}",
+                todo="pass a dict, or a list of dicts; for a frame use write",
+            )
+        prepared = prepare(group, rows, "push", options, now_us=now_us)
+        columns = journal_schema(group).names
+        payload = encode_block(prepared.rows.select(columns)) if prepared.rows.num_rows else None
+        return _Ready(generation, group, replace(prepared.draft, payload=payload), prepared.rows)
+
+    def _encoder(self, name: str) -> tuple[int, RecordEncoder]:
+        generation = self._parts.registry.generation()  # before the group: never newer than it
+        encoder = RecordEncoder(self._parts.registry.group(name))
+        known, encoders = self._encoders
+        self._encoders = (generation, {**(encoders if known == generation else {}), name: encoder})
+        return generation, encoder
 
     def _lead(self) -> None:
         with self._lock:
@@ -94,21 +146,46 @@ class Pusher:
                 item.turn.set()
 
     def _store(self, together: Sequence[_Waiting]) -> None:
-        drafts = [[item.prepared.draft] for item in together]
-        answers = self._parts.log.publish(drafts, clock=self._parts.now_us, writer=self._parts.writer)
-        published: list[Published] = []
-        repeated: list[Published] = []
-        for item, answer in zip(together, answers, strict=True):
+        items, answers = self._published(together)
+        commits: list[tuple[_Waiting, Commit]] = []
+        for item, answer in zip(items, answers, strict=True):
             if isinstance(answer, AsofError):
                 item.error = answer
-            elif answer[0].repeated:
-                repeated.append(Published(item.prepared.group, answer[0], None))
             else:
-                published.append(Published(item.prepared.group, answer[0], item.prepared.rows))
-        self._feed.apply(published)
-        self._feed.apply(repeated)  # the first time they may have been stored, and the online store have failed
-        for item, answer in zip(together, answers, strict=True):
-            if not isinstance(answer, AsofError):
-                item.commit = answer[0]
-        for item in published:
-            self._upkeep.pushed(item.group, item.commit.rows)
+                commits.append((item, answer[0]))
+        self._feed.apply([item.ready.published(commit) for item, commit in commits if not commit.repeated])
+        # The first time they may have been stored, and the online store have failed.
+        self._feed.apply([item.ready.published(commit) for item, commit in commits if commit.repeated])
+        for item, commit in commits:
+            item.commit = commit
+            if not commit.repeated:
+                self._upkeep.pushed(item.ready.group, commit.rows)
+
+    def _published(self, together: Sequence[_Waiting]) -> tuple[Sequence[_Waiting], list[list[Commit] | AsofError]]:
+        """Publish pushes; return those that could be prepared, with their answers."""
+        items = list(together)
+        for _ in range(ATTEMPTS):
+            generation = self._encoders[0]
+            for item in items:
+                if item.ready.generation != generation:
+                    self._prepare_again(item)
+            items = [item for item in items if item.error is None]
+            if any(item.ready.generation != items[0].ready.generation for item in items):
+                continue  # definitions changed between two of them
+            try:
+                return items, self._parts.log.publish(
+                    [[item.ready.draft] for item in items],
+                    clock=self._parts.now_us,
+                    writer=self._parts.writer,
+                    generation=items[0].ready.generation if items else None,
+                )
+            except StaleDefinitionsError:
+                self._encoders = (-1, {})
+        raise TransientError("others kept changing definitions", todo="try again")
+
+    def _prepare_again(self, item: _Waiting) -> None:
+        """Prepare a push under the present definitions; it may not fit them any more."""
+        try:
+            item.ready = self._ready(item.name, item.records, item.options)
+        except AsofError as error:
+            item.error = error

@@ -107,7 +107,7 @@ class Upkeep:
 
     def seal(self, group: RegisteredGroup) -> int:
         """Move the journal rows of a group to a file; return how many. Nothing happens if another process was first."""
-        group, rows, snapshot = self._rows(group)
+        group, rows, snapshot = current_rows(self._parts, group)
         if rows.journal is None:
             return 0
         only = replace(rows, files=(), retracted={})
@@ -129,7 +129,7 @@ class Upkeep:
         return self._compact(group, now_us)
 
     def _compact(self, group: RegisteredGroup, now_us: int) -> Compaction:
-        group, rows, snapshot = self._rows(group)
+        group, rows, snapshot = current_rows(self._parts, group)
         before = len(rows.files) + len(snapshot.journal)
         had = sum(file.rows for file, _ in snapshot.files) + (rows.journal.num_rows if rows.journal else 0)
         keep_us = group.definition.retention_us
@@ -209,20 +209,6 @@ class Upkeep:
             raise
         return stamped
 
-    def _rows(self, group: RegisteredGroup) -> tuple[RegisteredGroup, Rows, Snapshot]:
-        """Return the history of a group under the definition that it was written with.
-
-        Another process may have added features since we were told of the group: rows rewritten without them would lose
-        them for good.
-        """
-        rows, snapshot = pinned_rows(self._parts, group)
-        current = current_group(self._parts, group)
-        while current.layout != group.layout:
-            group = current
-            rows, snapshot = pinned_rows(self._parts, group)
-            current = current_group(self._parts, group)
-        return group, rows, snapshot
-
     def _mirror_now(self, group: RegisteredGroup) -> None:
         snapshot = self._parts.log.snapshot(group)
         group = current_group(self._parts, group)
@@ -254,6 +240,23 @@ class Upkeep:
             return True
 
 
+def current_rows(parts: Parts, group: RegisteredGroup) -> tuple[RegisteredGroup, Rows, Snapshot]:
+    """Return the history of a group, for writing it anew, under a definition that has all features in it.
+
+    Another process may have added features since we were told of the group: rows rewritten without them would lose them
+    for good.
+
+    Raises:
+        ConflictError: The group was removed.
+    """
+    while True:
+        rows, snapshot = pinned_rows(parts, group)
+        current = current_group(parts, group)
+        if current.layout == group.layout:
+            return group, rows, snapshot
+        group = current
+
+
 def _mirroring(group: RegisteredGroup) -> str:
     return f"mirroring {group.ref} in Delta"
 
@@ -266,6 +269,8 @@ class LateRows:
         self.found = event_time is None
 
     def watch(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        """Return the stream; `found` is right when it has been read."""
+
         def batches() -> Iterable[pa.RecordBatch]:
             for batch in reader:
                 if not self.found and self.event_time is not None and batch.num_rows:

@@ -58,8 +58,7 @@ class Writer:
 
     def push(self, group: str, records: Sequence[Mapping[str, object]], options: Options) -> Commit:
         """Store records through the journal; see `Store.push`."""
-        registered = self._parts.registry.group(group)
-        return self._pusher.push(registered, records, options)
+        return self._pusher.push(group, records, options)
 
     def retract(self, commit: str | Commit, reason: str) -> Commit:
         """Hide the rows of a commit; see `Store.retract`."""

@@ -37,6 +37,7 @@ FILE_ROWS = 4_000_000
 """Rows of a file: a few hundred MB at most, so that a reader skips and a writer fails in parts."""
 
 WRITERS = "writers"
+LOG = "_delta_log"
 OUR_NAME = re.compile(r"(?P<writer>[0-9a-f]{12})-[0-9a-f]{12}\.parquet")
 ATTEMPTS = 20
 
@@ -95,13 +96,13 @@ class DeltaHistory:
 
     def _mirror_once(self, folder: Path, schema: pa.Schema, wanted: dict[str, DataFile]) -> None:
         add = [_add_action(path, file, schema) for path, file in wanted.items()]
-        if not DeltaTable.is_deltatable(str(folder)):  # a folder for the log may be there, and nothing in it yet
+        delta = self._opened_log(folder)
+        if delta is None:
             if wanted:
                 create_table_with_add_actions(
                     str(folder), Schema.from_arrow(schema), add, mode="error", partition_by=[]
                 )
             return
-        delta = DeltaTable(str(folder))
         known = {field.name for field in delta.schema().fields}
         added = [field for field in Schema.from_arrow(schema).fields if field.name not in known]
         if added:  # features that an amendment added; files from before read as null
@@ -115,6 +116,21 @@ class DeltaHistory:
         changes += [_remove_action(path, size, now_ms) for path, size in sizes.items() if path not in wanted]
         if changes:
             delta.create_write_transaction(changes, mode="append", schema=Schema.from_arrow(schema), partition_by=[])
+
+    def _opened_log(self, folder: Path) -> DeltaTable | None:
+        """Return the Delta table of a folder; None if there is none yet, or its log is damaged: that is begun anew.
+
+        deltalake does not sync the log, so that a power cut may tear it. Nothing is lost: it only mirrors.
+        """
+        if not DeltaTable.is_deltatable(str(folder)):  # a folder for the log may be there, and nothing in it yet
+            return None
+        try:
+            return DeltaTable(str(folder))
+        except DeltaError as error:
+            if "os error" in str(error):  # the disk refuses to read it: it may be well
+                raise
+        self._files.remove_folder(folder / LOG)
+        return None
 
     def location(self, path: str) -> str:
         """See `History.location`."""

@@ -287,6 +287,7 @@ class _Shared:
         self.usage.truncate(0)  # opened for appending: what is written follows
         self.usage.write(text)
         self.usage.flush()
+        os.fsync(self.usage.fileno())  # else a power cut soon after may bring the mark of a clean close back
 
 
 IN_USE = "{} -1"

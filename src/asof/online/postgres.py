@@ -54,7 +54,7 @@ SELECT pg_advisory_unlock(hashtextextended({name}, 0));
 _READ = """
 SELECT (SELECT coalesce(string_agg(mark, '' ORDER BY group_id), '') FROM {schema}.marks),
     ARRAY(
-        SELECT r.row FROM unnest(%b::bigint[], %b::bytea[]) WITH ORDINALITY AS wanted(group_id, key, place)
+        SELECT r.row FROM unnest(%t::bigint[], %t::bytea[]) WITH ORDINALITY AS wanted(group_id, key, place)
         LEFT JOIN {schema}.rows r ON r.group_id = wanted.group_id AND r.key = wanted.key ORDER BY place
     )
 """
@@ -105,7 +105,7 @@ class PostgresOnlineStore:
 
     Args:
         url: "postgresql://USER:PASSWORD@HOST:PORT/DATABASE", with libpq's options, and `schema`, which names the
-            store's tables (default: asof_ and the name of the store's folder).
+            store's tables (default: made of the path of the store's folder).
         root: The store's folder.
 
     Raises:
@@ -214,7 +214,9 @@ class PostgresOnlineStore:
         return text.format(schema=schema, name=name.replace("%", "%%")).encode()
 
     def _read(self, requests: Requests) -> tuple[Marks, list[bytes | None]]:
-        groups, keys = [group for group, _ in requests], [key for _, key in requests]
+        # As text: the package's lists take longer than the rest of the call.
+        groups = "{" + ",".join([str(group) for group, _ in requests]) + "}"
+        keys = "{" + ",".join(['"\\\\x' + key.hex() + '"' for _, key in requests]) + "}"
         raw, rows = self._call(lambda session: session.ask(self._read_text, groups, keys))
         return self._memo.of(raw), rows
 

@@ -49,7 +49,7 @@ class RedisOnlineStore:
 
     Args:
         url: "redis://HOST:PORT/DATABASE", "rediss://" with TLS, "unix://PATH"; with options of the package redis, and
-            `prefix`, which names the store's keys (default: the name of the store's folder).
+            `prefix`, which names the store's keys (default: made of the path of the store's folder).
         root: The store's folder.
 
     Raises:
@@ -206,9 +206,7 @@ class RedisOnlineStore:
                 self._fold(group)
         staged = {group: self._stage(group, each) for group, each in puts.items() if each}
         done, marks = self._links.call(partial(self._send, todo, marks, groups, staged))
-        with suppress(BackendError):  # it is applied; whoever needs it folded folds it
-            for group in staged:
-                self._fold(group)
+        self._fold_soon(staged)
         return done, marks
 
     def _apply_steps(self, change: Change) -> tuple[bool, Marks]:
@@ -272,6 +270,11 @@ class RedisOnlineStore:
             self._links.call(partial(bring, piece))
         return staged
 
+    def _fold_soon(self, groups: Iterable[int]) -> None:
+        with suppress(BackendError):  # they are applied; whoever needs them folded folds them
+            for group in groups:
+                self._fold(group)
+
     def _fold(self, group: int) -> None:
         """Fold the rows that lie beside a group's rows into them."""
         keys = self._group_keys([group])
@@ -288,22 +291,24 @@ class RedisOnlineStore:
         Raises:
             TransientError: It takes long, or the server does not let us.
         """
-        info = link.info()
-        jobs = [("BGREWRITEAOF", "aof_rewrite_in_progress")] if info.get("aof_enabled") == "1" else []
-        if link.setting("save"):
-            jobs.append(("BGSAVE", "rdb_bgsave_in_progress"))
-        patience = REWRITE_SECONDS
-        for job, running in jobs:
-            link.ask(job)
-            while link.info().get(running) != "0" or link.info().get("aof_rewrite_scheduled") == "1":
-                if patience <= 0:
-                    raise TransientError(
-                        "the rows are deleted, and the server is still writing its files anew",
-                        where=self._where,
-                        todo="try again in a minute",
-                    )
-                time.sleep(0.05)
-                patience -= 0.05
+        jobs = [("BGREWRITEAOF",)] if link.info().get("aof_enabled") == "1" else []
+        jobs += [("BGSAVE", "SCHEDULE")] if link.setting("save") else []
+        end = time.monotonic() + REWRITE_SECONDS
+        for job in jobs:
+            self._wait_for_files(link, end)  # what began before does not count
+            link.ask(*job)
+            self._wait_for_files(link, end)
+
+    def _wait_for_files(self, link: Link, end: float) -> None:
+        running = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
+        while any(link.info().get(name, "0") != "0" for name in running):
+            if time.monotonic() > end:
+                raise TransientError(
+                    "the rows are deleted, and the server is still writing its files anew",
+                    where=self._where,
+                    todo="try again in a minute",
+                )
+            time.sleep(0.02)
 
 
 def _packed(number: int) -> bytes:

@@ -9,9 +9,10 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha1
 from pathlib import Path
 from typing import Generic, NamedTuple, Self, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode
 
 from asof.errors import TransientError, UsageError
 from asof.online.port import Applied, Change, StaleSnapshotError, marked, version_of
@@ -249,29 +250,31 @@ def attempts() -> Iterator[bool]:
 
 def without_option(url: str, option: str) -> tuple[str, str]:
     """Return a URL without one option of its query, and the option's value ("" without it)."""
-    split = urlsplit(url)
-    query = parse_qsl(split.query, keep_blank_values=True)
-    value = next((value for name, value in query if name == option), "")
-    rest = urlencode([(name, each) for name, each in query if name != option])
-    return urlunsplit(split._replace(query=rest)), value
+    place, _, query = url.partition("?")
+    given = parse_qsl(query, keep_blank_values=True)
+    value = next((value for name, value in given if name == option), "")
+    rest = urlencode([(name, each) for name, each in given if name != option])
+    return f"{place}?{rest}" if rest else place, value
 
 
 def place_of(url: str) -> str:
     """Return a URL as messages may show it: no user, no password, no options."""
-    split = urlsplit(url)
-    return urlunsplit((split.scheme, split.netloc.rpartition("@")[2], split.path, "", ""))
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def name_of(option: str, given: str, root: str) -> str:
-    """Return the name under which a store keeps its rows on a server: as given, or that of its folder.
+    """Return the name under which a store keeps its rows on a server: as given, or made of its folder's path.
 
     Two stores that share a database must not share rows: so the default is no constant.
 
     Raises:
-        UsageError: The name is too long, or has braces or control characters.
+        UsageError: The name is too long, or has braces, quotes or control characters.
     """
-    name = given or Path(root).resolve().name or "asof"
-    if len(name.encode()) > LONGEST_NAME or not name.isprintable() or set(name) & set('{}"'):
+    folder = Path(root).resolve()
+    digest = sha1(str(folder).encode(), usedforsecurity=False).hexdigest()[:8]
+    name = given or f"{folder.name[: LONGEST_NAME // 4]}_{digest}"
+    if len(name.encode()) > LONGEST_NAME or not name.isprintable() or set(name) & set("{}\"'"):
         raise UsageError(
             f"{name!r} cannot name rows on a server",
             where=option,

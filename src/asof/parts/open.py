@@ -145,7 +145,10 @@ def _settings(folder: Path, *, create: bool) -> dict[str, str]:
             )
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / f".{FILE}.{os.getpid()}"
-        unfinished.write_text(TEXT)
+        with unfinished.open("w") as begun:
+            begun.write(TEXT)
+            begun.flush()
+            os.fsync(begun.fileno())  # else a power cut may leave it empty
         unfinished.replace(file)
     try:
         given = tomllib.loads(file.read_text())

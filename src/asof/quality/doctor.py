@@ -70,9 +70,7 @@ class Diagnosis:
         return "\n".join((head, *map(str, self.findings), "all is well" if self.healthy else "not well"))
 
 
-def diagnose(
-    parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, unlogged: Mapping[str, str]
-) -> Diagnosis:
+def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, unlogged: Mapping[str, str]) -> Diagnosis:
     """Examine a store; see `Quality.doctor`.
 
     Args:

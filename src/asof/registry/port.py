@@ -6,7 +6,7 @@ from typing import Protocol
 
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
-from asof.errors import AsofError
+from asof.errors import AsofError, ConflictError
 from asof.records import Commit, DataFile, Draft, Erasure, Snapshot, Tag
 from asof.registry.plan import Plan
 
@@ -54,6 +54,10 @@ class RegisteredView:
         return f"{self.definition.name}@{self.version}"
 
 
+class StaleDefinitionsError(ConflictError):
+    """Definitions changed since the drafts were prepared: nothing was published, prepare them again."""
+
+
 class Registry(Protocol):
     """Remembers definitions. All methods are atomic, and safe to call from several threads and processes."""
 
@@ -70,6 +74,10 @@ class Registry(Protocol):
 
         Concurrent applies of different definitions all survive.
         """
+        ...
+
+    def generation(self) -> int:
+        """Return a number that grows with every change of a definition."""
         ...
 
     def group(self, name: str) -> RegisteredGroup:
@@ -109,7 +117,12 @@ class CommitLog(Protocol):
     """The one truth about what is visible. A commit is visible when `publish` returns, and not before."""
 
     def publish(
-        self, together: Sequence[Sequence[Draft]], *, clock: Callable[[], int], writer: str = ""
+        self,
+        together: Sequence[Sequence[Draft]],
+        *,
+        clock: Callable[[], int],
+        writer: str = "",
+        generation: int | None = None,
     ) -> list[list[Commit] | AsofError]:
         """Give drafts their numbers and times, and make them visible, durably.
 
@@ -123,6 +136,11 @@ class CommitLog(Protocol):
         The commits say who the writer was.
 
         The numbers of a group are 1, 2, 3, ...: an online store knows by them whether it lacks a commit.
+
+        With a generation of the definitions, nothing is published if it is not the present one.
+
+        Raises:
+            StaleDefinitionsError: It is not.
 
         Answers in place of an inner sequence:
             ConflictError: An idempotency_key with other content, or a group that is gone.

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -162,6 +163,8 @@ class ServingLog:
         self._wake.set()
 
     def _run(self) -> None:
+        with suppress(RuntimeError):  # the first array imports pandas, which fails where the process is ending already
+            pa.array([0])
         while True:
             flushes, closed = self._flushes, self._closed
             self._gather()

@@ -31,13 +31,14 @@ class LogRows:
         # Answers are named by their T, and by who wrote them: a repeated write of a row names it the same.
         self._writer = token_hex(6)
         self._numbers = count()
+        self._present = "P" * len(plan.names)
         self._applied: Mapping[int, Applied] = {}
         self._commits = self._commits_of({})
 
     def encode(self, answers: Sequence[Answer], breathe: Callable[[], None]) -> pa.RecordBatch:
         """Return answers as rows; `breathe` is called between short steps of work."""
         values: list[Sequence[Value]] = []
-        statuses: list[str] = []
+        statuses: list[str | None] = []
         commits: list[tuple[str, bool]] = []
         for _, _, _, rows, applied, t_us in answers:
             one, letters = self._answered(rows, t_us)
@@ -47,13 +48,17 @@ class LogRows:
                 self._applied, self._commits = applied, self._commits_of(applied)
             commits.append(self._commits)
             breathe()
+        keys = [[answer[1][name] for answer in answers] for name in self._plan.columns]
         columns = {
             "answer": [f"{answer[5]:016x}{self._writer}{next(self._numbers):08x}" for answer in answers],
             "clock": [answer[5] for answer in answers],
             "view": [self._plan.ref] * len(answers),
-            "keys": self._struct("keys", list(zip(*(_picked(a[1], self._plan.columns) for a in answers))), breathe),  # noqa: B905 - one length each
-            "values": self._struct("values", list(zip(*values)), breathe),  # noqa: B905 - one length each
-            "statuses": statuses,
+            "keys": self._struct("keys", keys, breathe),
+            "values": self._struct("values", list(zip(*values, strict=True)), breathe),
+            "statuses": [
+                letters or "".join("N" if v is None else "P" for v in one)
+                for letters, one in zip(statuses, values, strict=True)
+            ],
             "commits": [text for text, _ in commits],
             "request": [answer[2] for answer in answers],
             "semantics": [SEMANTICS] * len(answers),
@@ -63,15 +68,14 @@ class LogRows:
         arrays = [c if isinstance(c := columns[f.name], pa.Array) else pa.array(c, f.type) for f in self._schema]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
-    def _answered(self, rows: Sequence[RawRow], t_us: int) -> tuple[Sequence[Value], str]:
-        values, whole = self._plan.values(rows, t_us)
-        one = tuple(values.values())
-        if whole:
-            letters = "P" * len(one) if None not in one else "".join("N" if v is None else "P" for v in one)
-        else:
-            statuses = self._plan.statuses(rows, t_us, values)
-            letters = "".join([statuses[name][0] for name in values])
-        return one, letters
+    def _answered(self, rows: Sequence[RawRow], t_us: int) -> tuple[Sequence[Value], str | None]:
+        """Return the values, and a letter for each; None for the letters if a null alone makes the difference."""
+        listed = self._plan.listed(rows, t_us)
+        if listed is not None:
+            return listed, None if None in listed else self._present
+        values, _ = self._plan.values(rows, t_us)
+        statuses = self._plan.statuses(rows, t_us, values)
+        return tuple(values.values()), "".join([statuses[name][0] for name in values])
 
     def _commits_of(self, applied: Mapping[int, Applied]) -> tuple[str, bool]:
         marks = {ref: applied.get(group_id, _NOTHING) for ref, group_id in self._plan.groups}
@@ -85,10 +89,6 @@ class LogRows:
             children.append(pa.array(column, field.type))
             breathe()
         return pa.StructArray.from_arrays(children, fields=fields)
-
-
-def _picked(keys: Mapping[str, Value], names: Sequence[str]) -> list[Value]:
-    return [keys[name] for name in names]
 
 
 def row_bytes(answer: Answer) -> int:

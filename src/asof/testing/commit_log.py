@@ -15,7 +15,7 @@ import pytest
 
 from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
 from asof.records import Commit, DataFile, Draft, Stamp
-from asof.registry.port import CommitLog, Metadata, RegisteredGroup, Registry
+from asof.registry.port import CommitLog, Metadata, RegisteredGroup, Registry, StaleDefinitionsError
 from asof.testing.processes import in_processes
 from asof.testing.registry import NOW_US, OpensRegistry, group_of
 
@@ -68,6 +68,17 @@ class CommitLogSuite(OpensRegistry):
         (answer,) = log.publish([[Draft(g.id, "write")]], clock=lambda: NOW_US, writer="ana@host")
         assert not isinstance(answer, AsofError)
         assert [commit.writer for commit in (*answer, *log.commits(g))] == ["ana@host"] * 2
+
+    def test_nothing_is_published_under_definitions_that_changed(
+        self, log: CommitLog, g: RegisteredGroup, both: Metadata
+    ) -> None:
+        generation = both.registry.generation()
+        drafts = [[Draft(g.id, "write")]]
+        assert len(log.publish(drafts, clock=lambda: NOW_US, generation=generation)) == 1
+        both.registry.apply([group_of("g", "added")], now_us=NOW_US)
+        with pytest.raises(StaleDefinitionsError):
+            log.publish(drafts, clock=lambda: NOW_US, generation=generation)
+        assert len(log.commits(g)) == 1
 
     def test_commits_are_found_by_words_in_any_group(
         self, log: CommitLog, g: RegisteredGroup, h: RegisteredGroup
@@ -265,6 +276,34 @@ class CommitLogSuite(OpensRegistry):
         published(log, Draft(h.id, "push", rows=1, payload=b"x"))
         for snapshot in (log.snapshot(g), log.snapshot(h, pin=0)):
             assert (snapshot.pin, snapshot.files, snapshot.journal, dict(snapshot.retracted)) == (0, (), (), {})
+
+    def test_snapshots_of_several_groups_are_each_as_alone(
+        self, log: CommitLog, g: RegisteredGroup, h: RegisteredGroup
+    ) -> None:
+        _three_commits(log, g)
+        published(log, Draft(h.id, "push", rows=1, payload=b"x"))
+        assert log.snapshots([(h, None), (g, 2), (g, None)]) == [
+            log.snapshot(h),
+            log.snapshot(g, pin=2),
+            log.snapshot(g),
+        ]
+        assert log.snapshots([]) == []
+        with pytest.raises(NotFoundError):
+            log.snapshots([(g, None), (h, 2)])
+
+    def test_snapshots_hold_what_was_published_together_as_a_whole(
+        self, log: CommitLog, g: RegisteredGroup, h: RegisteredGroup
+    ) -> None:
+        def publish() -> None:
+            for _ in range(40):
+                log.publish([[Draft(g.id, "write"), Draft(h.id, "write")]], clock=lambda: NOW_US)
+
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(publish)
+            while not writing.done():
+                one, other = log.snapshots([(g, None), (h, None)])
+                assert one.pin == other.pin
+            writing.result()
 
     def test_a_snapshot_knows_since_when_commits_are_hidden(self, log: CommitLog, g: RegisteredGroup) -> None:
         kinds = ("write", "backfill", "push", "retire")

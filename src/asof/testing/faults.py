@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, TypeVar
@@ -32,6 +32,7 @@ WAYS: tuple[Way, ...] = ("fail", "lose", "kill", "power")
 
 LOSABLE = ("log.publish", "log.replace_files", "log.forget_files", "registry.apply", "history.mirror")
 """What may have happened though it raised, as when a server's answer is lost. Of all else the ports promise it not."""
+
 
 class Stopped(BaseException):
     """The process has ended here, as far as the store can tell; no handler may swallow it."""
@@ -60,14 +61,16 @@ class Faults:
     armed: bool = False
     stopped: bool = False
     fired: str = ""
-    trace: list[str] | None = None
+    trace: list[str] = field(default_factory=list[str])
     at_stop: Callable[[], object] = lambda: None
 
     def say(self, line: str) -> None:
-        """Add a line to the trace."""
-        if self.trace is None:
-            self.trace = []
-        self.trace.append(line)
+        """Add a line to the trace; one that repeats the last one is counted."""
+        last, _, times = self.trace[-1].partition(" x ") if self.trace else ("", "", "")
+        if last == line:
+            self.trace[-1] = f"{line} x {int(times or 1) + 1}"
+        else:
+            self.trace.append(line)
 
     def before(self, operation: str) -> None:
         """Pass the boundary before an operation."""

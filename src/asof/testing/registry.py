@@ -303,6 +303,23 @@ class RegistrySuite(OpensRegistry):
             registry.remove("g")
         assert len(set(ids)) == 3
 
+    # ---- the generation
+
+    def test_the_generation_grows_with_every_change_of_a_definition(self, registry: Registry) -> None:
+        found = [registry.generation()]
+        for change in (
+            lambda: registry.apply([group_of("g")], now_us=NOW_US),
+            lambda: registry.apply([group_of("g", description="said")], now_us=NOW_US),
+            lambda: registry.apply([view_of("v", group_of("g", description="said"))], now_us=NOW_US),
+            lambda: registry.remove("v"),
+        ):
+            change()
+            found.append(registry.generation())
+        assert sorted(set(found)) == found
+        registry.apply([group_of("g", description="said")], now_us=NOW_US)
+        registry.plan([group_of("h")])
+        assert registry.generation() == found[-1]
+
     # ---- use
 
     def test_definitions_are_there_after_reopening(self, opened: Callable[[], Metadata]) -> None:

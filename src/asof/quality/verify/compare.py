@@ -1,7 +1,7 @@
 """Compare online answers with history, and count."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -55,14 +55,15 @@ def pinned_to(parts: Parts, question: Question, commits: Mapping[str, int]) -> d
     return {name: pinned_rows(parts, group, pin=commits[group.ref])[0] for name, group in question.groups.items()}
 
 
+def spine_of(question: Question, asked: Sequence[Asked]) -> pa.Table:
+    """Return the keys of online answers as a spine."""
+    types = question.view.spine_keys
+    return pa.table({name: pa.array([each.keys[name] for each in asked], arrow_type(types[name])) for name in types})
+
+
 def from_history(parts: Parts, question: Question, asked: Sequence[Asked], rows: Mapping[str, Rows]) -> list[Answered]:
     """Answer what was asked online from history, each at its own time: one look-up a group for all of them."""
-    spine = pa.table(
-        {
-            name: pa.array([each.keys[name] for each in asked], arrow_type(dtype))
-            for name, dtype in question.view.spine_keys.items()
-        }
-    )
+    spine = spine_of(question, asked)
     times = pa.chunked_array([pa.array([each.t_us for each in asked], pa.int64()).cast(TIMESTAMP)])
     whole = {name: (pinned, None) for name, pinned in rows.items()}
     return HistoricalReader(parts).answer(question, question.view.lookups(), spine, times, whole, "served")
@@ -78,10 +79,25 @@ class Tally:
         self.statuses: dict[Status, int] = dict.fromkeys(("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"), 0)
         self.differences: list[Difference] = []
 
-    def compare(self, stage: StageName, asked: Sequence[Asked], answered: Sequence[Answered], why: Why) -> set[int]:
+    def compare(
+        self,
+        stage: StageName,
+        asked: Sequence[Asked],
+        answered: Sequence[Answered],
+        why: Why,
+        *,
+        among: Collection[int] | None = None,
+    ) -> set[int]:
         """Compare online answers with those of history; return which of them differ.
 
         Features that an online answer has not (its view was another version) are left out.
+
+        Args:
+            stage: What is compared.
+            asked: Online answers.
+            answered: What history says, a row for each of them.
+            why: Gives the cause of a difference.
+            among: Only these rows.
         """
         differ: set[int] = set()
         for number, answer in enumerate(answered):
@@ -89,7 +105,7 @@ class Tally:
             for name, column in answer.values().items():
                 values, states = column.to_pylist(), statuses[name].to_pylist()
                 for at, (each, value, state) in enumerate(zip(asked, values, states, strict=True)):
-                    if name not in each.statuses:
+                    if name not in each.statuses or (among is not None and at not in among):
                         continue
                     online = (each.values[name], each.statuses[name])
                     self.compared[stage] += 1

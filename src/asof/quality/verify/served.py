@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from asof.arrow.keys import key_encoder
-from asof.arrow.types import arrow_type
+from asof.arrow.keys import encode_keys
 from asof.definitions.serving_log import STATUS_LETTERS, is_log, log_name
 from asof.errors import ConflictError, NotFoundError
 from asof.parts import Parts, Question, pinned_rows, resolve
 from asof.quality.verify.causes import Hindsight, Seen, seen_by
-from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, plain_cause
+from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, plain_cause, spine_of
 from asof.records import SEMANTICS, Status
 from asof.registry.port import RegisteredGroup
 from asof.serving.receipt import Receipt
+from asof.training.historical import Answered, HistoricalReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,10 @@ def compare_served(parts: Parts, question: Question, tally: Tally, random: np.ra
         random: Chooses among the newest answers.
         count: How many answers to compare.
     """
-    replayed: list[tuple[Logged, Seen]] = []
-    for (ref, _), answers in _by_pins(_newest(parts, question, random, count)).items():
-        replayed += _replay(parts, ref, answers, tally)
+    versions: dict[str, list[Logged]] = {}
+    for answer in _newest(parts, question, random, count):
+        versions.setdefault(answer.receipt.view, []).append(answer)
+    replayed = [pair for ref, answers in versions.items() for pair in _replay(parts, ref, answers, tally)]
     present = [pair for pair in replayed if pair[0].receipt.keys.keys() >= question.view.spine_keys.keys()]
     tally.skip("hindsight", "definition change", len(replayed) - len(present))
     rows = {name: pinned_rows(parts, group) for name, group in question.groups.items()}
@@ -54,60 +55,115 @@ def compare_served(parts: Parts, question: Question, tally: Tally, random: np.ra
 
 
 def _replay(parts: Parts, ref: str, answers: Sequence[Logged], tally: Tally) -> list[tuple[Logged, Seen]]:
-    """Compare answers of one view version and one set of commits with history at those commits.
+    """Compare the answers of one view version with history at the commits of their receipts.
 
     Returns:
         Those that are equal, with what each look-up saw.
     """
-    receipt = answers[0].receipt
-    if receipt.semantics != SEMANTICS:
-        tally.skip("served", "semantics", len(answers))
-        return []
     try:
         question = resolve(parts, ref)
-        rows = pinned_to(parts, question, receipt.commits)
+    except NotFoundError:
+        tally.skip("served", "definition change", len(answers))
+        return []
+    kept = _comparable(parts, question, answers, tally)
+    if not kept:
+        return []
+    # Most rows that answer by now were in the history that the receipt names, and no look-up of its own is needed.
+    asked = [answer.asked for answer in kept]
+    rows = {name: pinned_rows(parts, group) for name, group in question.groups.items()}
+    answered = from_history(parts, question, asked, {name: pinned for name, (pinned, _) in rows.items()})
+    gone = _erased(parts, question, asked, answered)
+    tally.skip("served", "erased", len(gone))
+    seen = seen_by(answered)
+    proof = _Unchanged(parts, question, kept, {name: snapshot.horizon_us for name, (_, snapshot) in rows.items()})
+    settled = {at for at, answer in enumerate(kept) if at not in gone and proof.holds(answer, seen[at])}
+    wrong = tally.compare("served", asked, answered, plain_cause(asked), among=settled)
+    equal = [(kept[at], seen[at]) for at in sorted(settled - wrong)]
+    by_pins: dict[tuple[tuple[str, int], ...], list[Logged]] = {}
+    for at, answer in enumerate(kept):
+        if at not in settled and at not in gone:
+            by_pins.setdefault(tuple(answer.receipt.commits.items()), []).append(answer)
+    return equal + [pair for each in by_pins.values() for pair in _replay_pinned(parts, question, each, tally)]
+
+
+def _replay_pinned(
+    parts: Parts, question: Question, answers: Sequence[Logged], tally: Tally
+) -> list[tuple[Logged, Seen]]:
+    """Compare answers of one set of commits; see `_replay`."""
+    try:
+        rows = pinned_to(parts, question, answers[0].receipt.commits)
     except ConflictError:
         tally.skip("served", "retention", len(answers))
         return []
-    except (NotFoundError, KeyError):
-        tally.skip("served", "definition change", len(answers))
-        return []
-    # A view or group of the same name and number may have been made anew after the answer.
-    made_us = max(parts.registry.view(ref).created_at_us, *(g.created_at_us for g in question.groups.values()))
-    same = [answer for answer in answers if answer.asked.t_us >= made_us]
-    tally.skip("served", "definition change", len(answers) - len(same))
-    erased = _Erased(parts, question)
-    kept = [answer for answer in same if not erased.holds(answer.receipt)]
-    tally.skip("served", "erased", len(same) - len(kept))
-    if not kept:
-        return []
-    asked = [answer.asked for answer in kept]
+    asked = [answer.asked for answer in answers]
     answered = from_history(parts, question, asked, rows)
     wrong = tally.compare("served", asked, answered, plain_cause(asked))
-    return [(kept[at], seen) for at, seen in enumerate(seen_by(answered)) if at not in wrong]
+    return [(answers[at], seen) for at, seen in enumerate(seen_by(answered)) if at not in wrong]
 
 
-class _Erased:
-    """Knows which answers `forget` took the rows from."""
+def _comparable(parts: Parts, question: Question, answers: Sequence[Logged], tally: Tally) -> list[Logged]:
+    """Return the answers that history can still tell; count the others."""
+    ruled = [answer for answer in answers if answer.receipt.semantics == SEMANTICS]
+    tally.skip("served", "semantics", len(answers) - len(ruled))
+    # A view or group of the same name and number may have been made anew after the answer.
+    groups = question.groups.values()
+    made_us = max(parts.registry.view(question.ref).created_at_us, *(group.created_at_us for group in groups))
+    heads = parts.log.heads()
+    last = {group.ref: heads[group.id].number if group.id in heads else 0 for group in groups}
+    same = [
+        answer
+        for answer in ruled
+        if answer.asked.t_us >= made_us
+        and answer.receipt.commits.keys() == last.keys()
+        and all(answer.receipt.commits[ref] <= number for ref, number in last.items())
+    ]
+    tally.skip("served", "definition change", len(ruled) - len(same))
+    return same
 
-    def __init__(self, parts: Parts, question: Question) -> None:
-        self.parts = parts
-        self.keys: list[tuple[str, tuple[str, ...], Any]] = []
-        if not parts.erasures.all():
-            return
-        for lookup in question.view.lookups():
-            entity = lookup.group.entity
-            names = tuple(source for source in lookup.sources if isinstance(source, str))
-            if len(names) == len(lookup.sources):
-                types = [arrow_type(dtype) for dtype in entity.keys.values()]
-                self.keys.append((entity.name, names, key_encoder(types, names, where=question.ref)))
 
-    def holds(self, receipt: Receipt) -> bool:
-        for entity, names, encode in self.keys:
-            values = [receipt.keys[name] for name in names]
-            if None not in values and self.parts.erasures.of(entity, encode(values)) is not None:
-                return True
-        return False
+class _Unchanged:
+    """Proves that history at the commits of a receipt says what all of history says.
+
+    It does if each row that answers is of one of those commits: they are a part of all, and the newest of all is the
+    newest of a part that holds it. A retract since then may have hidden a newer row, and retention may have dropped it.
+    """
+
+    def __init__(
+        self, parts: Parts, question: Question, answers: Sequence[Logged], horizons_us: Mapping[str, int | None]
+    ) -> None:
+        self.lookups = question.view.lookups()
+        self.groups = question.groups
+        self.horizon_us = max((us for us in horizons_us.values() if us is not None), default=None)
+        self.retracted: dict[str, int] = {}
+        for group in question.groups.values():
+            after = min(answer.receipt.commits[group.ref] for answer in answers)
+            retracts = [c.number for c in parts.log.commits(group, after=after) if c.kind == "retract"]
+            self.retracted[group.ref] = max(retracts, default=0)
+
+    def holds(self, answer: Logged, seen: Seen) -> bool:
+        if self.horizon_us is not None and answer.asked.t_us < self.horizon_us:
+            return False
+        for lookup, (_, commit) in zip(self.lookups, seen.versions, strict=True):
+            ref = self.groups[lookup.group.name].ref
+            if max(commit or 0, self.retracted[ref]) > answer.receipt.commits[ref]:
+                return False
+        return True
+
+
+def _erased(parts: Parts, question: Question, asked: Sequence[Asked], answered: Sequence[Answered]) -> set[int]:
+    """Return the answers that `forget` took rows from."""
+    found: set[int] = set()
+    if not parts.erasures.all():
+        return found
+    spine = spine_of(question, asked)
+    for answer in answered:
+        keys = HistoricalReader(parts).keys(answer.lookup, spine, answered)
+        rows = [at for at in range(len(asked)) if all(column[at].is_valid for column in keys.columns)]
+        encoded = encode_keys(keys.take(pa.array(rows, pa.int64()))) if rows else []
+        entity = answer.lookup.group.entity.name
+        gone = {key for key in set(encoded) if parts.erasures.of(entity, key) is not None}
+        found |= {at for at, key in zip(rows, encoded, strict=True) if key in gone}
+    return found
 
 
 def _newest(parts: Parts, question: Question, random: np.random.Generator, count: int) -> list[Logged]:
@@ -145,10 +201,3 @@ def _logged(row: Mapping[str, Any]) -> Logged:
         name: STATUS_LETTERS[letter] for name, letter in zip(values, row["statuses"], strict=True)
     }
     return Logged(receipt, Asked(receipt.clock_us, receipt.keys, values, statuses, receipt.applying))
-
-
-def _by_pins(answers: Sequence[Logged]) -> dict[tuple[str, tuple[tuple[str, int], ...]], list[Logged]]:
-    found: dict[tuple[str, tuple[tuple[str, int], ...]], list[Logged]] = {}
-    for answer in answers:
-        found.setdefault((answer.receipt.view, tuple(answer.receipt.commits.items())), []).append(answer)
-    return found

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 
 from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
 from asof.records import Commit, DataFile, Draft, Snapshot, Stamp
-from asof.registry.port import RegisteredGroup
+from asof.registry.port import RegisteredGroup, StaleDefinitionsError
 from asof.registry.sql.database import Database
+from asof.registry.sql.generation import generation_of
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal
 
 T = TypeVar("T")
@@ -44,12 +45,21 @@ class SqlCommitLog:
         self._database = database
 
     def publish(
-        self, together: Sequence[Sequence[Draft]], *, clock: Callable[[], int], writer: str = ""
+        self,
+        together: Sequence[Sequence[Draft]],
+        *,
+        clock: Callable[[], int],
+        writer: str = "",
+        generation: int | None = None,
     ) -> list[list[Commit] | AsofError]:
         """See `CommitLog.publish`."""
         with self._database.write() as connection:
+            if generation is not None and generation_of(connection) != generation:
+                raise StaleDefinitionsError("definitions changed meanwhile", todo="try again")
             transaction = _Publication(connection, clock(), writer)
-            return [transaction.publish(drafts) for drafts in together]
+            answers = [transaction.publish(drafts) for drafts in together]
+            transaction.store()
+            return answers
 
     def commits(self, group: RegisteredGroup, *, after: int = 0, limit: int | None = None) -> list[Commit]:
         """See `CommitLog.commits`."""
@@ -160,6 +170,9 @@ class _Publication:
         self.now_us = now_us
         self.writer = writer
         self.groups: dict[int, tuple[str, int, int]] = {}  # id -> (ref, last number, last time)
+        self.commits: list[dict[str, Any]] = []
+        self.journal: list[dict[str, Any]] = []
+        self.files: list[dict[str, Any]] = []
 
     def publish(self, drafts: Sequence[Draft]) -> list[Commit] | AsofError:
         """Publish drafts as one, or say why not; nothing is written before all of them are found good."""
@@ -192,9 +205,17 @@ class _Publication:
             self.groups[group_id] = (f"{group.name}@{group.version}", number, time_us)
         return self.groups[group_id]
 
+    def store(self) -> None:
+        """Insert what was published; a batch at once takes a fifth of the time."""
+        for statement, rows in ((_COMMIT, self.commits), (_JOURNAL, self.journal), (_FILE, self.files)):
+            if rows:
+                self.connection.execute(statement, rows)
+                rows.clear()
+
     def earlier(self, draft: Draft, ref: str) -> Commit | None:
         if not draft.idempotency_key:
             return None
+        self.store()  # it may be one of this batch
         row = self.connection.execute(_SAME_KEY, {"g": draft.group_id, "k": draft.idempotency_key}).first()
         if row is None:
             return None
@@ -209,6 +230,7 @@ class _Publication:
     def check_target(self, draft: Draft) -> None:
         if draft.target is None:
             return
+        self.store()
         query = select(commit_record).where(commit_record.c.group_id == draft.group_id)
         ref = self.head(draft.group_id)[0]
         target = self.connection.execute(query.where(commit_record.c.number == draft.target)).first()
@@ -248,12 +270,12 @@ class _Publication:
             "meta": json.dumps(dict(draft.meta), ensure_ascii=False) if draft.meta else "{}",
             "writer": self.writer,
         }
-        self.connection.execute(_COMMIT, values)
+        self.commits.append(values)
         if draft.payload is not None:
-            self.connection.execute(_JOURNAL, {"group_id": draft.group_id, "number": number, "payload": draft.payload})
-        if draft.files:
-            rows = [_file_row(draft.group_id, f) | {"first_commit": number, "last_commit": number} for f in draft.files]
-            self.connection.execute(_FILE, rows)
+            self.journal.append({"group_id": draft.group_id, "number": number, "payload": draft.payload})
+        self.files += [
+            _file_row(draft.group_id, f) | {"first_commit": number, "last_commit": number} for f in draft.files
+        ]
         return Commit(
             group=ref,
             number=number,

@@ -21,6 +21,7 @@ from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.registry.plan import Change, Plan, group_change, view_change
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.registry.sql.database import Database
+from asof.registry.sql.generation import generation_of, next_generation
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal, tag_pin, view_version
 
 if TYPE_CHECKING:
@@ -50,7 +51,14 @@ class SqlRegistry:
             steps = _Steps(connection).of(definitions)
             for step in steps:
                 step.do(connection, now_us)
+            if any(step.change.action != "unchanged" for step in steps):
+                next_generation(connection)
             return Plan(tuple(step.change for step in steps))
+
+    def generation(self) -> int:
+        """See `Registry.generation`."""
+        with self._database.read() as connection:
+            return generation_of(connection)
 
     def group(self, name: str) -> RegisteredGroup:
         """See `Registry.group`."""
@@ -85,6 +93,7 @@ class SqlRegistry:
             if not found:
                 known = connection.execute(select(group_version.c.name).union(select(view_version.c.name))).scalars()
                 raise NotFoundError.named("group or view", name, known)
+            next_generation(connection)
             gone = [_group_of(r) for r in found if r in groups]
             _refuse_if_used(connection, gone)
             for row in found:
