@@ -25,14 +25,14 @@ def run(folder, *, quick):
     if missing():
         print(f"left out, for want of {', '.join(missing())}")
         return []
-    keys, calls, rounds = (500, 200, 1) if quick else (100_000, 4000, 7)
+    sizes = (500, 200, 1) if quick else (100_000, 4000, 7)
     tables = []
     with running(RedisServer) as server:
-        tables += reads("Redis", folder / "redis", f"{server.url}?prefix={NAME}", RawRedis(server), keys, calls, rounds)
+        tables += reads("Redis", folder / "redis", f"{server.url}?prefix={NAME}", RawRedis(server), sizes)
         tables.append(loads(folder / "loads", f"{server.url}?prefix=loads", 5000 if quick else 1_000_000))
     with running(PostgresServer) as server:
         url = f"{server.url}?schema={NAME}"
-        tables += reads("PostgreSQL", folder / "postgres", url, RawPostgres(server), keys, calls, rounds)
+        tables += reads("PostgreSQL", folder / "postgres", url, RawPostgres(server), sizes)
     return tables
 
 
@@ -50,8 +50,9 @@ def running(kind):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def reads(name, folder, url, raw, keys, calls, rounds):
+def reads(name, folder, url, raw, sizes):
     """Measure reads of one and of a hundred entities."""
+    keys, calls, rounds = sizes
     declared = groups(online=True)
     with opened(folder, url, Hands(START + timedelta(days=1))) as store:
         store.apply(*declared, view(declared))

@@ -16,7 +16,7 @@ PER_SECOND = 5000
 
 def run(folder, *, quick):
     """Return the tables of this benchmark."""
-    keys, seconds, rounds = (500, 0.3, 1) if quick else (100_000, 12.0, 5)
+    keys, seconds, rounds = (500, 0.3, 1) if quick else (100_000, 8.0, 4)
     declared = groups(online=True)
     with asof.open(folder / "store", clock=Hands(START + timedelta(days=1))) as store:
         store.apply(*declared, *views(declared))

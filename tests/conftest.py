@@ -74,7 +74,8 @@ def own_redis() -> Iterator[RedisServer]:
     """Give a Redis of the test's own, to be killed."""
     need("redis-server")
     with folder_for_all() as folder:
-        server = RedisServer(folder / "redis")
+        # With a sync each second, a killed Redis may lack two seconds of what it answered, on a slow disk.
+        server = RedisServer(folder / "redis", {"appendfsync": "always"})
         server.start()
         yield server
         server.kill()

@@ -32,7 +32,10 @@ class Told:
 
 def replaced(zygote, folder, log, pid, seconds):
     """Kill a writer in the middle of its work, and start another one in its place."""
-    time.sleep(seconds / 2)
+    end = time.monotonic() + 60
+    while not (log.exists() and log.stat().st_size) and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(seconds / 4)
     os.kill(pid, signal.SIGKILL)
     assert os.WIFSIGNALED(zygote.wait(pid)), zygote.errors.read_text()
     return zygote.start("write", str(folder), str(log), 0, seconds / 2, Told(log).last)

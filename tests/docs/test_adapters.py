@@ -56,7 +56,9 @@ def test_the_adapter_of_the_page_passes_the_whole_suite(installed):
     )
     assert done.returncode == 0, done.stdout[-3000:]
     tests = sum(name.startswith("test_") for name in dir(OnlineStoreSuite))
-    assert re.search(rf"^{tests} passed in", done.stdout, re.MULTILINE), done.stdout
+    passed = re.search(r"^(\d+) passed in", done.stdout, re.MULTILINE)  # and none skipped
+    assert passed, done.stdout
+    assert int(passed[1]) >= tests
 
 
 def test_a_store_uses_the_adapter_of_the_page_by_its_url(installed, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from asof.testing.played import Clock, Played
 from asof.testing.strategies import HOUR_US, History, Op, histories, instants
 
 PORTS = {
-    "registry": ("apply", "group", "groups"),
+    "registry": ("apply", "group", "groups", "generation"),
     "log": ("publish", "commits", "heads", "snapshot", "snapshots", "replace_files", "files", "forget_files"),
     "online": ("snapshot", "apply", "clear", "count"),
     "engine": ("newest", "stamped"),

@@ -7,6 +7,7 @@ import pytest
 
 from asof.errors import TransientError
 from asof.online.port import Applied, Change
+from asof.parts import open_online
 from asof.testing.online_model import applied, change_of, get, row_of
 
 pytestmark = pytest.mark.slow
@@ -40,6 +41,20 @@ def test_an_apply_that_is_cut_each_time_says_so_and_can_be_repeated(through_prox
     proxy.cuts = 0
     assert store.apply([change_of(2, {b"k": (2, b"two")})]) == {1: Applied(2, 20)}
     assert get(store, b"k") == row_of(2, 2, b"two")
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_what_another_process_cleared_is_not_taken_for_applied(backend, online, tmp_path, monkeypatch, final):
+    monkeypatch.setattr("asof.online.redis.PIECE_ROWS", 2)  # what follows is large
+    first = change_of(1, {b"k": (1, b"one")})
+    online.apply([first])
+    other = open_online(backend.url, root=str(tmp_path))
+    other.clear(1)
+    large = change_of(1, {b"%d" % number: (1, b"v") for number in range(9)}, group=2, final=final)
+    online.apply([first, large])
+    assert (get(other, b"k"), applied(other).commit) == (row_of(1, 1, b"one"), 1)
+    assert (other.count(2), applied(other, 2)) == (9, Applied(1, 10) if final else Applied(0, 0, applying=True))
+    other.close()
 
 
 @pytest.mark.parametrize("loss", ["empty", "go_back", "restart"])

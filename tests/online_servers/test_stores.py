@@ -1,11 +1,15 @@
 """A feature store whose online store is a server: what it serves, and what it says when the server fails."""
 
+import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 import asof
+from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.errors import TransientError
 
 pytestmark = pytest.mark.slow
@@ -112,3 +116,55 @@ def test_a_connection_that_was_cut_is_made_anew_without_a_word(store, backend):
         store.push("weather", [row("JFK", float(minute), minute)])
         assert temp(store) == float(minute)
     assert store.quality.doctor().healthy
+
+
+def test_a_key_from_another_answer_is_of_the_same_state(store):
+    flights = FeatureGroup(
+        "flights",
+        entity=Entity("flight", keys={"flight": "string"}),
+        event_time="at",
+        features=[Feature("origin", "string"), Feature("planned", "float64")],
+        online=True,
+    )
+    weather = store.catalog.groups()[0].definition
+    view = FeatureView("chained", features=[flights["planned"], weather.on(origin=flights["origin"])["temp"]])
+    store.apply(flights, view)
+    done = threading.Event()
+
+    def read():
+        reads = 0
+        while not done.is_set() or not reads:
+            vector = store.online("chained", {"flight": "AA1"})
+            assert vector.values["planned"] == vector.values["temp"], vector
+            assert vector.statuses == store.replay(vector.receipt).statuses
+            reads += 1
+        return reads
+
+    def write(minute):
+        at = row("JFK", 0.0, minute)["at"]
+        with store.together() as tx:
+            tx.write("flights", [{"flight": "AA1", "at": at, "origin": "JFK", "planned": float(minute)}])
+            tx.write("weather", [row("JFK", float(minute), minute)])
+
+    write(1)
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        try:
+            for minute in range(2, 25):
+                write(minute)
+        finally:
+            done.set()
+        assert all(reader.result(timeout=60) for reader in readers)
+
+
+def test_a_forked_process_has_connections_of_its_own(store):
+    assert temp(store) == 1.0
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = 0 if [temp(store, origin) for origin in ("JFK", "LGA") * 50] == [1.0, 2.0] * 50 else 2
+        finally:
+            os._exit(code)
+    assert [temp(store, origin) for origin in ("LGA", "JFK") * 50] == [2.0, 1.0] * 50
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -61,8 +61,11 @@ def test_a_late_row_never_replaces_a_newer_one_and_a_later_commit_wins_a_tie(pla
     assert answers(planned, [at(23)], "event") == [(3.0, "PRESENT")]
     assert planned.online("weather", {"origin": "JFK"}).values["temp"] == 3.0
     assert planned.read("weather", latest=True).to_arrow()["temp"].to_pylist() == [3.0]
+    assert answers(planned, [at(27)], commits={"weather": 2}) == [(1.0, "PRESENT")]
     planned.compact()
     assert [temp for temp, _ in answers(planned, moments)] == [1.0, 1.0, 1.0, 3.0]
+    planned._writer.feed.rebuild(planned._parts.registry.group("weather"))
+    assert planned.online("weather", {"origin": "JFK"}).values["temp"] == 3.0
     assert answers(planned, [at(27)], commits={"weather": 2}) == [(1.0, "PRESENT")]
 
 
@@ -200,11 +203,21 @@ def test_sizes_up_to_the_limit_are_accepted(limit, keys):
         check_sizes(pa.table({"k": ["x" * (limit + 1)]}), keys, "here")
 
 
-def test_minus_zero_is_stored_as_zero(store, weather, at):
+@pytest.mark.parametrize("way", ["write", "push"])
+def test_minus_zero_is_stored_as_zero(store, weather, at, way):
     store.apply(weather())
-    store.write("weather", [row(at, 23, -0.0)])
+    getattr(store, way)("weather", [row(at, 23, -0.0)])
     assert math.copysign(1, store.read("weather").to_arrow()["temp"][0].as_py()) == 1
     assert math.copysign(1, store.online("weather", {"origin": "JFK"}).values["temp"]) == 1
+
+
+@pytest.mark.parametrize("way", ["write", "push", "backfill"])
+def test_a_naive_time_is_refused_whatever_the_way_in(store, weather, at, way):
+    store.apply(weather())
+    naive = {**row(at, 23, 1.0), "time_hour": at(23).replace(tzinfo=None)}
+    with pytest.raises(DataError, match="naive times"):
+        getattr(store, way)("weather", [naive])
+    assert store.catalog.commits("weather") == []
 
 
 def test_groups_written_together_share_their_clock_and_a_tag_pins_groups_without_commits(store, weather, airport, at):

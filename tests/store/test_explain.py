@@ -86,6 +86,13 @@ def test_a_row_is_available_at_its_very_arrival(explain, at):
     assert found.counts == {"older": 5, "in the future": 6}
 
 
+def test_of_rows_that_arrived_together_the_older_one_is_older_and_not_late(filled, explain, at, clock):
+    clock.move(hours=1)
+    commit = filled.write("weather", [jfk(at, 24, 1.0), jfk(at, 23, 2.0)])
+    (found,) = explain(commit.committed_at, limit=1).lookups
+    assert (found.answer.values["temp"], reasons(found)) == (1.0, [(2.0, "older")])
+
+
 def test_at_k_a_row_is_available_by_k_and_not_by_t(explain, at):
     (found,) = explain(at(10), known=at(5.1), limit=1).lookups
     assert (found.values["temp"], found.statuses["temp"]) == (None, "EXPIRED")

@@ -14,9 +14,11 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 import asof
 from asof import Entity, Feature, FeatureGroup, FeatureView
+from asof.cli.app import app
 from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.serving import log as serving_log
 from asof.serving.receipt import Receipt
@@ -144,6 +146,32 @@ def test_the_log_outlives_its_view_and_goes_by_its_own_name(logging):
     assert logging.catalog.remove("departure_log") == ["departure_log@1"]
     with pytest.raises(NotFoundError):
         logging.quality.serving_log("departure")
+
+
+def test_the_command_that_removes_a_view_says_that_its_log_stays(logging, folder):
+    logging.close()
+    removed = CliRunner().invoke(app, ["remove", str(folder), "departure", "--yes"])
+    assert removed.exit_code == 0
+    assert "what it answered online is kept in departure_log" in removed.stderr
+    removed = CliRunner().invoke(app, ["remove", str(folder), "departure_log", "--yes"])
+    assert (removed.exit_code, removed.stderr) == (0, "")
+
+
+def test_a_view_made_anew_under_the_same_name_is_not_taken_for_the_old_one(logging, weather, view):
+    logging.online("departure", {"origin": "JFK"})
+    logging.catalog.remove("departure")
+    logging.apply(weather(), view(features=[weather()["visib"], weather()["temp"]]))
+    logging.online("departure", {"origin": "JFK"})
+    assert [row["values"] for row in logged(logging)] == [{"visib": None, "temp": 1.0}]
+    assert [row["values"] for row in logged(logging, "departure_log@1")] == [{"temp": 1.0, "visib": None}]
+
+
+def test_answers_before_and_after_a_feature_was_added_are_one_batch(logging, weather, view):
+    logging.online("departure", {"origin": "JFK"})
+    more = weather(features=[*weather().features, Feature("wind", "float64")])
+    logging.apply(more, view(features=[more["temp"], more["visib"]]))
+    logging.online("departure", {"origin": "LGA"})
+    assert [row["values"]["temp"] for row in logged(logging)] == [1.0, 2.0]
 
 
 def test_a_log_that_was_removed_is_told_and_comes_back_with_the_view(logging, weather, view):

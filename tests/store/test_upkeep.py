@@ -42,6 +42,15 @@ def test_a_retract_recomputes_its_keys_up_to_its_own_commit_and_no_further(fille
     assert filled.online("weather", {"origin": "JFK"}).values["temp"] == 25.0
 
 
+def test_commits_that_were_published_and_never_applied_are_applied_at_the_next_open(filled, folder, clock):
+    head = applied(filled)
+    filled._parts.online.clear(group_of(filled).id)
+    filled.close()
+    with asof.open(folder, clock=clock) as again:
+        assert applied(again) == head
+        assert again.online("weather", {"origin": "JFK"}).event_times["temp"] is not None
+
+
 def test_steps_of_a_bulk_load_that_were_broken_off_are_finished_at_the_next_open(filled, folder, clock):
     parts, group = filled._parts, group_of(filled)
     head = applied(filled)

@@ -79,7 +79,14 @@ class Pusher:
             NotFoundError: Unknown group. UsageError: It is no sequence of records. DataError: A record breaks a rule.
             BackendError: A part of the store failed.
         """
-        item = _Waiting(name, records, options, self._ready(name, records, options))
+        try:
+            ready = self._ready(name, records, options)
+        except AsofError:
+            if self._encoders[0] == self._parts.registry.generation():
+                raise
+            self._encoders = (-1, {})  # it may fit the definitions of now
+            ready = self._ready(name, records, options)
+        item = _Waiting(name, records, options, ready)
         with self._lock:
             self._waiting.append(item)
             item.leads = not self._led

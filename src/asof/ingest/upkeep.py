@@ -99,8 +99,7 @@ class Upkeep:
                     self._thread = None
                     return
             for group in seal.values():
-                what = f"moving the journal of {group.ref} to files"
-                if self._tried(group, what, lambda g=group: self.seal(g)):
+                if self._tried(group, _sealing(group), lambda g=group: self.seal(g)):
                     mirror[group.id] = group
             for group in mirror.values():
                 self._tried(group, _mirroring(group), lambda g=group: self._mirror_now(g))
@@ -123,10 +122,15 @@ class Upkeep:
         Raises:
             ConflictError: Other processes kept changing its files meanwhile.
         """
+        done = None
         for _ in range(ATTEMPTS - 1):
             with suppress(ConflictError):
-                return self._compact(group, now_us)
-        return self._compact(group, now_us)
+                done = self._compact(group, now_us)
+                break
+        done = done or self._compact(group, now_us)
+        for what in (_sealing(group), _mirroring(group)):
+            self.failures.pop(what, None)  # that is done now
+        return done
 
     def _compact(self, group: RegisteredGroup, now_us: int) -> Compaction:
         group, rows, snapshot = current_rows(self._parts, group)
@@ -136,6 +140,7 @@ class Upkeep:
         horizon_us = None if keep_us is None else max(now_us - keep_us, snapshot.horizon_us or -(2**62))
         settled = before <= 1 and all(stamp is None for _, stamp in snapshot.files) and not snapshot.journal
         if settled and horizon_us is None:
+            self._mirror_now(group)  # an earlier one may have failed
             return Compaction(group.ref, before, before, had, 0)
         files = self._replace(
             group,
@@ -255,6 +260,10 @@ def current_rows(parts: Parts, group: RegisteredGroup) -> tuple[RegisteredGroup,
         if current.layout == group.layout:
             return group, rows, snapshot
         group = current
+
+
+def _sealing(group: RegisteredGroup) -> str:
+    return f"moving the journal of {group.ref} to files"
 
 
 def _mirroring(group: RegisteredGroup) -> str:

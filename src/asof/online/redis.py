@@ -198,7 +198,7 @@ class RedisOnlineStore:
             return self._links.call(partial(self._send, todo, marks, groups, puts))
         first = todo[0]
         before = marks.applied.get(first.group_id, Applied())
-        if len(todo) == 1 and (before.applying or not first.final):
+        if len(todo) == len(groups) == 1 and (before.applying or not first.final):
             return self._apply_steps(first)
         for group in after:
             mark = marks.by_group.get(group)

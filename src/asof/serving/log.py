@@ -43,10 +43,11 @@ JOURNAL_ROWS = 100
 interpreter too long there."""
 
 TICK_SECONDS = 0.05
-SLICE = 64
+
+SLICE = 256
 """Answers that are encoded together."""
 
-WORK_SECONDS = 0.000_05
+WORK_SECONDS = 0.000_1
 REST_SECONDS = 0.000_5
 """A reader waits at most this long for the interpreter, which other threads get while this one rests."""
 
@@ -199,7 +200,11 @@ class ServingLog:
             answers = [self._waiting.popleft() for _ in range(min(SLICE, len(self._waiting)))]
             for plan in {id(answer[0]): answer[0] for answer in answers}.values():
                 self._encoding = [answer for answer in answers if answer[0] is plan]
-                self._add(plan, self._encoding)
+                try:
+                    self._add(plan, self._encoding)
+                except Exception as error:  # noqa: BLE001 - counted and told; the thread must live
+                    self._fail(plan.view.name, len(self._encoding), f"{type(error).__name__}: {error}")
+                self._encoding = ()
 
     def _add(self, plan: Plan, answers: Sequence[Answer]) -> None:
         sizes = [row_bytes(answer) for answer in answers]
@@ -207,14 +212,19 @@ class ServingLog:
         small = [answer for answer, size in zip(answers, sizes, strict=True) if size <= MOST_BYTES]
         if len(small) < len(answers):
             self._fail(plan.view.name, len(answers) - len(small), f"an answer has over {MOST_BYTES:,} bytes")
-        batch = self._batches.get(plan.ref)
-        if batch is None:
-            batch = _Batch(LogRows(plan), plan.view.name, time.monotonic())
-            self._batches[plan.ref] = batch
-        self._encode(batch, small)
-        self._encoding = ()
+        self._encode(batch := self._batch(plan), small)
         if batch.count >= WRITE_ROWS:
             self._write(plan.ref)
+
+    def _batch(self, plan: Plan) -> _Batch:
+        """Return the batch that takes answers of a plan: plans are compiled anew every few seconds, to the same."""
+        batch = self._batches.get(plan.ref)
+        if batch is not None and not batch.rows.same(plan):  # a view of that name was removed, and another made
+            self._write(plan.ref)
+            batch = None
+        if batch is None:
+            batch = self._batches[plan.ref] = _Batch(LogRows(plan), plan.view.name, time.monotonic())
+        return batch
 
     def _encode(self, batch: _Batch, answers: Sequence[Answer]) -> None:
         """Encode answers; if one of them cannot be, the others are all the same."""
@@ -244,7 +254,7 @@ class ServingLog:
         del self._batches[ref]
 
     def _try(self, batch: _Batch) -> None:
-        table = pa.Table.from_batches(batch.parts)
+        table = batch.rows.table(batch.parts)
         name = str(table.column("answer")[0])
         for pause in (*RETRY_SECONDS, None):
             try:
@@ -293,7 +303,7 @@ class ServingLog:
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self._closed:
-            time.sleep(min(TICK_SECONDS, seconds))
+            time.sleep(min(0.05, seconds))
 
     def _fail(self, view: str, answers: int, why: str) -> None:
         self._errors[view] = self._failing[view] = why

@@ -18,6 +18,7 @@ Answer = tuple[Plan, Mapping[str, Value], str | None, list[RawRow], Mapping[int,
 """What the reader hands over: plan, keys, request as JSON, raw rows, applied commits, T. Nothing is decoded yet."""
 
 _NOTHING = Applied()
+_PLAIN: tuple[str, ...] = ("answer", "clock", "view", "statuses", "commits", "request", "semantics", "applying")
 
 
 class LogRows:
@@ -28,6 +29,10 @@ class LogRows:
         self._plan = plan
         self.group = log_group(plan.view)
         self._schema = declared_schema(self.group)
+        # Structs are made once for all rows that are written together: that takes long, and columns do not.
+        parts = [*self._schema.field("keys").type, *self._schema.field("values").type]
+        plain = [self._schema.field(name) for name in _PLAIN]
+        self._flat = pa.schema([*plain, *(pa.field(str(at), part.type) for at, part in enumerate(parts))])
         # Answers are named by their T, and by who wrote them: a repeated write of a row names it the same.
         self._writer = token_hex(6)
         self._numbers = count()
@@ -35,8 +40,14 @@ class LogRows:
         self._applied: Mapping[int, Applied] = {}
         self._commits = self._commits_of({})
 
+    def same(self, plan: Plan) -> bool:
+        """Return whether the answers of another plan make the same rows."""
+        if plan is not self._plan and plan.view == self._plan.view and plan.groups == self._plan.groups:
+            self._plan = plan  # it knows features that were added to the groups since
+        return plan is self._plan
+
     def encode(self, answers: Sequence[Answer], breathe: Callable[[], None]) -> pa.RecordBatch:
-        """Return answers as rows; `breathe` is called between short steps of work."""
+        """Return answers as columns, those of structs flat; `breathe` is called between short steps of work."""
         values: list[Sequence[Value]] = []
         statuses: list[str | None] = []
         commits: list[tuple[str, bool]] = []
@@ -48,25 +59,37 @@ class LogRows:
                 self._applied, self._commits = applied, self._commits_of(applied)
             commits.append(self._commits)
             breathe()
-        keys = [[answer[1][name] for answer in answers] for name in self._plan.columns]
-        columns = {
-            "answer": [f"{answer[5]:016x}{self._writer}{next(self._numbers):08x}" for answer in answers],
-            "clock": [answer[5] for answer in answers],
-            "view": [self._plan.ref] * len(answers),
-            "keys": self._struct("keys", keys, breathe),
-            "values": self._struct("values", list(zip(*values, strict=True)), breathe),
-            "statuses": [
+        columns: list[Sequence[Value]] = [
+            [f"{answer[5]:016x}{self._writer}{next(self._numbers):08x}" for answer in answers],
+            [answer[5] for answer in answers],
+            [self._plan.ref] * len(answers),
+            [
                 letters or "".join("N" if v is None else "P" for v in one)
                 for letters, one in zip(statuses, values, strict=True)
             ],
-            "commits": [text for text, _ in commits],
-            "request": [answer[2] for answer in answers],
-            "semantics": [SEMANTICS] * len(answers),
-            "applying": [applying for _, applying in commits],
-        }
-        breathe()
-        arrays = [c if isinstance(c := columns[f.name], pa.Array) else pa.array(c, f.type) for f in self._schema]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+            [text for text, _ in commits],
+            [answer[2] for answer in answers],
+            [SEMANTICS] * len(answers),
+            [applying for _, applying in commits],
+            *([answer[1][name] for answer in answers] for name in self._plan.columns),
+            *zip(*values, strict=True),
+        ]
+        arrays: list[Any] = []
+        for field, column in zip(self._flat, columns, strict=True):
+            arrays.append(pa.array(column, field.type))
+            breathe()
+        return pa.RecordBatch.from_arrays(arrays, schema=self._flat)
+
+    def table(self, batches: Sequence[pa.RecordBatch]) -> pa.Table:
+        """Return encoded answers in the columns of the log."""
+        whole = pa.Table.from_batches(batches, schema=self._flat).combine_chunks()
+        arrays = [column.chunk(0) for column in whole.columns]
+        at = len(_PLAIN)
+        plain = dict(zip(_PLAIN, arrays[:at], strict=True))
+        width = len(self._plan.columns)
+        for name, children in (("keys", arrays[at : at + width]), ("values", arrays[at + width :])):
+            plain[name] = pa.StructArray.from_arrays(children, fields=list(self._schema.field(name).type))
+        return pa.Table.from_arrays([plain[field.name] for field in self._schema], schema=self._schema)
 
     def _answered(self, rows: Sequence[RawRow], t_us: int) -> tuple[Sequence[Value], str | None]:
         """Return the values, and a letter for each; None for the letters if a null alone makes the difference."""
@@ -82,16 +105,8 @@ class LogRows:
         text = json.dumps({ref: mark.commit for ref, mark in marks.items()})
         return text, any(mark.applying for mark in marks.values())
 
-    def _struct(self, name: str, columns: Sequence[Sequence[Value]], breathe: Callable[[], None]) -> pa.Array:
-        fields = list(self._schema.field(name).type)
-        children: list[Any] = []
-        for field, column in zip(fields, columns, strict=True):
-            children.append(pa.array(column, field.type))
-            breathe()
-        return pa.StructArray.from_arrays(children, fields=fields)
-
 
 def row_bytes(answer: Answer) -> int:
     """Return about how many bytes an answer takes, raw or as a row."""
-    text = sum(len(value) for value in answer[1].values() if isinstance(value, str | bytes))
-    return text + len(answer[2] or "") + sum(len(row) for row in answer[3] if row is not None)
+    text = [value for value in answer[1].values() if isinstance(value, str | bytes)]
+    return sum(map(len, text)) + len(answer[2] or "") + sum(map(len, filter(None, answer[3])))

@@ -218,20 +218,19 @@ class OnlineReader:
         return Vectors(vectors, plan.schema)
 
     def _fetched(
-        self, plan: Plan, fetch: Callable[[OnlineSnapshot, K, int], R], keys: K
+        self, plan: Plan, fetch: Callable[[OnlineSnapshot, K, int], R], keys: K, left: int = SNAPSHOTS
     ) -> tuple[R, Mapping[int, Applied], int]:
         """Return rows, what is applied to them, and their T; from one state of the online store."""
-        for left in range(SNAPSHOTS - 1, -1, -1):
-            try:
-                with self._parts.online.snapshot() as snapshot:
-                    now_us = self._now_us()
-                    rows = fetch(snapshot, keys, now_us)
-                    applied = snapshot.applied  # after the rows: a remote store brings it along with them
-                    return rows, applied, plan.clock_us(applied, now_us)
-            except StaleSnapshotError:
-                if not left:
-                    raise
-        raise AssertionError
+        try:
+            with self._parts.online.snapshot() as snapshot:
+                now_us = self._now_us()
+                rows = fetch(snapshot, keys, now_us)
+                applied = snapshot.applied  # after the rows: a remote store brings it along with them
+        except StaleSnapshotError:
+            if left <= 1:
+                raise
+            return self._fetched(plan, fetch, keys, left - 1)
+        return rows, applied, plan.clock_us(applied, now_us)
 
     def plan(self, name: str) -> Plan:
         """Return the compiled plan of a view or group."""

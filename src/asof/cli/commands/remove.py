@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from asof.cli.command import Answer, open_store, store_argument
+from asof.cli.command import Answer, note, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.lookup import find
 from asof.cli.screen import counted
@@ -28,10 +28,24 @@ def command(store: str, name: str, yes: bool) -> Answer:  # noqa: FBT001 - click
         if not yes:
             _ask(opened, name)
         gone = opened.catalog.remove(name)
+        log = _log_left(opened, name)
     what = f", and the data of {', '.join(gone)}" if gone else ""
+    if log:
+        note(f"what it answered online is kept in {log}: `asof remove` that too, or read it")
     return Answer(
         {"name": name, "data_deleted": gone}, lambda screen: screen.line(f"removed {name}{what}", style="green")
     )
+
+
+def _log_left(store: "Store", name: str) -> str:
+    """Return the serving log of a view that is gone; "" if there is none, or a version of the view is still there."""
+    from asof.definitions.serving_log import is_log, log_name
+
+    base = name.partition("@")[0]
+    log = log_name(base)
+    there = any(view.definition.name == base for view in store.catalog.views())
+    left = any(group.definition.name == log and is_log(group.definition) for group in store.catalog.groups())
+    return log if left and not there else ""
 
 
 def _ask(store: "Store", name: str) -> None:
