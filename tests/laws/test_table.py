@@ -141,8 +141,8 @@ def table() -> str:
             continue
         names = [name.partition("::")[2] for name, test in of_law(tests, number).items() if is_hypothesis_test(test)]
         names += ELSEWHERE.get(number, ())
-        lines.append(f"| {number}. {law} | {'<br>'.join(f'`{name}`' for name in names)} | {over} | 60 (3,000) each |")
-    lines.append(f"| all | {'<br>'.join(f'`{name}`' for name in EVERY_LAW)} | {over} | 60 (3,000); machine 10 (600) |")
+        lines.append(f"| {number}. {law} | {'<br>'.join(f'`{name}`' for name in names)} | {over} | 30 (3,000) each |")
+    lines.append(f"| all | {'<br>'.join(f'`{name}`' for name in EVERY_LAW)} | {over} | 30 (3,000); machine 10 (600) |")
     return "\n".join(lines)
 
 

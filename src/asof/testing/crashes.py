@@ -1,5 +1,6 @@
 """Die at a chosen step of a store: stand before its parts and stop the world before or after one of their methods."""
 
+import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -18,7 +19,8 @@ def killed() -> NoReturn:
 class Crashing:
     """Counts what a store asks of its parts, and dies at one step.
 
-    A step is "before log.publish" or "after online.apply": the same call has both.
+    A step is "before log.publish" or "after online.apply": the same call has both. Only steps of the thread that armed
+    it count: when the others of a store come to theirs is chance.
 
     Attributes:
         die: How to die; it does not return.
@@ -30,11 +32,13 @@ class Crashing:
         self.die = die
         self.steps: list[str] = []
         self._fatal: str | int | None = None
+        self._thread = threading.get_ident()
 
     def arm(self, fatal: str | int | None) -> None:
         """Die at the first step of this name, or at the step of this number, from 0; never at None."""
         self.steps = []
         self._fatal = fatal
+        self._thread = threading.get_ident()
 
     def before(self, name: str, part: Any) -> Any:  # noqa: ANN401 - stands for any port
         """Return what stands before a part."""
@@ -42,6 +46,8 @@ class Crashing:
 
     def step(self, name: str) -> None:
         """Pass a step, or die at it."""
+        if threading.get_ident() != self._thread:
+            return
         self.steps.append(name)
         if self._fatal in (name, len(self.steps) - 1):
             self._fatal = None
