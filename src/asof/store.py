@@ -13,11 +13,10 @@ from weakref import WeakSet
 from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
 from asof.catalog import Catalog
-from asof.catalog.python_file import load_definitions
+from asof.catalog.python_file import Definition, definitions_of
 from asof.clock import system_clock, to_us
-from asof.definitions import FeatureGroup, FeatureView
 from asof.erasure import Certificate, Eraser
-from asof.errors import NotFoundError, UnsupportedError, UsageError, warn
+from asof.errors import NotFoundError, UsageError, warn
 from asof.ingest.infer import infer_group
 from asof.ingest.prepare import Options
 from asof.ingest.upkeep import Compaction
@@ -34,8 +33,6 @@ from asof.serving.replay import Replayed, replay
 from asof.training.frame import HistoricalFrame
 from asof.training.historical import HistoricalReader
 from asof.training.read import read_rows
-
-Definition = FeatureGroup | FeatureView
 
 
 class Store:
@@ -82,7 +79,7 @@ class Store:
 
     def plan(self, *definitions: Definition | str | Path) -> Plan:
         """Return what `apply` would change, and change nothing."""
-        return self._parts.registry.plan(_definitions(definitions))
+        return self._parts.registry.plan(definitions_of(definitions))
 
     def apply(self, *definitions: Definition | str | Path) -> Plan:
         """Register definitions, all or none; repeating it changes nothing.
@@ -96,7 +93,7 @@ class Store:
         Raises:
             UsageError, NotFoundError, ConflictError: A definition does not fit; nothing was registered.
         """
-        plan = self._parts.registry.apply(_definitions(definitions), now_us=self._parts.now_us())
+        plan = self._parts.registry.apply(definitions_of(definitions), now_us=self._parts.now_us())
         self._online.forget_plans()
         self._writer.recover()
         return plan
@@ -498,26 +495,3 @@ def _close_all() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_parent)
-
-
-def _definitions(given: Sequence[Definition | str | Path]) -> list[Definition]:
-    found: list[Definition] = []
-    for item in given:
-        found += load_definitions(Path(item)) if isinstance(item, str | Path) else [item]
-    for definition in found:
-        if isinstance(definition, FeatureGroup):
-            _refuse_unsupported(definition)
-        elif not isinstance(definition, FeatureView):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
-            raise UsageError(
-                f"{type(definition).__name__} is no definition", todo="pass groups, views, or a Python file"
-            )
-    return found
-
-
-def _refuse_unsupported(group: FeatureGroup) -> None:
-    if group.on_violation == "quarantine":
-        raise UnsupportedError(
-            "on_violation='quarantine' is not there yet", where=f"group {group.name}", todo='"strict"'
-        )
-    if group.on_unchanged == "skip":
-        raise UnsupportedError("on_unchanged='skip' is not there yet", where=f"group {group.name}", todo='"store"')

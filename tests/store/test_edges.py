@@ -239,3 +239,15 @@ def test_scans_take_the_end_of_an_interval_and_not_its_start(store, weather, at)
     store.apply(weather())
     store.backfill("weather", [row(at, hour, float(hour)) for hour in (1, 2, 3)])
     assert store.read("weather", start=at(1), end=at(2)).to_arrow()["temp"].to_pylist() == [2.0]
+
+
+def test_a_receipt_is_replayed_from_its_commits_though_a_backfill_rewrote_the_past(store, weather, at):
+    store.apply(weather(delay="0s"))
+    first = store.backfill("weather", [row(at, 23, 1.0)])
+    vector = store.online("weather", {"origin": "JFK"})
+    second = store.backfill("weather", [row(at, 23, 2.0)])
+    assert second.committed_at == first.committed_at + US, "the clock stood, commits do not"
+    assert store.replay(vector.receipt).values == vector.values
+    assert store.online("weather", {"origin": "JFK"}).values["temp"] == 2.0
+    store.retract(second, reason="wrong")
+    assert store.online("weather", {"origin": "JFK"}).values["temp"] == 1.0

@@ -319,3 +319,24 @@ def test_a_retry_after_an_erasure_brings_nothing_back(tmp_path, clock):
         assert rows_of(store, "visits", [ANNA]) == []
         with pytest.raises(ConflictError):
             store.write("visits", rows[1:], idempotency_key="once")
+
+
+def test_answers_about_a_key_that_came_from_another_group_are_erased_from_the_log(tmp_path, clock):
+    owners = FeatureGroup(
+        "owners", entity=device, features=[Feature("name", "string"), Feature("tenant", "int32")], online=True
+    )
+    of_owner = people.on(name=owners["name"], tenant=owners["tenant"])
+    about = FeatureView("about", features=[of_owner["city"]], log=1.0)
+    with asof.open(tmp_path / "s", clock=clock) as store:
+        store.apply(owners, people, about)
+        store.write("owners", [{"id": 1, **ANNA}, {"id": 2, **BOB}, {"id": 3, "name": None, "tenant": None}])
+        store.write("people", [ANNA | {"city": "needle-place"}, BOB | {"city": "x"}])
+        for number in (1, 2, 3, 4):
+            store.online("about", {"id": number})
+        assert store.online("about", {"id": 1}).values == {"city": "needle-place"}
+        done = store.forget("user", ANNA)
+        assert [each.rows for each in done.erased if each.what == "about_log@1"] == [2]
+        left = store.read("about_log").to_arrow().to_pylist()
+        assert sorted(row["keys"]["id"] for row in left) == [2, 3, 4]
+        assert any("owners@1 (name, tenant)" in note for note in done.notes)
+        assert store.verify("about").defects == ()

@@ -7,6 +7,7 @@ from asof.catalog.search import Hit, search
 from asof.clock import show_us
 from asof.definitions.durations import show_duration
 from asof.definitions.names import checked_tag
+from asof.definitions.serving_log import log_name
 from asof.erasure import Certificate, certificates
 from asof.errors import NotFoundError
 from asof.online.port import Applied
@@ -197,6 +198,8 @@ def _describe_view(view: RegisteredView) -> Description:
         ("keys", ", ".join(f"{name}: {dtype}" for name, dtype in definition.spine_keys.items())),
         ("reads", ", ".join(sorted(group.ref for group in view.groups.values()))),
     ]
+    if definition.log:
+        facts.append(("log", f"{definition.log:.0%} of the online answers, in {log_name(definition.name)}"))
     features = tuple(
         (name, str(ref.feature.dtype), ref.feature.unit, f"{ref.group.name}.{ref.feature.name}")
         for name, ref in zip(definition.output_names(), definition.features, strict=True)

@@ -1,11 +1,14 @@
-"""Definitions from a Python file."""
+"""Definitions as callers give them: objects, or Python files."""
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from asof.definitions import FeatureGroup, FeatureView
-from asof.errors import AsofError, NotFoundError, UsageError
+from asof.errors import AsofError, NotFoundError, UnsupportedError, UsageError
+
+Definition = FeatureGroup | FeatureView
 
 
 def load_definitions(path: Path) -> list[FeatureGroup | FeatureView]:
@@ -37,3 +40,31 @@ def load_definitions(path: Path) -> list[FeatureGroup | FeatureView]:
     if not found:
         raise UsageError(f"{path.name} defines no group and no view", where=str(path))
     return list({id(value): value for value in found}.values())
+
+
+def definitions_of(given: Sequence[Definition | str | Path]) -> list[Definition]:
+    """Return definitions, and those of the Python files among them.
+
+    Raises:
+        UsageError: Something is none. UnsupportedError: A definition asks for what is not built yet.
+    """
+    found: list[Definition] = []
+    for item in given:
+        found += load_definitions(Path(item)) if isinstance(item, str | Path) else [item]
+    for definition in found:
+        if isinstance(definition, FeatureGroup):
+            _refuse_unsupported(definition)
+        elif not isinstance(definition, FeatureView):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(
+                f"{type(definition).__name__} is no definition", todo="pass groups, views, or a Python file"
+            )
+    return found
+
+
+def _refuse_unsupported(group: FeatureGroup) -> None:
+    if group.on_violation == "quarantine":
+        raise UnsupportedError(
+            "on_violation='quarantine' is not there yet", where=f"group {group.name}", todo='"strict"'
+        )
+    if group.on_unchanged == "skip":
+        raise UnsupportedError("on_unchanged='skip' is not there yet", where=f"group {group.name}", todo='"store"')

@@ -4,7 +4,7 @@ It is a group like any other, so that `read`, `describe` and `compact` know it; 
 `log=`. A row is an answer: its receipt, values and statuses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from asof.definitions.entity import Entity
@@ -15,7 +15,7 @@ from asof.errors import UsageError
 from asof.records import Status
 
 if TYPE_CHECKING:
-    from asof.definitions.view import FeatureView
+    from asof.definitions.view import FeatureView, Lookup, Source
 
 SUFFIX = "_log"
 LONGEST = 63
@@ -49,6 +49,25 @@ def log_name(view: str) -> str:
     return view + SUFFIX
 
 
+def logged_key(source: "Source", lookups: "Sequence[Lookup]") -> str:
+    """Return the name under which a part of a key is logged: that of the spine's column, or of whose answer it was."""
+    if isinstance(source, str):
+        return source
+    index, feature = source
+    return f"{lookups[index].group.name}__{feature}"
+
+
+def derived_keys(view: "FeatureView") -> dict[str, tuple["Source", DType]]:
+    """Return the keys of a view that come from other groups' answers: where from, and their types."""
+    lookups = view.lookups()
+    return {
+        logged_key(source, lookups): (source, lookup.group.entity.keys[key])
+        for lookup in lookups
+        for key, source in zip(lookup.group.keys, lookup.sources, strict=True)
+        if not isinstance(source, str)
+    }
+
+
 def log_group(view: "FeatureView") -> FeatureGroup:
     """Return the group that keeps the answers of a view: offline only, a row an answer, at its clock T."""
     keys = tuple(view.spine_keys.items())
@@ -64,6 +83,9 @@ def log_group(view: "FeatureView") -> FeatureGroup:
         Feature("semantics", "int32", description="version of the rules", nullable=False),
         Feature("applying", "bool", description="whether a bulk load was being applied", nullable=False),
     )
+    derived = tuple((name, dtype) for name, (_, dtype) in derived_keys(view).items())
+    if derived:  # `forget` finds by them whom an answer was about
+        features += (Feature("derived", DType("struct", (), derived), description="keys that came from answers"),)
     name = log_name(view.name)
     return FeatureGroup(
         name,
@@ -88,4 +110,4 @@ def _kept(dtype: DType) -> DType:
 def is_log(group: FeatureGroup) -> bool:
     """Return whether a group has the shape of a serving log."""
     features = ["view", "keys", "values", "statuses", "commits", "request", "semantics", "applying"]
-    return group.keys == (KEY,) and group.event_time == CLOCK and [f.name for f in group.features] == features
+    return group.keys == (KEY,) and group.event_time == CLOCK and [f.name for f in group.features][:8] == features

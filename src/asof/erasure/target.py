@@ -1,6 +1,6 @@
 """Which rows an erasure means: those of the entity's groups, and the answers about them in serving logs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,8 @@ from asof.arrow.frames import Frame, to_table
 from asof.arrow.keys import encode_keys
 from asof.arrow.layout import declared_schema
 from asof.arrow.types import arrow_type
-from asof.definitions import Entity, FeatureGroup, Lookup
-from asof.definitions.serving_log import KEY, is_log
-from asof.definitions.view import Source
+from asof.definitions import Entity, FeatureGroup
+from asof.definitions.serving_log import KEY, is_log, logged_key
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, pinned_rows
 from asof.registry.port import RegisteredGroup, RegisteredView
@@ -73,10 +72,18 @@ class Target:
         ways = set(self._ways(log.definition, views))
         wanted = pa.array(encode_keys(self.keys), pa.binary())
         found: list[pa.Table] = []
-        columns = [KEY, "keys"]
-        for batch in parts.engine.scan(rows, columns=columns) if ways else ():
+        structs = [name for name in ("keys", "derived") if name in log.definition.columns]
+        for batch in parts.engine.scan(rows, columns=[KEY, *structs]) if ways else ():
             asked = pa.table(
-                dict(zip(batch.schema.field("keys").type.names, batch.column("keys").flatten(), strict=True))
+                {
+                    field.name: part
+                    for name in structs
+                    for field, part in zip(
+                        batch.schema.field(name).type,
+                        batch.column(batch.schema.get_field_index(name)).flatten(),
+                        strict=True,
+                    )
+                }
             )
             hit = np.zeros(batch.num_rows, dtype=bool)
             for way in ways:
@@ -109,14 +116,6 @@ class Target:
             )
             hit[whole] = pc.is_in(pa.array(encode_keys(given), pa.binary()), value_set=wanted).to_numpy(False)  # noqa: FBT003
         return hit
-
-
-def logged_key(source: Source, lookups: Sequence[Lookup]) -> str:
-    """Return the column of a serving log's `keys` that holds a part of a key."""
-    if isinstance(source, str):
-        return source
-    index, feature = source
-    return f"{lookups[index].group.name}__{feature}"
 
 
 def _conformed(group: FeatureGroup, keys: Frame) -> pa.Table:

@@ -30,7 +30,8 @@ class LogRows:
         self.group = log_group(plan.view)
         self._schema = declared_schema(self.group)
         # Structs are made once for all rows that are written together: that takes long, and columns do not.
-        parts = [*self._schema.field("keys").type, *self._schema.field("values").type]
+        self._structs = [name for name in ("keys", "values", "derived") if name in self._schema.names]
+        parts = [part for name in self._structs for part in self._schema.field(name).type]
         plain = [self._schema.field(name) for name in _PLAIN]
         self._flat = pa.schema([*plain, *(pa.field(str(at), part.type) for at, part in enumerate(parts))])
         # Answers are named by their T, and by who wrote them: a repeated write of a row names it the same.
@@ -49,11 +50,14 @@ class LogRows:
     def encode(self, answers: Sequence[Answer], breathe: Callable[[], None]) -> pa.RecordBatch:
         """Return answers as columns, those of structs flat; `breathe` is called between short steps of work."""
         values: list[Sequence[Value]] = []
+        derived: list[Sequence[Value]] = []
         statuses: list[str | None] = []
         commits: list[tuple[str, bool]] = []
         for _, _, _, rows, applied, t_us in answers:
             one, letters = self._answered(rows, t_us)
             values.append(one)
+            if "derived" in self._structs:
+                derived.append(self._plan.derived(rows, t_us))
             statuses.append(letters)
             if applied is not self._applied:
                 self._applied, self._commits = applied, self._commits_of(applied)
@@ -73,6 +77,7 @@ class LogRows:
             [applying for _, applying in commits],
             *([answer[1][name] for answer in answers] for name in self._plan.columns),
             *zip(*values, strict=True),
+            *zip(*derived, strict=True),
         ]
         arrays: list[Any] = []
         for field, column in zip(self._flat, columns, strict=True):
@@ -86,9 +91,10 @@ class LogRows:
         arrays = [column.chunk(0) for column in whole.columns]
         at = len(_PLAIN)
         plain = dict(zip(_PLAIN, arrays[:at], strict=True))
-        width = len(self._plan.columns)
-        for name, children in (("keys", arrays[at : at + width]), ("values", arrays[at + width :])):
-            plain[name] = pa.StructArray.from_arrays(children, fields=list(self._schema.field(name).type))
+        for name in self._structs:
+            fields = list(self._schema.field(name).type)
+            plain[name] = pa.StructArray.from_arrays(arrays[at : at + len(fields)], fields=fields)
+            at += len(fields)
         return pa.Table.from_arrays([plain[field.name] for field in self._schema], schema=self._schema)
 
     def _answered(self, rows: Sequence[RawRow], t_us: int) -> tuple[Sequence[Value], str | None]:

@@ -17,6 +17,7 @@ from asof.arrow.keys import key_encoder
 from asof.arrow.rows import from_wire
 from asof.arrow.types import arrow_type
 from asof.definitions import Lookup
+from asof.definitions.serving_log import derived_keys
 from asof.errors import NotFoundError, UnsupportedError, UsageError
 from asof.online.port import HEAD_BYTES, Applied, OnlineSnapshot, version_of
 from asof.parts import Question
@@ -86,6 +87,7 @@ class Plan:
         self.ref = question.ref
         self.view = question.view
         self.log = question.view.log
+        self._derived = [s for s, _ in derived_keys(question.view).values() if not isinstance(s, str)]
         self.width = next((len(g.layout) for g in question.groups.values() if g.ref == question.ref), None)
         self.groups = tuple((group.ref, group.id) for group in question.groups.values())
         self.group_ids = tuple({group.id for group in question.groups.values()})
@@ -179,6 +181,10 @@ class Plan:
         values = _decode(row[HEAD_BYTES:])
         value = values[place] if place < len(values) else None
         return value if value is None or convert is None else convert(value)
+
+    def derived(self, rows: Sequence[RawRow], t_us: int) -> list[Value]:
+        """Return the keys that came from answers, in the order of `derived_keys`."""
+        return [self._answer(source, rows, t_us) for source in self._derived]
 
     def values(self, rows: Sequence[RawRow], t_us: int) -> tuple[dict[str, Value], bool]:
         """Return the value of each feature, and whether all rows are PRESENT."""
