@@ -26,8 +26,8 @@ demo: $(VENV)/demo.stamp  ## from nothing to a served vector, on real flights
 test: $(VENV)/dev.stamp servers  ## run all tests but the long ones
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-fast: $(VENV)/dev.stamp servers  ## run the tests that take no seconds; stop at the first failure
-	@$(BIN)/python -m pytest -q --exitfirst --failed-first -m "not slow and not long" $(ARGS)
+test-fast: $(VENV)/dev.stamp  ## run the tests that take no seconds; stop at the first failure
+	@$(BIN)/python -m pytest -q --numprocesses=auto --exitfirst --hypothesis-profile=fast -m "not slow and not long" $(ARGS)
 
 test-long: $(VENV)/dev.stamp servers  ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)

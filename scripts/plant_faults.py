@@ -28,7 +28,17 @@ FAULTS = Path(__file__).with_name("faults.toml")
 PAGE = ROOT / "docs" / "proof-faults.md"
 
 # The tests of `make test-fast`, in an order that is always the same, and in which a hundred runs take no day.
-COMMAND = ["-m", "pytest", "-q", "--exitfirst", "-m", "not slow and not long", "-p", "no:randomly"]
+COMMAND = [
+    "-m",
+    "pytest",
+    "-q",
+    "--exitfirst",
+    "--hypothesis-profile=fast",
+    "-m",
+    "not slow and not long",
+    "-p",
+    "no:randomly",
+]
 ORDER = ["-p", "plant_faults_order"]
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", re.MULTILINE)
 

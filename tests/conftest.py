@@ -1,4 +1,5 @@
-"""How long properties are searched: quickly by default, `pytest --hypothesis-profile=long` for an hour of it.
+"""How long properties are searched: quickly by default, `pytest --hypothesis-profile=long` for an hour of it, and
+`=fast` for what `make test-fast` has time for.
 
 And the servers that any test may ask for; each starts when the first test does, and runs to the end.
 """
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from asof.testing.servers import PostgresServer, RedisServer, missing
 
-for name, examples in (("quick", 60), ("long", 3000)):
+for name, examples in (("fast", 20), ("quick", 60), ("long", 3000)):
     settings.register_profile(
         name,
         max_examples=examples,
@@ -23,6 +24,18 @@ for name, examples in (("quick", 60), ("long", 3000)):
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("quick")
+
+
+SERVERS = {"redis_server", "postgres_server", "own_redis", "own_postgres"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Call tests slow that need a server: it takes seconds to start."""
+    for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        named = any(value in ("redis", "postgresql") for value in params.values() if isinstance(value, str))
+        if named or SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
 
 
 def need(program: str) -> None:

@@ -9,6 +9,8 @@ import pytest
 import asof
 from asof.errors import PermanentError, TransientError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def filled(store, good, at):

@@ -53,7 +53,7 @@ def test_what_another_process_has_begun_to_make_is_no_obstacle(folder):
         ("format = \n", UsageError, r"the settings cannot be read: .*asof.toml"),
         ("", UsageError, r"no format number .*-> add: format = 1"),
         ('format = 1\nhistroy = "x"\n', NotFoundError, r"unknown setting 'histroy' .*did you mean 'history'"),
-        ('format = 1\nonline = "redis://x"\n', NotFoundError, r"unknown online adapter 'redis'.*lmdb, memory"),
+        ('format = 1\nonline = "dynamo://x"\n', NotFoundError, r"unknown online adapter 'dynamo'.*lmdb, memory"),
         ('format = 1\nregistry = "nonsense"\n', NotFoundError, r"unknown registry adapter 'nonsense'"),
     ],
 )

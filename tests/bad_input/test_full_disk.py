@@ -12,6 +12,8 @@ from asof import FeatureView
 from asof.errors import PermanentError
 from asof.serving import log as serving_log
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small_disk(tmp_path):

@@ -203,7 +203,7 @@ def test_knowledge_and_pins_that_are_none_are_refused(refused, ask, store):
     for pin in (-1, "x", 1.5):
         reads = [*ask(commits={"gates": pin}), lambda pin=pin: store.read("gates", commits={"gates": pin})]
         refused(UsageError, *reads, what=f"{pin!r} is no commit number of group gates@1", where="commits=")
-    refused(UnsupportedError, *ask(commits="june"), what="tags are not there yet")
+    refused(NotFoundError, *ask(commits="june"), what="unknown tag 'june'")
 
 
 def test_unknown_names_are_answered_with_what_was_meant(store, refused, ask, weather, at):

@@ -13,6 +13,8 @@ import pytest
 from asof import Entity, Feature, FeatureGroup
 from asof.errors import DataError, NotFoundError, UsageError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ways(store):

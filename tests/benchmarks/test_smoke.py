@@ -16,7 +16,15 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
     command = [sys.executable, ROOT / "benchmarks" / "run.py", "--quick", "--no-feast"]
     subprocess.run([*command, "--results", tmp_path / "results", "--page", page], check=True, timeout=250)
     results = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "results").glob("*.json")}
-    assert sorted(results) == ["footprint", "ingest", "online", "online_servers", "point_in_time", "push", "serving_log"]
+    assert sorted(results) == [
+        "footprint",
+        "ingest",
+        "online",
+        "online_servers",
+        "point_in_time",
+        "push",
+        "serving_log",
+    ]
     text = page.read_text()
     for result in results.values():
         assert result["quick"]

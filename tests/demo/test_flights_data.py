@@ -9,6 +9,8 @@ import pytest
 
 from asof.demo.source import load
 
+pytestmark = pytest.mark.slow
+
 MINUTE_US = 60_000_000
 END_OF_WEATHER = datetime(2013, 12, 30, 23, tzinfo=UTC)
 

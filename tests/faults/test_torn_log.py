@@ -11,6 +11,8 @@ import asof
 from asof import Entity, Feature, FeatureGroup
 from asof.ingest import upkeep
 
+pytestmark = pytest.mark.slow
+
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 GROUP = FeatureGroup("g", entity=Entity("thing", {"k": "int64"}), event_time="t", features=[Feature("x", "int64")])
 

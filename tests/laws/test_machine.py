@@ -29,7 +29,7 @@ from asof.testing.strategies import BASE_US, FEATURE_TYPES, HOUR_US, SKEW_US, Hi
 
 long = settings().max_examples > 100
 # The arrangements share the examples; a program takes the time of some five.
-searched = settings(max_examples=settings().max_examples // 25, stateful_step_count=30 if long else 15)
+searched = settings(max_examples=max(settings().max_examples // 25, 2), stateful_step_count=30 if long else 15)
 
 WHO = st.integers(0, 2)
 KEYS = st.sampled_from(["a", "b", ""])

@@ -10,6 +10,8 @@ import pytest
 
 import asof
 
+pytestmark = pytest.mark.slow
+
 SECOND = """
 import json, sys
 from datetime import datetime

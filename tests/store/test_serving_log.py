@@ -606,6 +606,7 @@ def row_of(origin, moment, temp):
     return {"origin": origin, "time_hour": moment, "temp": temp, "visib": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")
 def test_receipts_and_the_log_are_replayed_equal_after_everything(logging, weather, view, at, clock):
     wrong = logging.backfill("weather", [row_of("LGA", at(24), 50.0)])

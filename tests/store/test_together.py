@@ -298,6 +298,7 @@ def test_a_key_given_for_one_of_the_groups_refuses_the_retry_of_both(pair, at):
 # ---- what readers see meanwhile
 
 
+@pytest.mark.slow
 def test_a_read_of_both_sees_all_or_nothing_of_what_is_written_meanwhile(folder, clock, at):
     """Whatever a read asks first, a write together that comes before its next question is not half seen."""
     spine = [{"k": "one", "time": at(24)}]

@@ -11,6 +11,8 @@ from asof import Entity, Feature, FeatureGroup
 from asof.arrow.types import arrow_type
 from asof.definitions.types import parse_type
 
+pytestmark = pytest.mark.slow
+
 NAN = float("nan")
 DAY = datetime(2024, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 TYPES = {

@@ -31,7 +31,7 @@ def test_no_byte_of_an_erased_row_is_left(store, tmp_path):
     first = {key: row + NEEDLE for key, row in list(plain.items())[::7]}
     keyed = {b"%05d" % n + NEEDLE: b"x" * n for n in range(0, 3000, 100)}  # some on pages of their own
     put(store, 1, plain | first | keyed)
-    put(store, 2, {key: b"newer" for key in list(first)[::2]})  # old versions lie on free pages
+    put(store, 2, dict.fromkeys(list(first)[::2], b"newer"))  # old versions lie on free pages
     assert found(tmp_path)
     assert store.erase(1, [*first, *keyed, b"absent"]) == len(first) + len(keyed)
     assert found(tmp_path) == 0
@@ -57,8 +57,7 @@ def test_other_groups_keep_their_rows(store):
 def test_a_long_read_is_told(store, tmp_path):
     store.patience_seconds = 0.2
     put(store, 1, {b"k": NEEDLE})
-    with store.snapshot():
-        with pytest.raises(TransientError, match="end long reads"):
-            store.erase(1, [b"k"])
+    with store.snapshot(), pytest.raises(TransientError, match="end long reads"):
+        store.erase(1, [b"k"])
     assert store.erase(1, [b"k"]) == 0
     assert found(tmp_path) == 0

@@ -41,14 +41,13 @@ LOCK_SECONDS = 10
 """How long an erasure waits for those who read."""
 
 _SETUP = """
-SELECT pg_advisory_lock(hashtextextended({name}, 0));
+SELECT pg_advisory_xact_lock(hashtextextended({name}, 0));
 CREATE SCHEMA IF NOT EXISTS {schema};
 CREATE SEQUENCE IF NOT EXISTS {schema}.stamp;
 CREATE TABLE IF NOT EXISTS {schema}.marks (group_id bigint PRIMARY KEY, mark bytea NOT NULL);
 CREATE TABLE IF NOT EXISTS {schema}.rows (
     group_id bigint, key bytea, row bytea NOT NULL, PRIMARY KEY (group_id, key)
 );
-SELECT pg_advisory_unlock(hashtextextended({name}, 0));
 """
 
 _READ = """

@@ -43,7 +43,7 @@ class LogRows:
 
     def same(self, plan: Plan) -> bool:
         """Return whether the answers of another plan make the same rows."""
-        if plan is not self._plan and plan.view == self._plan.view and plan.groups == self._plan.groups:
+        if plan is not self._plan and plan.groups == self._plan.groups and log_group(plan.view) == self.group:
             self._plan = plan  # it knows features that were added to the groups since
         return plan is self._plan
 
