@@ -354,3 +354,16 @@ def test_readers_beside_writers_never_see_half(pair, folder, clock):
     numbers = [[(c.number, c.committed_at_us) for c in pair.catalog.commits(name)] for name in PAIR]
     assert numbers[0] == numbers[1]
     assert len(numbers[0]) == 36
+
+
+def test_a_group_that_another_process_turns_online_meanwhile_is_served(tmp_path, at):
+    a, b = group("a", online=False), group("b", online=False)
+    with asof.open(tmp_path / "s") as store, asof.open(tmp_path / "s") as other:
+        store.apply(a, b)
+        with store.together() as tx:
+            tx.write("a", rows(at(1), 1))
+            tx.write("b", rows(at(1), 2))
+            other.apply(group("a"), group("b"))
+        assert store.online("a", {"k": "one"}).values == {"x": 1}
+        assert other.online("b", {"k": "two"}).values == {"x": 2}
+        assert store.quality.doctor().healthy
