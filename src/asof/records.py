@@ -200,7 +200,7 @@ class Erasure:
         started_at_us: When it began.
         writer: Who asked for it.
         reason: Why.
-        pending: What is to be erased; None once it is finished.
+        pending: What is to be erased; empty once only its own bytes are to be scrubbed; None when all is done.
         certificate: What was done, as JSON; "" until it is finished.
     """
 

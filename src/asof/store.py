@@ -49,9 +49,9 @@ class Store:
         self._closed = False
         self._parts = parts
         self._writer = Writer(parts)
-        self._eraser = Eraser(parts, self._writer.feed, self._writer.upkeep)
         self._history = HistoricalReader(parts)
         self._log = ServingLog(parts, self._writer)
+        self._eraser = Eraser(parts, self._writer.feed, self._writer.upkeep, self._log.flush)
         self._online = OnlineReader(parts, log=self._log)
         self.catalog = Catalog(parts, self._online.forget_plans)
         self.quality = Quality(parts, self._writer.feed, self._writer.upkeep, self._log)
@@ -249,7 +249,6 @@ class Store:
 
         Source: SEMANTICS section 8.
         """
-        self._log.flush()
         if dry_run:
             return self._eraser.count(entity, keys, reason=reason)
         return self._eraser.forget(entity, keys, reason=reason, progress=progress)

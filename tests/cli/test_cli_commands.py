@@ -190,8 +190,11 @@ def test_keys_on_the_command_line_have_the_types_of_the_group(typed, document, e
     typed("apply", project.store, project.write("typed.py", KEYED))
     rows = "i,b,d,t,s,y,x\n-5,true,2025-01-01,2025-01-01T01:00:00+01:00,7,z,1.5\n"
     typed("write", project.store, "typed", project.write("typed.csv", rows))
-    key = ("i=-5", "b=true", "d=2025-01-01", "t=2025-01-01T00:00:00Z", "s=7", "y=z")
+    key = ("i=-5", "b=true", "d=2025-01-01", "t=2025-01-01T00:00:00Z", "s=7", "y=eg==")
     assert document("online", project.store, "typed", *key)["values"] == {"x": 1.5}
+    assert "key y='z' is no bytes -> write it in base64" in error(
+        "online", project.store, "typed", *key[:5], "y=z", code=2
+    )
     assert "key i='five' is no int32" in error("online", project.store, "typed", "i=five", *key[1:], code=2)
     assert "key d='soon' is no date" in error("online", project.store, "typed", *key[:2], "d=soon", *key[3:], code=2)
     typed("retire", project.store, "typed", *key)

@@ -9,7 +9,7 @@ import pytest
 import asof
 from asof import Check, Entity, Feature, FeatureGroup, FeatureView
 from asof.arrow.conform import MAX_KEY_BYTES, MAX_ROW_BYTES, check_sizes
-from asof.errors import ConflictError, DataError
+from asof.errors import ConflictError, DataError, DataWarning
 
 US = timedelta(microseconds=1)
 
@@ -49,6 +49,9 @@ def test_a_backfill_is_available_from_its_delay_on_and_never_after_its_commit(pl
     planned.backfill("weather", [row(at, 1, 1.0), row(at, 23.5, 2.0)])  # the second at hour 24, half an hour old
     assert answers(planned, [at(2) - US, at(2)]) == [(None, "MISSING"), (1.0, "PRESENT")]
     assert answers(planned, [at(24) - US, at(24)]) == [(1.0, "PRESENT"), (2.0, "PRESENT")]
+    assert answers(planned, [at(2)], at(2)) == [(1.0, "PRESENT")]
+    with pytest.warns(DataWarning, match="MISSING only because"):
+        assert answers(planned, [at(2)], at(2) - US) == [(None, "MISSING")]
 
 
 def test_a_late_row_never_replaces_a_newer_one_and_a_later_commit_wins_a_tie(planned, weather, at, clock):
@@ -84,6 +87,15 @@ def test_a_retract_hides_from_its_own_clock_on_and_a_retracted_backfill_always(p
     planned.retract(history, reason="all wrong")
     assert answers(planned, [at(20), at(21)]) == [(None, "MISSING")] * 2
     assert answers(planned, [at(20)], "event", commits={"weather": 3}) == [(0.0, "PRESENT")]
+
+
+def test_retention_keeps_the_row_that_answers_in_place_of_a_retracted_one(planned, weather, at, clock):
+    planned.apply(weather(retention="2h", ttl=None))
+    planned.backfill("weather", [row(at, 1, 1.0)])
+    planned.retract(planned.backfill("weather", [row(at, 2, 2.0)]), reason="wrong")
+    clock.move(hours=10)
+    planned.compact()
+    assert answers(planned, [at(34)]) == [(1.0, "PRESENT")]
 
 
 def test_the_newest_row_answers_with_its_null_and_a_retirement_with_nothing(planned, weather, at, clock):

@@ -334,9 +334,155 @@ def test_answers_about_a_key_that_came_from_another_group_are_erased_from_the_lo
         for number in (1, 2, 3, 4):
             store.online("about", {"id": number})
         assert store.online("about", {"id": 1}).values == {"city": "needle-place"}
+        store.quality.serving_log("about", flush=True)
         done = store.forget("user", ANNA)
         assert [each.rows for each in done.erased if each.what == "about_log@1"] == [2]
         left = store.read("about_log").to_arrow().to_pylist()
         assert sorted(row["keys"]["id"] for row in left) == [2, 3, 4]
         assert any("owners@1 (name, tenant)" in note for note in done.notes)
         assert store.verify("about").defects == ()
+
+
+def test_an_old_erasure_never_keeps_a_store_from_opening(tmp_path, clock, monkeypatch):
+    with asof.open(tmp_path / "s", clock=clock) as store:
+        store.apply(visits)
+        clock.now = at(1)
+        store.write("visits", [visit(ANNA, 0, "p")])
+        monkeypatch.setattr(type(store._parts.online), "erase", _fails)
+        with pytest.raises(TransientError):
+            store.forget("user", ANNA)
+        monkeypatch.undo()
+        store.apply(with_other_keys())
+    with pytest.warns(asof.errors.DataWarning, match="erasure 1 of user is not finished"):
+        asof.open(tmp_path / "s", clock=clock).close()
+
+
+def with_other_keys():
+    other = Entity("user", keys={"name": "string", "house": "string"})
+    return FeatureGroup("visits", entity=other, event_time="t", features=[Feature("page", "string")])
+
+
+def _fails(*_):
+    raise TransientError("the disk is slow")
+
+
+def test_erasing_again_after_a_failure_leaves_no_key_in_the_registry(tmp_path, clock, monkeypatch):
+    folder = tmp_path / "s"
+    with asof.open(folder, clock=clock) as store:
+        fill(store, clock)
+        monkeypatch.setattr(type(store._parts.history), "stage", _fails)
+        with pytest.raises(TransientError):
+            store.forget("user", ANNA)
+        monkeypatch.undo()
+        store.forget("user", ANNA)
+        assert scan(folder) == []
+        assert [done.rows for done in store.catalog.erasures()] == [13, 0]
+
+
+def test_a_registry_that_could_not_be_scrubbed_is_scrubbed_by_the_next_open(tmp_path, clock, monkeypatch):
+    folder = tmp_path / "s"
+    with asof.open(folder, clock=clock) as store:
+        fill(store, clock)
+        monkeypatch.setattr(type(store._parts.erasures), "scrub", _fails)
+        with pytest.raises(TransientError):
+            store.forget("user", ANNA)
+        assert [erasure.pending for erasure in store._parts.erasures.all()] == [b""]
+        monkeypatch.undo()
+    asof.open(folder, clock=clock).close()
+    with asof.open(folder, clock=clock) as store:
+        assert [erasure.pending for erasure in store._parts.erasures.all()] == [None]
+        assert scan(folder) == []
+
+
+def test_a_log_says_itself_whom_it_is_about(tmp_path, clock):
+    folder = tmp_path / "s"
+    with asof.open(folder, clock=clock) as store:
+        fill(store, clock)
+        store.quality.serving_log("v", flush=True)
+        changed = FeatureView("v", features=[people["city"]], log=1.0)  # other keys, another version of the log
+        store.apply(changed)
+        store.online("v", ANNA)
+        store.catalog.remove("v")
+        store.forget("user", ANNA)
+        assert scan(folder) == []
+
+
+def test_retracted_answers_are_erased_too(tmp_path, clock):
+    folder = tmp_path / "s"
+    with asof.open(folder, clock=clock) as store:
+        fill(store, clock)
+        store.quality.serving_log("v", flush=True)
+        store.retract(store.catalog.commits("v_log")[0], reason="a mistake")
+        store.forget("user", ANNA)
+        assert scan(folder) == []
+
+
+def test_files_that_were_replaced_under_a_later_clock_go_too(tmp_path, clock):
+    folder = tmp_path / "s"
+    with asof.open(folder, clock=clock) as store:
+        fill(store, clock)
+        clock.now = at(20)
+        store.compact()
+        clock.now = at(10)
+        store.forget("user", ANNA)
+        assert scan(folder) == []
+
+
+def test_two_ways_through_one_group_are_both_found_in_the_log(tmp_path, clock):
+    rides = FeatureGroup(
+        "rides", entity=device, features=[Feature("name", "string"), Feature("tenant", "int32")], online=True
+    )
+    first, second = rides.on(id="first"), rides.on(id="second")
+    both = FeatureView(
+        "both",
+        features=[
+            people.on(name=r["name"], tenant=r["tenant"])["city"].alias(c) for r, c in ((first, "a"), (second, "b"))
+        ],
+        log=1.0,
+    )
+    with asof.open(tmp_path / "s", clock=clock) as store:
+        store.apply(rides, people, both)
+        store.write("rides", [{"id": 1, **ANNA}, {"id": 2, **BOB}])
+        for one, two in ((1, 2), (2, 1), (2, 2)):
+            store.online("both", {"first": one, "second": two})
+        store.forget("user", ANNA)
+        assert [row["keys"] for row in store.read("both_log").to_arrow().to_pylist()] == [{"first": 2, "second": 2}]
+
+
+def test_a_version_with_other_keys_is_told_before_anything_is_erased(tmp_path, clock):
+    with asof.open(tmp_path / "s", clock=clock) as store:
+        store.apply(visits)
+        clock.now = at(1)
+        store.write("visits", [visit(ANNA, 0, "p")])
+        store.apply(with_other_keys())
+        with pytest.raises(UsageError, match=r"visits@1 has keys \['name', 'tenant'\].* asof remove visits@1"):
+            store.forget("user", {"name": "needle-anna", "house": "x"})
+        assert store._parts.erasures.all() == []
+        assert len(store.read("visits@1")) == 1
+
+
+def test_answers_that_another_process_still_holds_do_not_come_back(tmp_path, clock):
+    folder = tmp_path / "s"
+    with asof.open(folder, clock=clock) as store, asof.open(folder, clock=clock) as other:
+        fill(store, clock)
+        for who in (ANNA, BOB):
+            other.online("v", who | {"device": 1})
+        store.forget("user", ANNA)
+        assert other.quality.serving_log("v", flush=True).waiting == 0
+        assert scan(folder) == []
+        names = [row["keys"]["name"] for row in store.read("v_log").to_arrow().to_pylist()]
+        assert "bob" in names
+        assert "needle-anna" not in names
+
+
+def test_an_erasure_that_is_begun_is_told(tmp_path, clock, monkeypatch):
+    with asof.open(tmp_path / "s", clock=clock) as store:
+        fill(store, clock)
+        monkeypatch.setattr(type(store._parts.online), "erase", _fails)
+        with pytest.raises(TransientError, match="erasure 1 is begun and not finished: the disk is slow"):
+            store.forget("user", ANNA)
+        monkeypatch.undo()
+        assert any("erasure 1 of user is not finished" in str(finding) for finding in store.quality.doctor().findings)
+    with asof.open(tmp_path / "s", clock=clock) as store:
+        assert any("broken off before" in note for note in store.catalog.erasures()[0].notes)
+        assert store.quality.doctor().healthy

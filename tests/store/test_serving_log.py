@@ -350,6 +350,37 @@ def test_what_is_no_receipt_is_refused(store, given):
         store.replay(given)
 
 
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"commits": {}}, r"the receipt has no commit of group weather@1 \[departure@1\] -> pass what receipt"),
+        ({"keys": {}}, r"the receipt has no key origin \[departure@1\] -> pass what receipt"),
+        ({"width": "x"}, r"this is no receipt: 'str' object cannot be interpreted as an integer"),
+    ],
+)
+def test_a_receipt_that_lacks_a_part_is_refused(logging, part, message):
+    receipt = logging.online("departure", {"origin": "JFK"}).receipt
+    with pytest.raises(UsageError, match=message):
+        logging.replay(receipt.to_dict() | part)
+
+
+@pytest.mark.parametrize("name", ["departure", "weather"])
+def test_a_receipt_of_a_definition_that_was_made_anew_is_not_answered_from_the_new_one(
+    logging, weather, view, at, clock, name
+):
+    receipt = logging.online(name, {"origin": "JFK"}).receipt
+    logging.catalog.remove("departure")
+    logging.catalog.remove("weather")
+    clock.move(hours=1)
+    logging.apply(weather(), view())
+    logging.push("weather", [{"origin": "JFK", "time_hour": at(20), "temp": 7.0, "visib": None}])
+    with pytest.raises(NotFoundError, match=rf"the definition that gave this answer .* \[{name}@1\] -> ") as refused:
+        logging.replay(receipt)
+    assert refused.value.todo
+    again = logging.online(name, {"origin": "JFK"})
+    assert logging.replay(again.receipt).values == again.values
+
+
 @pytest.mark.parametrize("request_", [{"x": object()}, {"x": [1 + 2j]}, {"\ud800": 1}, [("x", 1)], "x"])
 @pytest.mark.parametrize("log", [0.0, 1.0])
 def test_a_request_that_json_cannot_hold_is_refused_with_and_without_log(logging, weather, view, request_, log):
@@ -644,3 +675,19 @@ def test_the_queue_holds_raw_rows_not_decoded_ones(logging, monkeypatch):
     assert [type(row) for row in rows] == [bytes]
     assert pa.types.is_struct(logging.read("departure_log").to_arrow().schema.field("values").type)
     assert timedelta(seconds=serving_log.WRITE_SECONDS) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_flush_after_or_beside_a_close_returns(logging, late):
+    log = logging._log
+    logging.online("departure", {"origin": "JFK"})
+    flushes = [threading.Thread(target=log.flush, daemon=True) for _ in range(4)]
+    if late:
+        log.close()
+    for thread in flushes:
+        thread.start()
+    log.close()
+    for thread in flushes:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in flushes)
+    assert log.counts("departure").written == 1

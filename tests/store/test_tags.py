@@ -84,8 +84,10 @@ def test_a_name_that_is_none_is_refused(store, name):
 def test_a_group_that_is_younger_than_the_tag_has_no_pin(store):
     store.catalog.tag("t")
     store.apply(FeatureGroup("young", entity=user, features=[Feature("z", "int64")]))
-    with pytest.raises(UsageError, match="no pin for group young@1"):
+    with pytest.raises(UsageError, match="no pin for group young@1: it was not there when the tag 't' was made"):
         store.read("young", commits="t")
+    with pytest.raises(UsageError, match=r"was not there when the tag 't' was made .* -> pass a later tag"):
+        store.historical("young", SPINE, time="t", commits="t")
 
 
 def test_commits_are_found_by_what_their_writers_said(store, monkeypatch):

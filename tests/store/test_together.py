@@ -13,7 +13,9 @@ import pytest
 import asof
 import asof.store
 from asof import Entity, Feature, FeatureGroup, FeatureView
-from asof.errors import AsofError, ConflictError, DataError, NotFoundError
+from asof.errors import AsofError, ConflictError, DataError, NotFoundError, TransientError
+from asof.ingest.prepare import Options
+from asof.ingest.push import _Waiting
 from asof.parts import open_parts
 from asof.testing.crashes import PORTS, Crashing, Killed
 
@@ -367,3 +369,54 @@ def test_a_group_that_another_process_turns_online_meanwhile_is_served(tmp_path,
         assert store.online("a", {"k": "one"}).values == {"x": 1}
         assert other.online("b", {"k": "two"}).values == {"x": 2}
         assert store.quality.doctor().healthy
+
+
+def test_a_retract_in_a_group_that_another_process_turns_online_meanwhile_is_served(tmp_path, at, monkeypatch):
+    with asof.open(tmp_path / "s") as store, asof.open(tmp_path / "s") as other:
+        store.apply(group("a", online=False))
+        store.write("a", rows(at(1), 1))
+        wrong = store.write("a", rows(at(2), 2))
+        publish = store._writer._publish
+
+        def late(drafts):
+            other.apply(group("a"))
+            return publish(drafts)
+
+        monkeypatch.setattr(store._writer, "_publish", late)
+        store.retract(wrong, reason="wrong")
+        assert other.online("a", {"k": "one"}).values == {"x": 1}
+
+
+def test_a_group_that_is_turned_online_meanwhile_and_cannot_be_served_is_stored_and_says_so(tmp_path, at, monkeypatch):
+    with asof.open(tmp_path / "s") as store, asof.open(tmp_path / "s") as other:
+        store.apply(group("a", online=False))
+        monkeypatch.setattr(store._parts.online, "apply", failing)
+        told = r"a@1:1 is stored in history, but not readable online yet: down .*do not write it again"
+        with pytest.raises(TransientError, match=told), store.together() as tx:
+            tx.write("a", rows(at(1), 1))
+            other.apply(group("a"))
+        monkeypatch.undo()
+        store.write("a", rows(at(2), 2))
+        assert store.online("a", {"k": "one"}).values == {"x": 2}
+
+
+def failing(changes):
+    raise TransientError("down")
+
+
+def test_pushes_that_share_a_transaction_fail_each_for_itself(tmp_path, at, monkeypatch):
+    with asof.open(tmp_path / "s") as store:
+        store.apply(group("a"), group("b", online=False))
+        pusher = store._writer._pusher
+        monkeypatch.setattr(store._parts.online, "apply", failing)
+        waiting = []
+        for name in PAIR:
+            ready = pusher._ready(name, rows(at(1), 1), Options())
+            waiting.append(_Waiting(name, rows(at(1), 1), Options(), ready))
+        pusher._store(waiting)
+        served, offline = waiting
+        assert served.commit is None
+        assert "a@1:1 is stored in history" in str(served.error)
+        assert "b@1" not in str(served.error)
+        assert (offline.commit.id, offline.error) == ("b@1:1", None)
+        assert set(store._writer.upkeep._journal) == {store._parts.registry.group(name).id for name in PAIR}

@@ -9,7 +9,7 @@ from asof.definitions.durations import show_duration
 from asof.definitions.names import checked_tag
 from asof.definitions.serving_log import log_name
 from asof.erasure import Certificate, certificates
-from asof.errors import NotFoundError
+from asof.errors import NotFoundError, UsageError
 from asof.online.port import Applied
 from asof.parts import Parts, table_of
 from asof.records import Commit, Tag
@@ -95,6 +95,8 @@ class Catalog:
         Raises:
             NotFoundError: Unknown group.
         """
+        if limit is not None and limit < 1:
+            raise UsageError(f"limit={limit} is no number of commits", todo="pass 1 or more, or None for all")
         if group is None:
             return self._parts.log.find(matching, limit=limit)
         registered = self._parts.registry.group(group)
@@ -116,6 +118,8 @@ class Catalog:
             UsageError: The name has another form. ConflictError: It is taken.
         """
         checked = checked_tag(name)
+        if not isinstance(message, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(f"message={message!r} is no text", where=f"tag {name}")
         return self._parts.tags.add(checked, message=message, writer=self._parts.writer, now_us=self._parts.now_us())
 
     def tags(self) -> list[Tag]:

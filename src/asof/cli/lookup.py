@@ -67,9 +67,26 @@ def key_values(definition: "FeatureGroup | FeatureView", given: Mapping[str, str
         if name not in types:
             values[name] = text
             continue
+        if types[name].name == "bytes":
+            values[name] = _bytes_of(name, text)
+            continue
         column = pa.chunked_array([pa.array([text or None], pa.string())])
         try:
             values[name] = from_text(column, arrow_type(types[name]), f"key {name}")[0].as_py()
         except DataError as error:
             raise UsageError(f"key {name}={text!r} is no {types[name]}", todo=error.todo) from error
     return values
+
+
+def _bytes_of(name: str, text: str) -> bytes | None:
+    """Return bytes that were written as `--json` writes them: in base64."""
+    import base64
+    import binascii
+
+    from asof.errors import UsageError
+
+    try:
+        return base64.b64decode(text, validate=True) if text else None
+    except binascii.Error as error:
+        todo = "write it in base64, as --json shows it"
+        raise UsageError(f"key {name}={text!r} is no bytes", todo=todo) from error

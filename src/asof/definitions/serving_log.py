@@ -22,6 +22,9 @@ LONGEST = 63
 """Characters of a name."""
 
 KEY = "answer"
+ABOUT = "about"
+"""The tag that says whom answers are about: "airport=origin airport=dest", entities with the columns of their keys."""
+
 CLOCK = "clock"
 STATUS_LETTERS: Mapping[str, Status] = {"P": "PRESENT", "N": "NULL", "M": "MISSING", "E": "EXPIRED", "R": "RETIRED"}
 """How the log writes statuses: a letter for each value, in the order of the outputs."""
@@ -54,7 +57,23 @@ def logged_key(source: "Source", lookups: "Sequence[Lookup]") -> str:
     if isinstance(source, str):
         return source
     index, feature = source
-    return f"{lookups[index].group.name}__{feature}"
+    return f"{lookups[index].group.name}__{feature}__{index}"
+
+
+def ways(view: "FeatureView") -> dict[str, set[tuple[str, ...]]]:
+    """Return for each entity the columns of a log that hold its keys, in their order; perhaps there are several."""
+    lookups = view.lookups()
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for lookup in lookups:
+        columns = tuple(logged_key(source, lookups) for source in lookup.sources)
+        found.setdefault(lookup.group.entity.name, set()).add(columns)
+    return found
+
+
+def logged_ways(log: FeatureGroup, entity: str) -> set[tuple[str, ...]]:
+    """Return the ways of an entity that a log says itself: its view may be gone."""
+    said = log.tags.get(ABOUT, "").split()
+    return {tuple(columns.split(",")) for name, _, columns in (word.partition("=") for word in said) if name == entity}
 
 
 def derived_keys(view: "FeatureView") -> dict[str, tuple["Source", DType]]:
@@ -86,6 +105,7 @@ def log_group(view: "FeatureView") -> FeatureGroup:
     derived = tuple((name, dtype) for name, (_, dtype) in derived_keys(view).items())
     if derived:  # `forget` finds by them whom an answer was about
         features += (Feature("derived", DType("struct", (), derived), description="keys that came from answers"),)
+    about = sorted(f"{entity}={','.join(way)}" for entity, several in ways(view).items() for way in several)
     name = log_name(view.name)
     return FeatureGroup(
         name,
@@ -94,7 +114,7 @@ def log_group(view: "FeatureView") -> FeatureGroup:
         features=features,
         description=f"what the view {view.name} answered online (serving log, written by asof)",
         owner=view.owner,
-        tags={"serving_log": view.name},
+        tags={"serving_log": view.name, ABOUT: " ".join(about)},
     )
 
 

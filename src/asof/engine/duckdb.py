@@ -34,7 +34,7 @@ class DuckDBEngine:
 
     Args:
         url: "duckdb"; "duckdb:as-of" or "duckdb:hash" for one plan whatever the history is like: to test, to measure.
-        root: The store's folder; what does not fit memory is spilled below it.
+        root: The store's folder; what does not fit memory is spilled below it, if it can be written to.
     """
 
     def __init__(self, url: str = "duckdb", *, root: str = "") -> None:
@@ -48,8 +48,9 @@ class DuckDBEngine:
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
         )
         self._spill = Spill(root) if root else None
-        if self._spill is not None and self._spill.folder is not None:
-            self._connection.execute(f"SET temp_directory = {point_in_time.text(str(self._spill.folder))}")
+        folder = self._spill.folder if self._spill is not None else None
+        # "" is no folder, and no spilling; unset it would be one below wherever the process stands.
+        self._connection.execute(f"SET temp_directory = {point_in_time.text(str(folder or ''))}")
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET preserve_insertion_order = false")
         self._numbers = itertools.count()

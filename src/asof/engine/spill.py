@@ -21,10 +21,8 @@ class Spill:
         shared = Path(root) / "tmp"
         with suppress(OSError):
             shared.mkdir(exist_ok=True)
+            sweep(shared)
             with _alone(shared):  # nobody else sees a folder that is not locked yet
-                for folder in shared.glob("*/"):
-                    if not is_held(folder):
-                        shutil.rmtree(folder, ignore_errors=True)
                 folder = shared / uuid.uuid4().hex[:12]
                 folder.mkdir()
                 self._lock = (folder / "lock").open("wb")
@@ -37,6 +35,14 @@ class Spill:
             self._lock.close()
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
+
+
+def sweep(shared: Path) -> None:
+    """Delete the folders of processes that died, if there are any."""
+    with suppress(FileNotFoundError), _alone(shared):
+        for folder in shared.glob("*/"):
+            if not is_held(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -52,8 +52,8 @@ class Certificate:
         keys: How many keys.
         reason: Why.
         writer: Who asked for it.
-        started_at_us: When it began, by the clock of online answers: those up to then may hold what was erased.
-        finished_at_us: When it was done; None for a dry run.
+        started_at_us: When it began, by the clock of online answers.
+        finished_at_us: When it was done: answers up to then may hold what was erased. None for a dry run.
         erased: What was found in each place.
         places: All places that were looked at.
         notes: What a person must know, or do.

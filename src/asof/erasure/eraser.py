@@ -3,19 +3,27 @@
 It is remembered before the first row goes, so that a crash does not forget it: the next open finishes it.
 """
 
-from collections.abc import Callable, Sequence
+import fcntl
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from asof.arrow.frames import Frame
 from asof.arrow.keys import encode_keys
+from asof.definitions import FeatureGroup
+from asof.definitions.serving_log import CLOCK, is_log
 from asof.erasure.certificate import Certificate, Erased
-from asof.erasure.places import Place, RegistryPlace, places
-from asof.erasure.target import Holding, Target
-from asof.errors import BackendError, NotFoundError, warn
+from asof.erasure.places import Place, places
+from asof.erasure.target import Holding, Target, keys_in_log
+from asof.errors import AsofError, BackendError, warn
 from asof.ingest.feed import OnlineFeed
 from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts
+from asof.parts.open import FILE
 from asof.records import Erasure
 
 Progress = Callable[[int, int], None]
@@ -24,16 +32,18 @@ Progress = Callable[[int, int], None]
 class Eraser:
     """Forgets keys in every place of one store."""
 
-    def __init__(self, parts: Parts, feed: OnlineFeed, upkeep: Upkeep) -> None:
-        """Keep the parts."""
+    def __init__(self, parts: Parts, feed: OnlineFeed, upkeep: Upkeep, flush: Callable[[], None]) -> None:
+        """Keep the parts; `flush` writes the answers that wait to be logged."""
         self._parts = parts
+        self._flush = flush
         self._places: Sequence[Place] = places(parts, feed, upkeep)
 
     def count(self, entity: str, keys: Frame, *, reason: str) -> Certificate:
         """Return what an erasure would erase, and change nothing."""
         parts = self._parts
+        self._flush()
         target = Target.of(parts, entity, keys)
-        holdings = list(target.holdings(parts))
+        holdings = [*target.holdings(parts), *target.answers(parts)]
         found = [each for place in self._places for each in place.count(holdings)]
         dry = Erasure(0, entity, parts.now_us(), parts.writer, reason)
         return self._certificate(dry, target, found, holdings, finished_at_us=None)
@@ -41,42 +51,73 @@ class Eraser:
     def forget(self, entity: str, keys: Frame, *, reason: str, progress: Progress | None = None) -> Certificate:
         """Erase keys; see `Store.forget`."""
         parts = self._parts
-        target = Target.of(parts, entity, keys)
-        # As the T of an online answer: never before what was committed, wherever the clock stands.
-        now_us = max([parts.now_us(), *(head.committed_at_us for head in parts.log.heads().values())])
-        packed = _packed(target.keys)
-        begun = parts.erasures.begin(entity, packed, reason=reason, writer=parts.writer, now_us=now_us)
-        return self._finish(begun, target, progress)
+        with _alone(parts.root):
+            self._resume()
+            target = Target.of(parts, entity, keys)
+            target.holdings(parts)  # refuses what cannot be done before it is begun
+            packed = _packed(target.keys)
+            begun = parts.erasures.begin(entity, packed, reason=reason, writer=parts.writer, now_us=self._clock_us())
+            try:
+                return self._finish(begun, target, progress)
+            except BackendError as error:
+                raise type(error)(
+                    f"erasure {begun.id} is begun and not finished: {error.what}",
+                    where=error.where,
+                    todo=f"the next open of the store finishes it, or forget called again; {error.todo}",
+                ) from error
 
-    def resume(self) -> list[Certificate]:
+    def resume(self) -> None:
         """Finish the erasures that a crash broke off; what cannot be done now is told, and done at a later open."""
-        found: list[Certificate] = []
-        for begun in self._parts.erasures.all():
-            if begun.pending is not None:
-                try:
-                    target = Target.of(self._parts, begun.entity, _unpacked(begun.pending))
-                    found.append(self._finish(begun, target, None))
-                except (BackendError, NotFoundError) as error:
-                    warn(f"erasure {begun.id} of {begun.entity} is not finished: {error}")
-        return found
+        if all(begun.pending is None for begun in self._parts.erasures.all()):
+            return
+        with _alone(self._parts.root, wait=False) as alone:
+            if alone:  # else another process is at it
+                self._resume()
 
-    def _finish(self, begun: Erasure, target: Target, progress: Progress | None) -> Certificate:
+    def _resume(self) -> None:
+        for begun in self._parts.erasures.all():
+            try:
+                if begun.pending:
+                    self._finish(
+                        begun, Target.of(self._parts, begun.entity, _unpacked(begun.pending)), None, again=True
+                    )
+                elif begun.pending is not None:
+                    self._scrub(begun)
+            except AsofError as error:  # an old erasure must not keep anybody from opening the store
+                warn(f"erasure {begun.id} of {begun.entity} is not finished: {error}")
+
+    def _finish(self, begun: Erasure, target: Target, progress: Progress | None, *, again: bool = False) -> Certificate:
         parts = self._parts
-        holdings = list(target.holdings(parts))
+        advance = progress or _nobody_looks
+        *first, _ = self._places
+        holdings = target.holdings(parts)
         found: list[Erased] = []
-        registry = [place for place in self._places if isinstance(place, RegistryPlace)]
-        first = [place for place in self._places if place not in registry]
         for done, place in enumerate(first):
-            if progress is not None:
-                progress(done, len(self._places))
+            advance(done, 2 * len(first))
             found += place.erase(holdings)
-        certificate = self._certificate(begun, target, found, holdings, finished_at_us=parts.now_us())
+        self._flush()  # answers that were given meanwhile
+        answers = target.answers(parts)
+        for done, place in enumerate(first):
+            advance(len(first) + done, 2 * len(first))
+            found += place.erase(answers)
+        certificate = self._certificate(begun, target, found, holdings + answers, finished_at_us=self._clock_us())
+        if again:
+            note = "it was broken off before: what had been erased by then is not counted here"
+            certificate = replace(certificate, notes=(note, *certificate.notes))
         parts.erasures.finish(begun, certificate.to_json(), keys=encode_keys(target.keys))
-        for place in registry:  # last: until now it named the keys itself
-            place.erase(holdings)
-        if progress is not None:
-            progress(len(self._places), len(self._places))
+        self._scrub(begun)
+        advance(1, 1)
         return certificate
+
+    def _scrub(self, begun: Erasure) -> None:
+        """Clean the registry last: until now it named the keys itself."""
+        self._places[-1].erase(())
+        self._parts.erasures.close(begun)
+
+    def _clock_us(self) -> int:
+        """Return the T of an online answer: never before what was committed, wherever the clock stands."""
+        heads = self._parts.log.heads().values()
+        return max([self._parts.now_us(), *(head.committed_at_us for head in heads)])
 
     def _certificate(
         self,
@@ -101,6 +142,35 @@ class Eraser:
         )
 
 
+def without_erased(parts: Parts, log: FeatureGroup, answers: pa.Table) -> pa.Table:
+    """Return rows for a serving log without the answers about keys that were erased since they were given.
+
+    Another process may erase them while ours still holds its answers.
+    """
+    times = answers.column(CLOCK).cast(pa.int64()).to_numpy()
+    recent = [erasure for erasure in parts.erasures.all() if len(times) and _until_us(erasure) >= times.min()]
+    gone = np.zeros(len(times), dtype=bool)
+    entities = {group.definition.entity.name: group.definition.entity for group in parts.registry.groups() if recent}
+    for erasure in recent:
+        if erasure.pending:
+            gone |= Target.of(parts, erasure.entity, _unpacked(erasure.pending)).about(log, answers)
+    for entity in {erasure.entity for erasure in recent} & entities.keys():
+        for at, keys in enumerate(keys_in_log(entities[entity], log, answers)):
+            found = [parts.erasures.of(entity, key) for key in keys]
+            gone[at] |= any(erasure is not None and times[at] <= _until_us(erasure) for erasure in found)
+    return answers.filter(pa.array(~gone)) if gone.any() else answers
+
+
+def _until_us(erasure: Erasure) -> int:
+    """Return the T up to which answers may hold what an erasure erased."""
+    done = Certificate.from_json(erasure.certificate) if erasure.certificate else None
+    return 1 << 62 if done is None or done.finished_at_us is None else done.finished_at_us
+
+
+def _nobody_looks(done: int, total: int) -> None:
+    del done, total
+
+
 def certificates(parts: Parts) -> list[Certificate]:
     """Return the certificates of all finished erasures, the oldest first."""
     return [Certificate.from_json(each.certificate) for each in parts.erasures.all() if each.certificate]
@@ -118,7 +188,27 @@ def _notes(parts: Parts, target: Target, holdings: Sequence[Holding]) -> list[st
     tags = [tag.name for tag in parts.tags.all() if any(holding.group.ref in tag.pins for holding in holdings)]
     notes = [f"reads at these tags do not see them any more: {', '.join(tags)}"] if tags else []
     notes += [f"groups of other entities have columns of the same name: {'; '.join(alike)}"] if alike else []
-    return [*notes, "backups, copies and the memory of processes that still run are not reached: look after them"]
+    if any(is_log(holding.group.definition) for holding in holdings):
+        notes.append(
+            "answers that other processes gave and have not logged yet are not reached: erase again in a minute"
+        )
+    return [
+        *notes,
+        "what was written into meta, reasons and idempotency keys of commits stays",
+        "backups, copies and the memory of processes that still run are not reached: look after them",
+    ]
+
+
+@contextmanager
+def _alone(root: Path, *, wait: bool = True) -> Generator[bool]:
+    """Take turns with other erasures of a store; without waiting, say whether it is our turn."""
+    with (root / FILE).open("rb") as settings:
+        try:
+            fcntl.flock(settings, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 def _packed(keys: pa.Table) -> bytes:

@@ -3,12 +3,11 @@
 A test writes through every way in, and fails if a file of the store belongs to none of them, or to two.
 """
 
-import shutil
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from asof.arrow.keys import encode_keys
-from asof.engine.spill import is_held
+from asof.engine.spill import sweep
 from asof.erasure.certificate import Erased
 from asof.erasure.history import count_in_history, erase_in_history
 from asof.erasure.target import Holding
@@ -60,7 +59,7 @@ class HistoryPlace:
             if erased:
                 self._upkeep.mirror(holding.group)
             found += erased
-        self._upkeep.sweep(now_us=self._parts.now_us(), grace_us=-1)  # replaced files at once, whoever reads them
+        self._upkeep.discard_replaced([holding.group for holding in holdings])  # at once, whoever reads them
         return found
 
 
@@ -115,9 +114,7 @@ class SpillPlace:
     def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
         """See `Place.erase`."""
         del holdings
-        for folder in self._folder.glob("*/"):
-            if not is_held(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+        sweep(self._folder)
         return []
 
 

@@ -1,6 +1,6 @@
 """Which rows an erasure means: those of the entity's groups, and the answers about them in serving logs."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.layout import declared_schema
 from asof.arrow.types import arrow_type
 from asof.definitions import Entity, FeatureGroup
-from asof.definitions.serving_log import KEY, is_log, logged_key
+from asof.definitions.serving_log import KEY, is_log, logged_ways, ways
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, pinned_rows
 from asof.registry.port import RegisteredGroup, RegisteredView
@@ -57,65 +57,97 @@ class Target:
             raise NotFoundError.named("entity", entity, groups)
         return cls(groups[entity].entity, _conformed(groups[entity], keys))
 
-    def holdings(self, parts: Parts) -> Iterator[Holding]:
-        """Give every group version that may hold rows of the keys."""
-        views = parts.registry.views()
+    def holdings(self, parts: Parts) -> list[Holding]:
+        """Return every version of the entity's groups with the keys as it has them.
+
+        Raises:
+            UsageError: A version has other key columns, so nobody can say which of its rows are meant.
+            DataError: A key does not fit the types of a version.
+        """
+        found: list[Holding] = []
         for group in parts.registry.groups():
-            if group.definition.entity.name == self.entity.name:
-                yield Holding(group, self.keys)
-            elif is_log(group.definition):
-                yield Holding(group, self._answers(parts, group, views))
+            entity = group.definition.entity
+            if entity.name != self.entity.name:
+                continue
+            if set(entity.keys) != set(self.entity.keys):
+                raise UsageError(
+                    f"{group.ref} has keys {list(entity.keys)}, {self.entity.name} has {list(self.entity.keys)} now",
+                    todo=f"remove that version first: asof remove {group.ref}",
+                )
+            found.append(Holding(group, _conformed(group.definition, self.keys)))
+        return found
+
+    def answers(self, parts: Parts) -> list[Holding]:
+        """Return the rows of serving logs that are answers about the keys."""
+        views = parts.registry.views()
+        return [
+            Holding(group, self._answers(parts, group, views))
+            for group in parts.registry.groups()
+            if is_log(group.definition)
+        ]
 
     def _answers(self, parts: Parts, log: RegisteredGroup, views: list[RegisteredView]) -> pa.Table:
-        """Return the keys of a log's rows that are answers about this entity's keys."""
+        definition = log.definition
+        known = logged_ways(definition, self.entity.name)
+        for view in views:
+            if view.definition.name == definition.tags.get("serving_log"):
+                known |= ways(view.definition).get(self.entity.name, set())
         rows, _ = pinned_rows(parts, log)
-        ways = set(self._ways(log.definition, views))
-        wanted = pa.array(encode_keys(self.keys), pa.binary())
+        wanted = set(encode_keys(self.keys))
         found: list[pa.Table] = []
-        structs = [name for name in ("keys", "derived") if name in log.definition.columns]
-        for batch in parts.engine.scan(rows, columns=[KEY, *structs]) if ways else ():
-            asked = pa.table(
-                {
-                    field.name: part
-                    for name in structs
-                    for field, part in zip(
-                        batch.schema.field(name).type,
-                        batch.column(batch.schema.get_field_index(name)).flatten(),
-                        strict=True,
-                    )
-                }
-            )
+        for batch in parts.engine.stamped(rows) if known else ():
+            columns = _asked(batch, definition)
             hit = np.zeros(batch.num_rows, dtype=bool)
-            for way in ways:
-                hit |= self._is_about(asked.select(list(way)), wanted)
-            found.append(pa.table({KEY: batch.column(batch.schema.get_field_index(KEY))}).filter(pa.array(hit)))
-        schema = pa.schema([declared_schema(log.definition).field(KEY)])
+            for way in known:
+                if set(way) <= columns.keys():  # else a way of another version of the view
+                    hit |= [key in wanted for key in _encoded(self.entity, [columns[name] for name in way])]
+            found.append(pa.table({KEY: _column(batch, KEY)}).filter(pa.array(hit)))
+        schema = pa.schema([declared_schema(definition).field(KEY)])
         return pa.concat_tables(found).cast(schema) if found else schema.empty_table()
 
-    def _ways(self, log: FeatureGroup, views: list[RegisteredView]) -> Iterator[tuple[str, ...]]:
-        """Give the columns of a log that hold keys of the entity, in the order of its keys."""
-        names = log.tags.get("serving_log")
-        for view in views:
-            if view.definition.name != names:
-                continue
-            lookups = view.definition.lookups()
-            for lookup in lookups:
-                if lookup.group.entity.name == self.entity.name:
-                    yield tuple(logged_key(source, lookups) for source in lookup.sources)
+    def about(self, log: FeatureGroup, answers: pa.Table) -> np.ndarray:
+        """Return for each row of a log whether it is an answer about the keys, by what the log says itself."""
+        wanted = set(encode_keys(self.keys))
+        return np.array(
+            [bool(wanted.intersection(keys)) for keys in keys_in_log(self.entity, log, answers)], dtype=bool
+        )
 
-    def _is_about(self, asked: pa.Table, wanted: pa.Array) -> np.ndarray:
-        types = [arrow_type(dtype) for dtype in self.entity.keys.values()]
-        whole = np.ones(asked.num_rows, dtype=bool)
-        for column in asked.columns:
-            whole &= ~pc.is_null(column).to_numpy().astype(bool)
-        hit = np.zeros(asked.num_rows, dtype=bool)
-        if whole.any():
-            given = pa.table(
-                [c.filter(pa.array(whole)).cast(t) for c, t in zip(asked.columns, types, strict=True)],
-                names=list(self.entity.keys),
-            )
-            hit[whole] = pc.is_in(pa.array(encode_keys(given), pa.binary()), value_set=wanted).to_numpy(False)  # noqa: FBT003
-        return hit
+
+def keys_in_log(entity: Entity, log: FeatureGroup, answers: pa.Table) -> list[list[bytes]]:
+    """Return for each row of a log the encoded keys of an entity that it is about, by what the log says itself."""
+    found: list[list[bytes]] = [[] for _ in range(answers.num_rows)]
+    (batch,) = answers.combine_chunks().to_batches() or [None]
+    columns = {} if batch is None else _asked(batch, log)
+    for way in logged_ways(log, entity.name):
+        for keys, key in zip(found, _encoded(entity, [columns[name] for name in way]), strict=True):
+            if key is not None:
+                keys.append(key)
+    return found
+
+
+def _encoded(entity: Entity, columns: Sequence[pa.Array]) -> list[bytes | None]:
+    """Return the key of each row; None where a part of it is null."""
+    whole = np.ones(len(columns[0]), dtype=bool)
+    for column in columns:
+        whole &= ~pc.is_null(column).to_numpy(False).astype(bool)  # noqa: FBT003 - Arrow's own signature
+    types = [arrow_type(dtype) for dtype in entity.keys.values()]
+    parts = [column.filter(pa.array(whole)).cast(kind) for column, kind in zip(columns, types, strict=True)]
+    encoded = iter(encode_keys(pa.table(parts, names=list(entity.keys))) if whole.any() else ())
+    return [next(encoded) if each else None for each in whole]
+
+
+def _asked(answers: pa.RecordBatch, log: FeatureGroup) -> dict[str, pa.Array]:
+    """Return the keys of answers, those that came from other answers too."""
+    return {
+        field.name: part
+        for name in ("keys", "derived")
+        if name in log.columns
+        for field, part in zip(answers.schema.field(name).type, _column(answers, name).flatten(), strict=True)
+    }
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    return batch.column(batch.schema.get_field_index(name))
 
 
 def _conformed(group: FeatureGroup, keys: Frame) -> pa.Table:

@@ -90,14 +90,17 @@ class OnlineFeed:
     def apply(self, published: Sequence[Published]) -> None:
         """Make just published commits readable online, all in one step if they are small.
 
+        A group that was offline is looked up again: another process may have turned it online before the commit was
+        there to be seen.
+
         Raises:
             BackendError: The online store failed. The commits are published; they are applied when it is back.
         """
-        online = [item for item in published if item.group.definition.online]
-        if not online:
-            return
+        online = published
         try:
-            self._apply(online)
+            online = [item for item in published if self._is_online(item.group)]
+            if online:
+                self._apply(online)
         except BackendError as error:
             stored = ", ".join(item.commit.id for item in online)
             raise type(error)(
@@ -105,6 +108,12 @@ class OnlineFeed:
                 where=error.where,
                 todo="do not write it again: the next write, or opening the store, serves it" + f"; {error.todo}",
             ) from error
+
+    def _is_online(self, group: RegisteredGroup) -> bool:
+        try:
+            return group.definition.online or current_group(self._parts, group).definition.online
+        except ConflictError:  # it is gone
+            return False
 
     def _apply(self, online: Sequence[Published]) -> None:
         changes = [change for item in online if (change := _change(item)) is not None]

@@ -140,7 +140,7 @@ class Pusher:
             self._store(together)
         except BaseException as error:  # noqa: BLE001 - every waiter must hear of it, whatever it is
             for item in together:
-                if item.commit is None and item.error is None:
+                if item.error is None and (item.commit is None or item.leads):  # an interrupt is the leader's
                     item.error = error
         with self._lock:
             successor = self._waiting[0] if self._waiting else None
@@ -154,19 +154,31 @@ class Pusher:
 
     def _store(self, together: Sequence[_Waiting]) -> None:
         items, answers = self._published(together)
-        commits: list[tuple[_Waiting, Commit]] = []
+        new: list[tuple[_Waiting, Commit]] = []
+        repeated: list[tuple[_Waiting, Commit]] = []
         for item, answer in zip(items, answers, strict=True):
             if isinstance(answer, AsofError):
                 item.error = answer
-            else:
-                commits.append((item, answer[0]))
-        self._feed.apply([item.ready.published(commit) for item, commit in commits if not commit.repeated])
-        # The first time they may have been stored, and the online store have failed.
-        self._feed.apply([item.ready.published(commit) for item, commit in commits if commit.repeated])
-        for item, commit in commits:
-            item.commit = commit
+                continue
+            (commit,) = answer
             if not commit.repeated:
                 self._upkeep.pushed(item.ready.group, commit.rows)
+            if item.ready.group.definition.online:
+                (repeated if commit.repeated else new).append((item, commit))
+            else:  # and it still was when this was published, under its generation
+                item.commit = commit
+        self._serve(new)
+        self._serve(repeated)  # the first time they may have been stored, and the online store have failed
+
+    def _serve(self, commits: Sequence[tuple[_Waiting, Commit]]) -> None:
+        try:
+            self._feed.apply([item.ready.published(commit) for item, commit in commits])
+        except AsofError as error:
+            for item, _ in commits:
+                item.error = error
+            return
+        for item, commit in commits:
+            item.commit = commit
 
     def _published(self, together: Sequence[_Waiting]) -> tuple[Sequence[_Waiting], list[list[Commit] | AsofError]]:
         """Publish pushes; return those that could be prepared, with their answers."""

@@ -5,7 +5,7 @@ None of it changes an answer; all of it may be interrupted at any point and done
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -61,6 +61,7 @@ class Upkeep:
         self._mirror: dict[int, RegisteredGroup] = {}
         self._journal: Counter[int] = Counter()
         self._seal: dict[int, RegisteredGroup] = {}
+        self._doubtful: set[str] = set()
         self._closed = False
         self.failures: dict[str, str] = {}
 
@@ -167,12 +168,31 @@ class Upkeep:
         history.discard(old)
         if old:
             log.forget_files(old)
+        return len(old) + self._sweep_debris()
+
+    def discard_replaced(self, groups: Sequence[RegisteredGroup]) -> int:
+        """Delete the replaced files of groups whatever their age, and debris; return how many files went."""
+        folders = tuple(f"{table_of(group).name}/" for group in groups)
+        gone = [path for path, live in self._parts.log.files().items() if not live and path.startswith(folders)]
+        self._parts.history.discard(gone)
+        if gone:
+            self._parts.log.forget_files(gone)
+        return len(gone) + self._sweep_debris()
+
+    def doubtful(self, paths: Iterable[str]) -> None:
+        """Remember files of ours that may have been published, or not: a later sweep deletes those that were not."""
+        with self._lock:
+            self._doubtful.update(paths)
+
+    def _sweep_debris(self) -> int:
         # Debris is listed before the log is asked, so that a file published in between is known.
-        debris = history.debris(())
-        known = log.files()
+        with self._lock:
+            doubtful, self._doubtful = self._doubtful, set()
+        debris = {*self._parts.history.debris(()), *doubtful}
+        known = self._parts.log.files()
         debris = [path for path in debris if path not in known]
-        history.discard(debris)
-        return len(old) + len(debris)
+        self._parts.history.discard(debris)
+        return len(debris)
 
     def _replace(
         self,

@@ -14,8 +14,8 @@ from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
 from asof.clock import to_us
 from asof.definitions import FeatureGroup
-from asof.errors import AsofError, BackendError, ConflictError, UsageError
-from asof.ingest.feed import OnlineFeed, Published, current_group
+from asof.errors import AsofError, BackendError, UsageError
+from asof.ingest.feed import OnlineFeed, Published
 from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement
 from asof.ingest.push import Pusher
 from asof.ingest.upkeep import Upkeep
@@ -87,8 +87,9 @@ class Writer:
             raise
         try:
             commits = self._publish(drafts)
-        except BackendError:
-            raise  # it may have been published all the same: files that no commit names are debris, found later
+        except BackendError:  # it may have been published all the same: what no commit names is deleted later
+            self.upkeep.doubtful(file.path for new in files for file in new)
+            raise
         except AsofError:
             self._discard(files)
             raise
@@ -101,17 +102,7 @@ class Writer:
         self.feed.apply(
             [Published(item.group, commit, item.rows) for item, commit in zip(prepared, commits, strict=True)]
         )
-        for item in prepared:
-            if not item.group.definition.online:
-                self._serve_if_online_by_now(item.group)
         return commits
-
-    def _serve_if_online_by_now(self, group: RegisteredGroup) -> None:
-        """Serve a group that another process turned online while we wrote to it: it could not see our commit."""
-        with suppress(ConflictError):  # it is gone
-            current = current_group(self._parts, group)
-            if current.definition.online:
-                self.feed.catch_up(current)
 
     def recover(self, *, tolerant: bool = False) -> None:
         """Apply commits that the online store lacks, after a crash or a definition that turned it on.

@@ -126,6 +126,7 @@ class LmdbOnlineStore:
             )
         with _translated(self.folder):
             forget_pages(self._env)
+            (self.folder / DAMAGED).unlink(missing_ok=True)  # what a repair set aside
         return int(done.stdout)
 
     def count(self, group_id: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from asof.errors import UsageError
 from asof.parts.open import Parts
+from asof.records import Tag
 from asof.registry.port import RegisteredGroup
 
 Pins = Mapping[str, int]
@@ -12,28 +13,35 @@ Pins = Mapping[str, int]
 TODO = "pass the commits of an earlier frame, or the name of a tag"
 
 
-def given_pins(parts: Parts, commits: Pins | str | None) -> Pins | None:
-    """Return the pins that a caller gave, those of a tag if he named one.
+def given_pins(parts: Parts, commits: Pins | str | None) -> Pins | Tag | None:
+    """Return the pins that a caller gave, or the tag that he named.
 
     Raises:
         NotFoundError: Unknown tag. UsageError: It is neither.
     """
     if isinstance(commits, str):
-        return parts.tags.get(commits).pins
+        return parts.tags.get(commits)
     if commits is not None and not isinstance(commits, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"{type(commits).__name__} is no pins", where="commits=", todo=TODO)
     return commits
 
 
-def pin_of(pins: Pins | None, group: RegisteredGroup) -> int | None:
+def pin_of(given: Pins | Tag | None, group: RegisteredGroup) -> int | None:
     """Return the pin of a group; None for all of its commits.
 
     Raises:
         UsageError: There are pins and none for this group, or it is no commit number.
     """
-    if pins is None:
+    if given is None:
         return None
+    pins = given.pins if isinstance(given, Tag) else given
     pin = pins.get(group.ref, pins.get(group.definition.name))
+    if pin is None and isinstance(given, Tag):
+        raise UsageError(
+            f"no pin for group {group.ref}: it was not there when the tag {given.name!r} was made",
+            where="commits=",
+            todo="pass a later tag, or the commits of an earlier frame",
+        )
     if pin is None:
         raise UsageError(f"no pin for group {group.ref}", where="commits=", todo=TODO)
     if not isinstance(pin, int) or pin < 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err

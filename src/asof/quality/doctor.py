@@ -113,6 +113,13 @@ def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, un
         findings.append(
             Finding("debris", f"{len(debris)} files that no commit names", repair, "run `asof doctor --repair`")
         )
+    findings += [
+        Finding(
+            "erasure", f"erasure {begun.id} of {begun.entity} is not finished", todo="close the store and open it again"
+        )
+        for begun in parts.erasures.all()
+        if begun.pending is not None
+    ]
     failures = [f"{what}: {error}" for what, error in list(upkeep.failures.items())]
     findings += [Finding("upkeep", failure, todo="run `asof compact`") for failure in failures]
     todo = "mend the cause; the next answers are logged again"

@@ -267,7 +267,14 @@ class Erasures(Protocol):
         ...
 
     def finish(self, erasure: Erasure, certificate: str, *, keys: Sequence[bytes]) -> None:
-        """Keep the certificate, and of the encoded keys only salted hashes; if it is finished, change nothing."""
+        """Keep the certificate, and of the encoded keys only salted hashes; if it is finished, change nothing.
+
+        What is pending is empty then, and not None: the bytes that it left are still to be scrubbed.
+        """
+        ...
+
+    def close(self, erasure: Erasure) -> None:
+        """Remember that a finished erasure was scrubbed."""
         ...
 
     def all(self) -> list[Erasure]:

@@ -7,6 +7,7 @@ slow the queue is full, and answers are dropped and counted; reads never wait an
 A process that ends, or closes the store, writes what waits; one that is killed loses the last seconds of the log.
 """
 
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -19,6 +20,7 @@ import pyarrow.compute as pc
 
 from asof.definitions.documents import group_document, group_identity
 from asof.definitions.serving_log import log_name
+from asof.erasure import without_erased
 from asof.errors import AsofError, BackendError, NotFoundError
 from asof.ingest.prepare import Options, prepare
 from asof.ingest.write import Writer
@@ -159,9 +161,15 @@ class ServingLog:
         if self._thread is None:
             with self._lock:
                 if self._thread is None and not self._closed:
-                    self._thread = threading.Thread(target=self._run, name="asof-serving-log", daemon=True)
+                    self._thread = threading.Thread(target=self._run_to_the_end, name="asof-serving-log", daemon=True)
                     self._thread.start()
         self._wake.set()
+
+    def _run_to_the_end(self) -> None:
+        try:
+            self._run()
+        finally:  # nobody writes any more: whoever waits, or comes later, must not wait for it
+            self._finish(sys.maxsize)
 
     def _run(self) -> None:
         with suppress(RuntimeError):  # the first array imports pandas, which fails where the process is ending already
@@ -174,12 +182,15 @@ class ServingLog:
                 if closed or flushes > self._done or now - batch.since >= WRITE_SECONDS:
                     self._write(ref)
             if flushes > self._done:
-                with self._flushed:
-                    self._done = flushes
-                    self._flushed.notify_all()
+                self._finish(flushes)
             if closed and not self._waiting:
                 return
             self._sleep()
+
+    def _finish(self, flushes: int) -> None:
+        with self._flushed:
+            self._done = flushes
+            self._flushed.notify_all()
 
     def _sleep(self) -> None:
         """Wait for work: for the next tick, or if there is nothing at all until somebody calls."""
@@ -267,6 +278,9 @@ class ServingLog:
 
     def _store(self, batch: _Batch, table: pa.Table, name: str) -> None:
         group = self._group(batch)
+        table = without_erased(self._parts, group.definition, table)
+        if not table.num_rows:
+            return
         meta = {"serving_log": batch.view}
         now_us = self._parts.now_us()
         last_us = max(now_us, int(pc.max(table.column("clock").cast(pa.int64())).as_py()))

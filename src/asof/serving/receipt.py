@@ -83,7 +83,7 @@ class Receipt:
                 ),
                 semantics=operator.index(given["semantics"]),
                 applying=bool(given["applying"]),
-                width=given.get("width"),
+                width=None if given.get("width") is None else operator.index(given["width"]),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else str(error)

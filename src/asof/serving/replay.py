@@ -1,6 +1,7 @@
 """The same answer again, from history. Source: SEMANTICS section 3."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from asof.arrow.types import TIMESTAMP
 from asof.clock import from_us, show_us
 from asof.definitions import Lookup
 from asof.engine.port import EVENT_COLUMN
+from asof.erasure import Certificate
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, Question, pinned_rows, resolve
 from asof.records import SEMANTICS, Status
@@ -33,14 +35,16 @@ def replay(parts: Parts, receipt: Receipt | Mapping[str, Any]) -> Replayed:
     """Answer a receipt from history; see `Store.replay`.
 
     Raises:
-        UsageError: Another version of the rules made it.
-        NotFoundError: Its view is gone, or its keys were erased. ConflictError: Retention dropped rows that it saw.
+        UsageError: Another version of the rules made it, or it lacks a key or a commit.
+        NotFoundError: Its view is gone, or was made anew, or its keys were erased.
+        ConflictError: Retention dropped rows that it saw.
     """
     if not isinstance(receipt, Receipt):
         receipt = Receipt.from_dict(receipt)
     if receipt.semantics != SEMANTICS:
         raise UsageError(f"the receipt was made under semantics {receipt.semantics}, this is {SEMANTICS}")
     question = resolve(parts, receipt.view)
+    _refuse_incomparable(parts, question, receipt)
     lookups = question.view.lookups()
     columns = {
         name: pa.array([receipt.keys[name]]) if receipt.keys[name] is not None else pa.nulls(1)
@@ -70,15 +74,57 @@ def replay(parts: Parts, receipt: Receipt | Mapping[str, Any]) -> Replayed:
     )
 
 
+class Definition:
+    """What a question is by now: a view or group of the same name and number may have been made anew."""
+
+    def __init__(self, parts: Parts, question: Question) -> None:
+        """Ask when it was made, and for the last commits."""
+        groups = question.groups.values()
+        made_us = [group.created_at_us for group in groups]
+        with suppress(NotFoundError):  # it may be a group's name
+            made_us.append(parts.registry.view(question.ref).created_at_us)
+        self.made_us = max(made_us)
+        self.last = {g.ref: max((c.number for c in parts.log.commits(g, limit=1)), default=0) for g in groups}
+
+    def answered(self, receipt: Receipt) -> bool:
+        """Return whether a receipt can be of this definition."""
+        return (
+            receipt.clock_us >= self.made_us
+            and receipt.commits.keys() == self.last.keys()
+            and all(receipt.commits[ref] <= number for ref, number in self.last.items())
+        )
+
+
+def _refuse_incomparable(parts: Parts, question: Question, receipt: Receipt) -> None:
+    definition = Definition(parts, question)
+    if receipt.clock_us >= definition.made_us:  # else it may well have been of other keys and groups
+        for what, wanted, given in (
+            ("key", question.view.spine_keys, receipt.keys),
+            ("commit of group", definition.last, receipt.commits),
+        ):
+            for name in wanted:
+                if name not in given:
+                    todo = "pass what receipt.to_dict() gave"
+                    raise UsageError(f"the receipt has no {what} {name}", where=receipt.view, todo=todo)
+    if not definition.answered(receipt):
+        raise NotFoundError(
+            f"the definition that gave this answer at {show_us(receipt.clock_us)} is gone: what is called "
+            f"{question.ref} now, or a group that it reads, is another, made at {show_us(definition.made_us)}",
+            where=receipt.view,
+            todo="nothing tells what it answered any more, but the serving log if the view had one",
+        )
+
+
 def _refuse_erased(parts: Parts, receipt: Receipt, lookups: Sequence[Lookup], keys: Sequence[pa.Table]) -> None:
     for table, lookup in zip(keys, lookups, strict=True):
         if any(column.null_count for column in table.columns):
             continue
         entity = lookup.group.entity.name
         erasure = parts.erasures.of(entity, encode_keys(table)[0])
-        if erasure is not None and receipt.clock_us <= erasure.started_at_us:
+        done = None if erasure is None else Certificate.from_json(erasure.certificate)
+        if done is not None and done.finished_at_us is not None and receipt.clock_us <= done.finished_at_us:
             raise NotFoundError(
-                f"the {entity} of this receipt was erased by erasure {erasure.id} at {show_us(erasure.started_at_us)}",
+                f"the {entity} of this receipt was erased by erasure {done.id} at {show_us(done.finished_at_us)}",
                 where=receipt.view,
                 todo="see store.catalog.erasures()",
             )

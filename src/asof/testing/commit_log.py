@@ -83,13 +83,20 @@ class CommitLogSuite(OpensRegistry):
     def test_commits_are_found_by_words_in_any_group(
         self, log: CommitLog, g: RegisteredGroup, h: RegisteredGroup
     ) -> None:
-        said: tuple[dict[str, str], ...] = ({"author": "Ana", "message": "50% of Übung"}, {"author": "Bo"}, {})
+        quoted = 'the "Straße" of C:\\new'
+        said: tuple[dict[str, str], ...] = (
+            {"author": "Ana", "message": "50% of Übung"},
+            {"author": "Bo"},
+            {"author": "Émile", "message": quoted},
+            {},
+        )
         drafts = [Draft(group.id, "write", meta=meta) for meta in said for group in (h, g)]
         log.publish([[draft] for draft in drafts], clock=lambda: NOW_US, writer="cron")
         published(log, Draft(g.id, "retract", target=1, reason="Broken sensor"))
+        odd = ('"STRASSE"', "c:\\NEW", "{", '":')
         found = {
             words: [commit.id for commit in log.find(words)]
-            for words in ("ana", "author bo", "50%", "5_%", "CRON retract", "broken", "nothing")
+            for words in ("ana", "author bo", "50%", "5_%", "CRON retract", "broken", "nothing", "émile", "ÜBUNG", *odd)
         }
         assert found == {
             "ana": ["g@1:1", "h@1:1"],
@@ -97,11 +104,18 @@ class CommitLogSuite(OpensRegistry):
             "50%": ["g@1:1", "h@1:1"],
             "5_%": [],
             "CRON retract": [],
-            "broken": ["g@1:4"],
+            "broken": ["g@1:5"],
             "nothing": [],
+            "émile": ["g@1:3", "h@1:3"],
+            "ÜBUNG": ["g@1:1", "h@1:1"],
+            '"STRASSE"': ["g@1:3", "h@1:3"],
+            "c:\\NEW": ["g@1:3", "h@1:3"],
+            "{": [],
+            '":': [],
         }
-        assert [commit.id for commit in log.find("cron", limit=2)] == ["g@1:3", "h@1:3"]
-        assert len(log.find("")) == 7
+        assert [commit.id for commit in log.find("cron", limit=2)] == ["g@1:4", "h@1:4"]
+        assert [commit.id for commit in log.find("", limit=2)] == ["h@1:4", "g@1:5"]
+        assert len(log.find("")) == 9
 
     def test_committed_at_is_now_or_after_the_last_or_the_greatest_event_time(
         self, log: CommitLog, g: RegisteredGroup

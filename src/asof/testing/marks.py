@@ -94,11 +94,18 @@ class ErasuresSuite(OpensRegistry):
         assert erasures.of("user", b"two") is None
         erasures.finish(begun, "the certificate", keys=[b"two"])
         (done,) = erasures.all()
-        assert (done.id, done.pending, done.certificate) == (begun.id, None, "the certificate")
+        assert (done.id, done.pending, done.certificate) == (begun.id, b"", "the certificate")
+        erasures.close(begun)
+        assert [each.pending for each in erasures.all()] == [None]
+
+    def test_what_is_not_finished_cannot_be_closed(self, erasures: Erasures) -> None:
+        begun = erasures.begin("user", b"one", reason="", writer="", now_us=NOW_US)
+        erasures.close(begun)
+        assert erasures.all() == [begun]
 
     def test_an_erased_key_is_known_again(self, erasures: Erasures) -> None:
         for number, keys in enumerate(([b"one", b"two"], [b"two"])):
-            begun = erasures.begin("user", b"", reason="", writer="", now_us=NOW_US + number)
+            begun = erasures.begin("user", b"keys", reason="", writer="", now_us=NOW_US + number)
             erasures.finish(begun, f"certificate {number}", keys=keys)
         found = {key: erasures.of("user", key) for key in (b"one", b"two", b"three")}
         assert {key: each and each.certificate for key, each in found.items()} == {

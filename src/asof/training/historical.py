@@ -231,7 +231,7 @@ class HistoricalReader:
     def pin(self, question: Question, commits: Pins | str | None) -> dict[str, tuple[Rows, int | None]]:
         """Return the pinned history of each group by its name, with the horizon of its retention."""
         pins = given_pins(self._parts, commits)
-        if pins is not None and isinstance(commits, Mapping):
+        if isinstance(pins, Mapping):
             self._refuse_unknown(question, pins)
         every = pinned_together(self._parts, [(group, pin_of(pins, group)) for group in question.groups.values()])
         return {name: (rows, s.horizon_us) for name, (rows, s) in zip(question.groups, every, strict=True)}

@@ -48,7 +48,7 @@ SHAPE: Document = {
 }
 
 ABOUT = {
-    "replay": "history, fed into a fresh online store, at many times",
+    "replay": "history, fed into an online store in memory, at many times",
     "today": "what the store answers online now",
     "served": "logged answers, with history at their commits",
     "hindsight": "logged answers, with what would be said of their times now",
@@ -74,9 +74,9 @@ ABOUT = {
 def command(store: str, view: str, instants: int, keys: int, logged: int) -> Answer:
     """Prove that online equals history, on your own data.
 
-    History is fed through the real way of writing into a fresh online store under a moving clock; sampled keys of
-    VIEW (a view or a group) are read and compared with history. So are the store's answers now, and those of its
-    serving log. The exit code is 1 if a difference is a defect: if nothing explains it.
+    History is read into memory, encoded as for the online store, and put into one in memory, newest wins, under a
+    moving clock; sampled keys of VIEW (a view or a group) are read and compared with history. So are the store's
+    answers now, and those of its serving log. The exit code is 1 if a difference is a defect: if nothing explains it.
     """
     with open_store(store) as opened, progress(f"verifying {view}") as advance:
         found = opened.verify(view, instants=instants, keys=keys, logged=logged, progress=advance)

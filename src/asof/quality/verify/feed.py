@@ -1,4 +1,4 @@
-"""History, fed into a fresh online store in the order in which its rows became visible, under a clock that moves."""
+"""History, fed into an online store in memory as its rows became visible, under a clock that moves."""
 
 import numpy as np
 import pyarrow as pa

@@ -58,7 +58,7 @@ class Difference:
 class Stage:
     """One comparison of online answers with history.
 
-        replay      history, fed into a fresh online store, as it answered at many times
+        replay      history, fed into an online store in memory, as it answered at many times
         today       the store's own online answers now
         served      logged answers, with history at the commits of their receipts
         hindsight   logged answers, with what the present view says about their times from all that is known by now
@@ -102,7 +102,7 @@ class Verification:
         view: The view's version.
         compared: Values compared.
         instants: Times at which the clock stood.
-        keys: Key sets read at each of them, on average.
+        keys: How many key sets were to be read at each of them, as `verify` was asked.
         rows: Rows fed.
         statuses: How many of the compared values have each status.
         differences: Where online and history do not agree.

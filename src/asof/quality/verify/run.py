@@ -1,7 +1,10 @@
 """A verification, stage by stage.
 
-The pinned history is fed, in the order in which its rows became visible, through the real put path into a fresh
-online store, under a clock that moves. When the clock stands at T, sampled keys are read and compared with history.
+The pinned history of the groups is read into memory. Its rows are encoded as for the online store and put, newest wins,
+into one in memory, in the order in which they became visible, under a clock that moves. When the clock stands at T,
+sampled keys are read through the code that serves, and compared with history. The store's own online store has no part
+in that.
+
 Then today's online values are compared with history at the commits that are applied, and what was really served, as
 the serving log tells it, with history.
 """
@@ -77,7 +80,7 @@ def _replayed(
     sampled: list[tuple[int, list[dict[str, object]]]],
     steps: "_Steps",
 ) -> list[Asked]:
-    """Feed history into a fresh online store, and read keys when the clock stands at their T."""
+    """Feed history into an online store in memory, and read keys when the clock stands at their T."""
     fresh = replace(parts, online=open_online("memory:"))
     clock = [0]
     reader = OnlineReader(fresh, lambda: clock[0])

@@ -16,6 +16,7 @@ from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, p
 from asof.records import SEMANTICS, Status
 from asof.registry.port import RegisteredGroup
 from asof.serving.receipt import Receipt
+from asof.serving.replay import Definition
 from asof.training.historical import Answered, HistoricalReader
 
 
@@ -105,18 +106,8 @@ def _comparable(parts: Parts, question: Question, answers: Sequence[Logged], tal
     """Return the answers that history can still tell; count the others."""
     ruled = [answer for answer in answers if answer.receipt.semantics == SEMANTICS]
     tally.skip("served", "semantics", len(answers) - len(ruled))
-    # A view or group of the same name and number may have been made anew after the answer.
-    groups = question.groups.values()
-    made_us = max(parts.registry.view(question.ref).created_at_us, *(group.created_at_us for group in groups))
-    heads = parts.log.heads()
-    last = {group.ref: heads[group.id].number if group.id in heads else 0 for group in groups}
-    same = [
-        answer
-        for answer in ruled
-        if answer.asked.t_us >= made_us
-        and answer.receipt.commits.keys() == last.keys()
-        and all(answer.receipt.commits[ref] <= number for ref, number in last.items())
-    ]
+    definition = Definition(parts, question)
+    same = [answer for answer in ruled if definition.answered(answer.receipt)]
     tally.skip("served", "definition change", len(ruled) - len(same))
     return same
 

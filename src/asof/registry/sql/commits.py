@@ -1,5 +1,6 @@
 """The commit log in the registry's database."""
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 Record = Any
 """A row of SQLAlchemy: its type has one parameter in 2.0 and any number in 2.1, so neither can be written."""
+
+FETCH = 1000
+"""Rows that a search fetches at once."""
 
 SLICE = 500
 """Values in one SQL list, below every database's limit."""
@@ -71,16 +75,16 @@ class SqlCommitLog:
     def find(self, words: str, *, limit: int | None = None) -> list[Commit]:
         """See `CommitLog.find`."""
         c = commit_record.c
-        said = func.lower(
-            c.meta + " " + c.reason + " " + func.coalesce(c.idempotency_key, "") + " " + c.writer + " " + c.kind
-        )
         query = select(commit_record, group_version.c.name, group_version.c.version)
         query = query.join(group_version, group_version.c.id == c.group_id)
-        for word in words.lower().split():
-            query = query.where(said.contains(word, autoescape=True))
-        query = query.order_by(c.committed_at_us.desc(), c.group_id.desc(), c.number.desc()).limit(limit)
+        query = query.order_by(c.committed_at_us.desc(), c.group_id.desc(), c.number.desc())
+        wanted = words.casefold().split()
+        if not wanted:
+            query = query.limit(limit)
         with self._database.read() as connection:
-            return [_commit_of(row, f"{row.name}@{row.version}") for row in reversed(connection.execute(query).all())]
+            rows = connection.execute(query.execution_options(yield_per=FETCH))
+            newest = list(itertools.islice((row for row in rows if _says(row, wanted)), limit))
+            return [_commit_of(row, f"{row.name}@{row.version}") for row in reversed(newest)]
 
     def heads(self) -> dict[int, Commit]:
         """See `CommitLog.heads`."""
@@ -413,6 +417,15 @@ def _commit_of(row: Record, ref: str, *, repeated: bool = False) -> Commit:
         writer=row.writer,
         repeated=repeated,
     )
+
+
+def _says(row: Record, words: Sequence[str]) -> bool:
+    """Return whether a commit holds casefolded words. Not in SQL: SQLite folds ASCII only, and meta is escaped JSON."""
+    said = [row.kind, row.reason, row.idempotency_key or "", row.writer]
+    if row.meta != "{}":
+        said += itertools.chain.from_iterable(json.loads(row.meta).items())
+    text = " ".join(said).casefold()
+    return all(word in text for word in words)
 
 
 def _slices(values: Iterable[T]) -> Iterable[list[T]]:

@@ -73,8 +73,11 @@ class Database:
             return  # a server's files are its own affair: its VACUUM
         with self._translated(), self._engine.connect() as connection:
             raw: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction: no VACUUM in one
-            raw.execute("VACUUM")
-            busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            try:
+                raw.execute("VACUUM")
+                busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.Error as error:
+                raise self._translation(OperationalError("VACUUM", None, error)) from error
         if busy:
             raise TransientError(
                 "another process reads the registry: its file holds old pages", where=self.name, todo="try again"

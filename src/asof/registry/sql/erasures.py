@@ -39,12 +39,18 @@ class SqlErasures:
         mine = erasures.c.id == erasure.id
         with self._database.write() as connection:
             row = connection.execute(select(erasures).where(mine)).one()
-            if row.pending is None:  # another process finished it
+            if not row.pending:  # another process finished it
                 return
             digests = [{"erasure_id": row.id, "digest": _digest(key, row.salt)} for key in set(keys)]
             if digests:
                 connection.execute(insert(erased_key), digests)
-            connection.execute(update(erasures).where(mine).values(pending=None, certificate=certificate))
+            connection.execute(update(erasures).where(mine).values(pending=b"", certificate=certificate))
+
+    def close(self, erasure: Erasure) -> None:
+        """See `Erasures.close`."""
+        with self._database.write() as connection:
+            done = (erasures.c.id == erasure.id) & (erasures.c.pending == b"")
+            connection.execute(update(erasures).where(done).values(pending=None))
 
     def all(self) -> list[Erasure]:
         """See `Erasures.all`."""
@@ -53,7 +59,7 @@ class SqlErasures:
 
     def of(self, entity: str, key: bytes) -> Erasure | None:
         """See `Erasures.of`."""
-        query = select(erasures).where(erasures.c.entity == entity, erasures.c.pending.is_(None))
+        query = select(erasures).where(erasures.c.entity == entity, erasures.c.certificate.is_not(None))
         with self._database.read() as connection:
             for row in connection.execute(query.order_by(erasures.c.id.desc())).all():
                 held = (erased_key.c.erasure_id == row.id) & (erased_key.c.digest == _digest(key, row.salt))
