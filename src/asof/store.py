@@ -388,8 +388,8 @@ class Store:
     ) -> Verification:
         """Prove on this store's data that online equals offline.
 
-        History is fed, in the order in which it became visible, through the real put path into a fresh online store
-        under a moving clock; sampled keys are read when the clock stands at T and compared with history at T. So are
+        History is read into memory, encoded as for the online store, and put, newest wins, into one in memory under a
+        moving clock; sampled keys are read when the clock stands at T and compared with history at T. So are
         today's answers, and those of the serving log. Differences have a cause; only a "defect" should not be.
 
         Args:

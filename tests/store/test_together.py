@@ -14,9 +14,11 @@ import asof
 import asof.store
 from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.errors import AsofError, ConflictError, DataError, NotFoundError, TransientError
+from asof.ingest.feed import Backlog, applicable
 from asof.ingest.prepare import Options
 from asof.ingest.push import _Waiting
 from asof.parts import open_parts
+from asof.records import Commit
 from asof.testing.crashes import PORTS, Crashing, Killed
 
 PAIR = ("a", "b")
@@ -111,7 +113,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 import pyarrow, pandas  # so that a fork needs no import
 import asof, asof.store, asof.engine.duckdb, asof.offline.delta, asof.online.lmdb, asof.registry.sql, asof.quality.doctor
+from asof.ingest.feed import Backlog, applicable
 from asof.parts import open_parts
+from asof.records import Commit
 from asof.testing.crashes import PORTS, Crashing
 
 folder, moment = sys.argv[1], datetime.fromisoformat(sys.argv[2])
@@ -420,3 +424,57 @@ def test_pushes_that_share_a_transaction_fail_each_for_itself(tmp_path, at, monk
         assert "b@1" not in str(served.error)
         assert (offline.commit.id, offline.error) == ("b@1:1", None)
         assert set(store._writer.upkeep._journal) == {store._parts.registry.group(name).id for name in PAIR}
+
+
+@pytest.mark.parametrize("retracted", [False, True])
+@pytest.mark.parametrize("first", PAIR)
+def test_what_a_dead_writer_left_unserved_is_served_whole_by_the_next(tmp_path, at, monkeypatch, first, retracted):
+    folder = tmp_path / "s"
+    with asof.open(folder, clock=lambda: at(4)) as store, asof.open(folder, clock=lambda: at(4)) as dying:
+        store.apply(*both())
+        write_both(store, at(1), 1)
+        monkeypatch.setattr(dying._writer.feed, "apply", lambda _: None)
+        if retracted:
+            dying.retract(dying.write("b", rows(at(1), 5)), reason="wrong")
+        write_both(dying, at(2), 2)
+        dying.write("b", rows(at(3), 7))
+        seen_pairs = []
+        apply = type(store._parts.online).apply
+
+        def watched(online, changes):
+            done = apply(online, changes)
+            seen_pairs.append(tuple(store.online("both", {"k": "one"}).values.values()))
+            return done
+
+        monkeypatch.setattr(type(store._parts.online), "apply", watched)
+        store.push(first, {"k": "new", "t": at(1), "x": 0})
+        assert all((xa == 2) == (xb in (2, 7)) for xa, xb in seen_pairs), seen_pairs
+        assert seen_pairs
+        monkeypatch.undo()
+        store.quality.doctor(repair=True)
+        assert store.online("both", {"k": "one"}).values == {"xa": 2, "xb": 7}
+        assert store.quality.doctor().healthy
+
+
+def commits(*kinds_and_times):
+    return [
+        Commit("g@1", number, time, kind, "commit", 1) for number, (kind, time) in enumerate(kinds_and_times, start=1)
+    ]
+
+
+def test_what_was_written_together_is_applied_together_or_not_yet():
+    def lengths(first, **missing):
+        return applicable(first, {name: Backlog(None, None, found) for name, found in missing.items()})
+
+    w, r = "write", "retract"
+    assert lengths("a", a=commits((w, 1), (w, 2))) == {"a": 2}
+    assert lengths("a", a=commits((w, 1), (w, 2)), b=commits((w, 3))) == {"a": 2}
+    assert lengths("a", a=commits((w, 1), (w, 2)), b=commits((w, 0), (w, 2), (w, 3))) == {"a": 2, "b": 3}
+    assert lengths("a", a=commits((w, 1), (w, 2)), b=commits((r, 0), (w, 2))) == {"a": 1, "b": 0}
+    assert lengths("a", a=commits((w, 2)), b=commits((r, 0), (w, 2))) == {"a": 0, "b": 0}
+    assert lengths("a", a=commits((w, 2)), b=commits((w, 2), (w, 5)), c=commits((r, 4), (w, 5))) == {
+        "a": 1,
+        "b": 1,
+        "c": 0,
+    }
+    assert lengths("b", a=commits((r, 1), (w, 2)), b=commits((w, 1), (r, 1), (w, 2))) == {"a": 0, "b": 0}

@@ -11,6 +11,7 @@ from asof.arrow.keys import key_encoder
 from asof.arrow.rows import encode_rows
 from asof.arrow.types import arrow_type
 from asof.cli.app import app
+from asof.erasure import Certificate
 from asof.online.port import Applied, Change, version_head
 
 pytestmark = pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")
@@ -237,8 +238,11 @@ def test_rows_that_retention_dropped_are_counted(served, weather, departure, at,
 def test_answers_of_erased_keys_are_left_out_and_counted(served):
     encode = key_encoder([arrow_type(dtype) for dtype in Entity("airport", {"origin": "string"}).keys.values()], ["o"])
     erasures = served._parts.erasures
+    served._log.flush()
     begun = erasures.begin("airport", b"JFK", reason="asked for", writer="", now_us=0)
-    erasures.finish(begun, "{}", keys=[encode(["JFK"])])
+    done = Certificate(begun.id, "airport", 1, "asked for", "", 0, 1 << 60, (), ())
+    erasures.finish(begun, done.to_json(), keys=[encode(["JFK"])])
+    erasures.close(begun)
     found = stages(served)
     assert dict(found["served"].skipped) == {"erased": 1}
     assert found["served"].compared == 2

@@ -1,6 +1,6 @@
 """Bring published commits to the online store, in commit order, once. Source: SEMANTICS section 3."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -80,6 +80,44 @@ def newest_of(rows: pa.Table, group: RegisteredGroup, commit: int) -> pa.Table:
     return newest.set_column(newest.schema.get_field_index(COMMIT_COLUMN), COMMIT_COLUMN, numbers)
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a group lacks online: at least one commit after those that are applied."""
+
+    group: RegisteredGroup
+    applied: Applied
+    missing: Sequence[Commit]
+
+
+def applicable(first: int, backlog: Mapping[int, Backlog]) -> dict[int, int]:
+    """Return how many commits of a group, and of those written together with it, can become visible in one step.
+
+    Commits that were written together share their time, and none of them may be left behind. A retract is applied
+    by itself, so what lies after it has to wait.
+    """
+    places = {each: {c.committed_at_us: at for at, c in enumerate(item.missing)} for each, item in backlog.items()}
+    lengths = {
+        each: next((at for at, commit in enumerate(item.missing) if commit.kind == "retract"), len(item.missing))
+        for each, item in backlog.items()
+    }
+    linked = [first]
+    settled = False
+    while not settled:
+        settled = True
+        for each in linked:
+            for at, commit in enumerate(backlog[each].missing[: lengths[each]]):
+                others = [other for other in backlog if other != each and commit.committed_at_us in places[other]]
+                new = [other for other in others if other not in linked]
+                linked += new
+                cut = any(places[other][commit.committed_at_us] >= lengths[other] for other in others)
+                if cut:
+                    lengths[each] = at
+                settled = settled and not new and not cut
+                if cut:
+                    break
+    return {each: lengths[each] for each in linked}
+
+
 class OnlineFeed:
     """Applies commits to the online store; any process may apply any other's commits."""
 
@@ -137,7 +175,8 @@ class OnlineFeed:
 
         Args:
             group: The group.
-            until: The last commit to apply; None for all.
+            until: The last commit that is wanted; None for all. Those that were written together with later ones come
+                with them.
 
         Returns:
             How many rows were put.
@@ -145,21 +184,53 @@ class OnlineFeed:
         put = 0
         for _ in range(ATTEMPTS):
             with self._parts.online.snapshot() as snapshot:
-                applied = snapshot.applied.get(group.id, Applied())
-            missing = self._parts.log.commits(group, after=applied.commit)
+                applied = dict(snapshot.applied)
+            missing = self._parts.log.commits(group, after=applied.get(group.id, Applied()).commit)
             missing = [c for c in missing if until is None or c.number <= until]
             if not missing:
                 return put
             group = current_group(self._parts, group)  # they may hold features that were added since we were called
-            plain = next((at for at, commit in enumerate(missing) if commit.kind == "retract"), len(missing))
+            if any(commit.kind == "write" for commit in missing):  # other kinds are never written together
+                backlog = self._backlog(group, applied)
+            else:
+                backlog = {group.id: Backlog(group, applied.get(group.id, Applied()), missing)}
             try:
-                if plain:
-                    put += self._apply_rows(group, applied, missing[plain - 1])
-                else:
-                    put += self._apply_retract(group, applied, missing[0])
+                put += self._apply_backlog(group.id, backlog)
             except ConflictError:  # retention dropped rows of that time: only the present can be built
                 return put + self.rebuild(group)
         raise TransientError(f"other writers kept changing {group.ref} online", todo="try again")
+
+    def _backlog(self, first: RegisteredGroup, applied: Mapping[int, Applied]) -> dict[int, Backlog]:
+        """Return what online groups lack; in one state of the log, or half of what was written together is missing."""
+        others = [each for each in self._parts.registry.groups() if each.definition.online and each.id != first.id]
+        marks = [(group, applied.get(group.id, Applied())) for group in (first, *others)]
+        missing = self._parts.log.commits_together([(group, mark.commit) for group, mark in marks])
+        return {g.id: Backlog(g, mark, commits) for (g, mark), commits in zip(marks, missing, strict=True) if commits}
+
+    def _apply_backlog(self, first: int, backlog: dict[int, Backlog]) -> int:
+        """Apply as much of a group's backlog as can be now; what was written together becomes visible as one."""
+        lengths = applicable(first, backlog)
+        parts = [(backlog[each], backlog[each].missing[length - 1]) for each, length in lengths.items() if length]
+        if not parts:  # a retract lies before it, in this group or in one that was written together with it
+            item = next(backlog[each] for each in lengths if backlog[each].missing[0].kind == "retract")
+            return self._apply_retract(item.group, item.applied, item.missing[0])
+        if len(parts) > 1:
+            changes = [self._in_one_step(item, last) for item, last in parts]
+            if None not in changes:
+                self._parts.online.apply([change for change in changes if change is not None])
+                return sum(len(change.keys) for change in changes if change is not None)
+        return sum(self._apply_rows(item.group, item.applied, last) for item, last in parts)
+
+    def _in_one_step(self, item: Backlog, last: Commit) -> Change | None:
+        """Return the commits of a backlog up to one as one change; None if they are too many rows for one step."""
+        rows, _ = pinned_rows(self._parts, item.group, pin=last.number, after=item.applied.commit)
+        tables: list[pa.Table] = []
+        for table in self._newest(rows, item.group):
+            tables.append(table)
+            if sum(each.num_rows for each in tables) > STEP_ROWS:
+                return None
+        keys, values = encode_online(pa.concat_tables(tables), item.group) if tables else ([], [])
+        return Change(item.group.id, item.applied.commit, last.number, last.committed_at_us, keys, values)
 
     def rebuild(self, group: RegisteredGroup) -> int:
         """Build a group's online rows anew from history; return how many rows were put."""

@@ -152,6 +152,10 @@ class CommitLog(Protocol):
         """Return the commits of a group with number > `after`, in order; with a limit, the newest ones."""
         ...
 
+    def commits_together(self, after: Sequence[tuple[RegisteredGroup, int]]) -> list[list[Commit]]:
+        """Return the commits of each group after its number, as `commits` does, all from one consistent state."""
+        ...
+
     def find(self, words: str, *, limit: int | None = None) -> list[Commit]:
         """Return the commits of all groups that hold every word, by time; with a limit, the newest ones.
 

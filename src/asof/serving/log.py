@@ -12,7 +12,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -115,6 +114,11 @@ class ServingLog:
         self._failing: dict[str, str] = {}
         self._worked = 0.0
 
+    @staticmethod
+    def warm() -> None:
+        """Let pyarrow import pandas now: its first array does, and must not in a thread while the process forks."""
+        pa.array([0])
+
     def put(self, answer: Answer) -> None:
         """Hand over an answer; called by reads, so it does next to nothing."""
         if len(self._waiting) >= self._most:
@@ -172,8 +176,6 @@ class ServingLog:
             self._finish(sys.maxsize)
 
     def _run(self) -> None:
-        with suppress(RuntimeError):  # the first array imports pandas, which fails where the process is ending already
-            pa.array([0])
         while True:
             flushes, closed = self._flushes, self._closed
             self._gather()

@@ -239,6 +239,8 @@ class OnlineReader:
         if cached is not None and now - cached[0] < REFRESH_SECONDS:
             return cached[1]
         plan = Plan(resolve(self._parts, name))
+        if plan.log and self._log is not None:
+            self._log.warm()
         self._plans[name] = (now, plan)
         return plan
 

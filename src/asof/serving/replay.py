@@ -1,6 +1,6 @@
 """The same answer again, from history. Source: SEMANTICS section 3."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.types import TIMESTAMP
 from asof.clock import from_us, show_us
 from asof.definitions import Lookup
-from asof.engine.port import EVENT_COLUMN
+from asof.engine.port import EVENT_COLUMN, Rows
 from asof.erasure import Certificate
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, Question, pinned_rows, resolve
@@ -44,17 +44,13 @@ def replay(parts: Parts, receipt: Receipt | Mapping[str, Any]) -> Replayed:
     if receipt.semantics != SEMANTICS:
         raise UsageError(f"the receipt was made under semantics {receipt.semantics}, this is {SEMANTICS}")
     question = resolve(parts, receipt.view)
-    _refuse_incomparable(parts, question, receipt)
+    pinned = _pinned(parts, question, receipt)
     lookups = question.view.lookups()
     columns = {
         name: pa.array([receipt.keys[name]]) if receipt.keys[name] is not None else pa.nulls(1)
         for name in question.view.spine_keys
     }
     times = pa.chunked_array([pa.array([receipt.clock_us]).cast(TIMESTAMP)])
-    pinned = {
-        name: (pinned_rows(parts, group, pin=receipt.commits[group.ref])[0], None)
-        for name, group in question.groups.items()
-    }
     reader = HistoricalReader(parts)
     answered = reader.answer(question, lookups, pa.table(columns), times, pinned, "served")
     asked = [reader.keys(lookup, pa.table(columns), answered) for lookup in lookups]
@@ -75,44 +71,57 @@ def replay(parts: Parts, receipt: Receipt | Mapping[str, Any]) -> Replayed:
 
 
 class Definition:
-    """What a question is by now: a view or group of the same name and number may have been made anew."""
+    """What a question is by now: a view or group of the same name and number may have been made anew.
+
+    A view goes before its groups, so its own time tells of them too. That of a group alone says less than its commits:
+    T is never before a commit that answered, wherever the clocks stand.
+    """
 
     def __init__(self, parts: Parts, question: Question) -> None:
         """Ask when it was made, and for the last commits."""
-        groups = question.groups.values()
-        made_us = [group.created_at_us for group in groups]
+        self.made_us: int | None = None
         with suppress(NotFoundError):  # it may be a group's name
-            made_us.append(parts.registry.view(question.ref).created_at_us)
-        self.made_us = max(made_us)
+            self.made_us = parts.registry.view(question.ref).created_at_us
+        groups = question.groups.values()
         self.last = {g.ref: max((c.number for c in parts.log.commits(g, limit=1)), default=0) for g in groups}
+
+    def is_older(self, receipt: Receipt) -> bool:
+        """Return whether it was there when a receipt was made."""
+        return self.made_us is None or receipt.clock_us >= self.made_us
 
     def answered(self, receipt: Receipt) -> bool:
         """Return whether a receipt can be of this definition."""
         return (
-            receipt.clock_us >= self.made_us
+            self.is_older(receipt)
             and receipt.commits.keys() == self.last.keys()
             and all(receipt.commits[ref] <= number for ref, number in self.last.items())
         )
 
 
-def _refuse_incomparable(parts: Parts, question: Question, receipt: Receipt) -> None:
+def _pinned(parts: Parts, question: Question, receipt: Receipt) -> dict[str, tuple[Rows, None]]:
+    """Return the history of a receipt's commits; refuse a receipt that is not of this question."""
     definition = Definition(parts, question)
-    if receipt.clock_us >= definition.made_us:  # else it may well have been of other keys and groups
-        for what, wanted, given in (
-            ("key", question.view.spine_keys, receipt.keys),
-            ("commit of group", definition.last, receipt.commits),
-        ):
-            for name in wanted:
-                if name not in given:
-                    todo = "pass what receipt.to_dict() gave"
-                    raise UsageError(f"the receipt has no {what} {name}", where=receipt.view, todo=todo)
+    if definition.is_older(receipt):  # else it may well have been of other keys and groups
+        _refuse_without("key", question.view.spine_keys, receipt.keys, receipt)
+        _refuse_without("commit of group", definition.last, receipt.commits, receipt)
+    gone = NotFoundError(
+        f"the definition that gave this answer at {show_us(receipt.clock_us)} is gone: {question.ref} was made anew",
+        where=receipt.view,
+        todo="nothing tells what it answered any more, but the serving log if the view had one",
+    )
     if not definition.answered(receipt):
-        raise NotFoundError(
-            f"the definition that gave this answer at {show_us(receipt.clock_us)} is gone: what is called "
-            f"{question.ref} now, or a group that it reads, is another, made at {show_us(definition.made_us)}",
-            where=receipt.view,
-            todo="nothing tells what it answered any more, but the serving log if the view had one",
-        )
+        raise gone
+    rows = {name: pinned_rows(parts, g, pin=receipt.commits[g.ref]) for name, g in question.groups.items()}
+    if any(snapshot.pin and snapshot.committed_at_us > receipt.clock_us for _, snapshot in rows.values()):
+        raise gone
+    return {name: (pinned, None) for name, (pinned, _) in rows.items()}
+
+
+def _refuse_without(what: str, wanted: Iterable[str], given: Mapping[str, object], receipt: Receipt) -> None:
+    for name in wanted:
+        if name not in given:
+            todo = "pass what receipt.to_dict() gave"
+            raise UsageError(f"the receipt has no {what} {name}", where=receipt.view, todo=todo)
 
 
 def _refuse_erased(parts: Parts, receipt: Receipt, lookups: Sequence[Lookup], keys: Sequence[pa.Table]) -> None:

@@ -72,6 +72,20 @@ class SqlCommitLog:
         with self._database.read() as connection:
             return [_commit_of(row, group.ref) for row in reversed(connection.execute(query).all())]
 
+    def commits_together(self, after: Sequence[tuple[RegisteredGroup, int]]) -> list[list[Commit]]:
+        """See `CommitLog.commits_together`."""
+        query = select(commit_record).order_by(commit_record.c.number)
+        with self._database.read() as connection:
+            return [
+                [
+                    _commit_of(row, group.ref)
+                    for row in connection.execute(
+                        query.where(commit_record.c.group_id == group.id, commit_record.c.number > number)
+                    )
+                ]
+                for group, number in after
+            ]
+
     def find(self, words: str, *, limit: int | None = None) -> list[Commit]:
         """See `CommitLog.find`."""
         c = commit_record.c

@@ -1,6 +1,7 @@
 """The connection to the registry's database: transactions, migrations, and native errors translated."""
 
 import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import resources
@@ -156,9 +157,23 @@ class Database:
 def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see _begin
     connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")  # a published commit survives a power cut
     connection.execute("PRAGMA secure_delete = ON")  # what is erased leaves no bytes behind
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on; SQLite does not wait for others here, who may be doing the same in a new file."""
+    for pause in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            time.sleep(pause)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin(connection: Connection) -> None:
