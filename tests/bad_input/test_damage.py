@@ -146,22 +146,22 @@ def test_wrong_rows_online_are_found_and_mended(filled):
 def test_after_a_power_cut_the_online_store_is_built_again(filled, folder):
     clock = filled._parts.clock
     mark = folder / "online" / "CLEAN"
-    assert mark.read_text().endswith(" -1")  # open: whoever finds it so after a reboot knows
+    assert mark.read_text().strip().endswith(" -1")  # open: whoever finds it so after a reboot knows
     filled.close()
     expected = answers(folder, clock)
-    boot, _, last = mark.read_text().partition(" ")
+    boot, _, last = mark.read_text().strip().partition(" ")
     assert int(last) > 0
     with asof.open(folder, clock=clock) as store:  # a loss that only a power cut can make
         group = store._parts.registry.group("weather")
         with store._parts.online._env.begin(write=True) as txn:
             txn.delete(b"JFK\0\0", db=store._parts.online._table(group.id))
-        assert mark.read_text() == f"{boot} -1"
+        assert mark.read_text().strip() == f"{boot} -1"
     mark.write_text("another-boot -1")
     assert answers(folder, clock) == expected
     mark.write_text("another-boot -1")
     with asof.open(folder, clock=clock) as store:
         assert not store._parts.online.suspect
-        assert mark.read_text() == f"{boot} -1"
+        assert mark.read_text().strip() == f"{boot} -1"
         assert store.quality.doctor().findings == ()
 
 

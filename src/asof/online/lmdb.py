@@ -277,20 +277,23 @@ class _Shared:
 
     def _restarted_since_close(self) -> bool:
         self.usage.seek(0)
-        boot, _, closed_at = self.usage.read().partition(" ")
+        mark = self.usage.read().strip()
+        boot, _, closed_at = mark.partition(" ")
         last = self.env.info()["last_txnid"]
         suspect = bool(last) and boot != _boot() and closed_at != str(last)
-        if not suspect:
+        if not suspect and mark != IN_USE.format(_boot()):
             self._mark(IN_USE.format(_boot()))
         return suspect
 
     def _mark(self, text: str) -> None:
-        self.usage.truncate(0)  # opened for appending: what is written follows
-        self.usage.write(text)
-        self.usage.flush()
-        os.fsync(self.usage.fileno())  # else a power cut soon after may bring the mark of a clean close back
+        """Write the mark in one piece: others may read it at the same time, and none would mean a restart to them."""
+        with (self.folder / CLEAN).open("r+b") as file:
+            file.write(text.ljust(MARK_BYTES).encode())
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut soon after may bring the mark of a clean close back
 
 
+MARK_BYTES = 80
 IN_USE = "{} -1"
 """The mark of a store that is open, or was when its process died: the run of the machine, and no transaction."""
 
