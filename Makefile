@@ -41,6 +41,7 @@ check: $(VENV)/dev.stamp  ## lint, format, types, import contracts, dependencies
 	run $(BIN)/pyright; \
 	run $(BIN)/lint-imports --no-logo; \
 	run $(BIN)/deptry src $(wildcard examples); \
+	run $(BIN)/python scripts/plant_faults.py --check; \
 	run $(BIN)/python scripts/check_sizes.py --max-lines $(MAX_LINES) src; \
 	if [ -e scripts/generate_docs.py ]; then run $(BIN)/python scripts/generate_docs.py --check; fi; \
 	exit $$status

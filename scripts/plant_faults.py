@@ -3,6 +3,7 @@
     python scripts/plant_faults.py                 all faults; writes docs/proof-faults.md; exit code 1 if one survives
     python scripts/plant_faults.py --only NAME ... some of them; prints the table, writes nothing
     python scripts/plant_faults.py --list          the faults, and whether their texts are still in the code
+    python scripts/plant_faults.py --check         only that, as `make check` does
 
 The faults are data: scripts/faults.toml. Each replaces a text that must occur exactly once, so they follow the code or
 fail loudly. A test run stops at its first failing test, which is named in the table.
@@ -182,6 +183,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="plant these faults")
     parser.add_argument("--list", action="store_true", help="show the faults and plant none")
+    parser.add_argument("--check", action="store_true", help="only see that the faults still fit the code")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="copies to test at the same time (default: 1)")
     parser.add_argument("--limit", type=float, default=120, metavar="S", help="seconds that a run may take")
     return parser.parse_args()
@@ -197,7 +199,7 @@ def main():
         for fault in faults:
             print(f"{fault.name:<40}{fault.file}\n    {fault.rule}")
     wrong = misplaced(faults, ROOT)
-    if wrong or given.list:
+    if wrong or given.list or given.check:
         print("\n".join(wrong) or f"{len(faults)} faults fit the code")
         return bool(wrong)
     chosen = [fault for fault in faults if given.only is None or fault.name in given.only]

@@ -5,21 +5,13 @@ It is a group like any other, so that `read`, `describe` and `compact` know it; 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup
 from asof.definitions.types import DType
-from asof.errors import UsageError
+from asof.definitions.view import LOG_SUFFIX, FeatureView, Lookup, Source
 from asof.records import Status
-
-if TYPE_CHECKING:
-    from asof.definitions.view import FeatureView, Lookup, Source
-
-SUFFIX = "_log"
-LONGEST = 63
-"""Characters of a name."""
 
 KEY = "answer"
 ABOUT = "about"
@@ -30,29 +22,12 @@ STATUS_LETTERS: Mapping[str, Status] = {"P": "PRESENT", "N": "NULL", "M": "MISSI
 """How the log writes statuses: a letter for each value, in the order of the outputs."""
 
 
-def checked_rate(rate: object, view: str) -> float:
-    """Return which share of a view's answers is logged.
-
-    Raises:
-        UsageError: It is no number from 0 to 1, or the log's name would be too long.
-    """
-    where = f"view {view}"
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
-        todo = "pass 1.0 to log every answer, 0.1 for one in ten, 0.0 for none"
-        raise UsageError(f"log={rate!r} is no share of the answers", where=where, todo=todo)
-    excess = len(view) + len(SUFFIX) - LONGEST
-    if rate and excess > 0:
-        todo = f"shorten the name of the view by {excess}, or leave out log="
-        raise UsageError(f"its log would be named {view + SUFFIX!r}, longer than {LONGEST}", where=where, todo=todo)
-    return float(rate)
-
-
 def log_name(view: str) -> str:
     """Return the name of a view's serving log."""
-    return view + SUFFIX
+    return view + LOG_SUFFIX
 
 
-def logged_key(source: "Source", lookups: "Sequence[Lookup]") -> str:
+def logged_key(source: Source, lookups: Sequence[Lookup]) -> str:
     """Return the name under which a part of a key is logged: that of the spine's column, or of whose answer it was."""
     if isinstance(source, str):
         return source
@@ -60,7 +35,7 @@ def logged_key(source: "Source", lookups: "Sequence[Lookup]") -> str:
     return f"{lookups[index].group.name}__{feature}__{index}"
 
 
-def ways(view: "FeatureView") -> dict[str, set[tuple[str, ...]]]:
+def ways(view: FeatureView) -> dict[str, set[tuple[str, ...]]]:
     """Return for each entity the columns of a log that hold its keys, in their order; perhaps there are several."""
     lookups = view.lookups()
     found: dict[str, set[tuple[str, ...]]] = {}
@@ -76,7 +51,7 @@ def logged_ways(log: FeatureGroup, entity: str) -> set[tuple[str, ...]]:
     return {tuple(columns.split(",")) for name, _, columns in (word.partition("=") for word in said) if name == entity}
 
 
-def derived_keys(view: "FeatureView") -> dict[str, tuple["Source", DType]]:
+def derived_keys(view: FeatureView) -> dict[str, tuple[Source, DType]]:
     """Return the keys of a view that come from other groups' answers: where from, and their types."""
     lookups = view.lookups()
     return {
@@ -87,7 +62,7 @@ def derived_keys(view: "FeatureView") -> dict[str, tuple["Source", DType]]:
     }
 
 
-def log_group(view: "FeatureView") -> FeatureGroup:
+def log_group(view: FeatureView) -> FeatureGroup:
     """Return the group that keeps the answers of a view: offline only, a row an answer, at its clock T."""
     keys = tuple(view.spine_keys.items())
     outputs = tuple((n, _kept(ref.feature.dtype)) for n, ref in zip(view.output_names(), view.features, strict=True))

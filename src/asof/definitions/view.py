@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
 from asof.definitions.names import checked_name
-from asof.definitions.serving_log import checked_rate
 from asof.definitions.types import DType
 from asof.errors import UsageError
+
+LOG_SUFFIX = "_log"
+LONGEST_NAME = 63
 
 Source = str | tuple[int, str]
 """A key's source in a look-up: a spine column, or (index of an earlier look-up, feature)."""
@@ -81,7 +83,7 @@ class FeatureView:
         put(self, "description", description)
         put(self, "owner", owner)
         put(self, "tags", dict(tags or {}))
-        put(self, "log", checked_rate(log, name))
+        put(self, "log", _checked_rate(log, name))
         self.output_names()
 
     def output_names(self, *, full_names: bool = False) -> tuple[str, ...]:
@@ -154,3 +156,22 @@ def lookups_of(refs: Sequence[FeatureRef], names: Sequence[str]) -> tuple[Lookup
 def view_of_group(group: FeatureGroup) -> FeatureView:
     """Return the view that reads all features of one group under its own keys."""
     return FeatureView(group.name, features=[group])
+
+
+def _checked_rate(rate: object, view: str) -> float:
+    """Return which share of a view's answers is logged.
+
+    Raises:
+        UsageError: It is no number from 0 to 1, or the log's name would be too long.
+    """
+    where = f"view {view}"
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
+        todo = "pass 1.0 to log every answer, 0.1 for one in ten, 0.0 for none"
+        raise UsageError(f"log={rate!r} is no share of the answers", where=where, todo=todo)
+    excess = len(view) + len(LOG_SUFFIX) - LONGEST_NAME
+    if rate and excess > 0:
+        todo = f"shorten the name of the view by {excess}, or leave out log="
+        raise UsageError(
+            f"its log would be named {view + LOG_SUFFIX!r}, longer than {LONGEST_NAME}", where=where, todo=todo
+        )
+    return float(rate)

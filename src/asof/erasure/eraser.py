@@ -17,7 +17,7 @@ from asof.arrow.keys import encode_keys
 from asof.definitions import FeatureGroup
 from asof.definitions.serving_log import CLOCK, is_log
 from asof.erasure.certificate import Certificate, Erased
-from asof.erasure.places import Place, places
+from asof.erasure.places import PLACES, Place
 from asof.erasure.target import Holding, Target, keys_in_log
 from asof.errors import AsofError, BackendError, warn
 from asof.ingest.feed import OnlineFeed
@@ -36,7 +36,7 @@ class Eraser:
         """Keep the parts; `flush` writes the answers that wait to be logged."""
         self._parts = parts
         self._flush = flush
-        self._places: Sequence[Place] = places(parts, feed, upkeep)
+        self._places: Sequence[Place] = [place(parts, feed, upkeep) for place in PLACES]
 
     def count(self, entity: str, keys: Frame, *, reason: str) -> Certificate:
         """Return what an erasure would erase, and change nothing."""

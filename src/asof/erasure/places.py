@@ -4,6 +4,7 @@ A test writes through every way in, and fails if a file of the store belongs to 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from asof.arrow.keys import encode_keys
@@ -36,49 +37,58 @@ class Place(Protocol):
         ...
 
 
-class HistoryPlace:
+@dataclass
+class _PlaceOf:
+    """A place of one store; it holds nothing that is known by key, unless it says so."""
+
+    parts: Parts
+    feed: OnlineFeed
+    upkeep: Upkeep
+
+    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.count`."""
+        del holdings
+        return []
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`."""
+        del holdings
+        return []
+
+
+class HistoryPlace(_PlaceOf):
     """Data files and journal, and files that were replaced or never published."""
 
     name: ClassVar[str] = "history"
     files: ClassVar[tuple[str, ...]] = ("history/**",)
 
-    def __init__(self, parts: Parts, upkeep: Upkeep) -> None:
-        """Keep the parts."""
-        self._parts = parts
-        self._upkeep = upkeep
-
     def count(self, holdings: Sequence[Holding]) -> list[Erased]:
         """See `Place.count`."""
-        return [each for holding in holdings for each in count_in_history(self._parts, holding)]
+        return [each for holding in holdings for each in count_in_history(self.parts, holding)]
 
     def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
         """See `Place.erase`."""
         found: list[Erased] = []
         for holding in holdings:
-            erased = erase_in_history(self._parts, holding)
+            erased = erase_in_history(self.parts, holding)
             if erased:
-                self._upkeep.mirror(holding.group)
+                self.upkeep.mirror(holding.group)
             found += erased
-        self._upkeep.discard_replaced([holding.group for holding in holdings])  # at once, whoever reads them
+        self.upkeep.discard_replaced([holding.group for holding in holdings])  # at once, whoever reads them
         return found
 
 
-class OnlinePlace:
+class OnlinePlace(_PlaceOf):
     """The newest values."""
 
     name: ClassVar[str] = "online"
     files: ClassVar[tuple[str, ...]] = ("online/**",)
 
-    def __init__(self, parts: Parts, feed: OnlineFeed) -> None:
-        """Keep the parts."""
-        self._parts = parts
-        self._feed = feed
-
     def count(self, holdings: Sequence[Holding]) -> list[Erased]:
         """See `Place.count`."""
         found: list[Erased] = []
         for holding in holdings:
-            with self._parts.online.snapshot() as snapshot:
+            with self.parts.online.snapshot() as snapshot:
                 rows = snapshot.get([(holding.group.id, key) for key in _encoded(holding)])
             found.append(Erased("online", holding.group.ref, len(rows) - rows.count(None)))
         return [each for each in found if each.rows]
@@ -90,84 +100,47 @@ class OnlinePlace:
             if not holding.keys.num_rows:
                 continue
             if holding.group.definition.online:
-                self._feed.catch_up(holding.group)
-            rows = self._parts.online.erase(holding.group.id, _encoded(holding))
+                self.feed.catch_up(holding.group)
+            rows = self.parts.online.erase(holding.group.id, _encoded(holding))
             found.append(Erased("online", holding.group.ref, rows))
         return [each for each in found if each.rows]
 
 
-class SpillPlace:
+class SpillPlace(_PlaceOf):
     """What queries that did not fit memory left on disk; a living process's own goes when its query ends."""
 
     name: ClassVar[str] = "spill"
     files: ClassVar[tuple[str, ...]] = ("tmp/**",)
 
-    def __init__(self, parts: Parts) -> None:
-        """Keep the parts."""
-        self._folder = parts.root / "tmp"
-
-    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
-        """See `Place.count`: nothing that is known by key."""
-        del holdings
-        return []
-
     def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
         """See `Place.erase`."""
         del holdings
-        sweep(self._folder)
+        sweep(self.parts.root / "tmp")
         return []
 
 
-class RegistryPlace:
-    """The registry's database. The journal's rows go with history; the bytes that they leave, at the very end."""
-
-    name: ClassVar[str] = "registry"
-    files: ClassVar[tuple[str, ...]] = ("registry.db*",)
-
-    def __init__(self, parts: Parts) -> None:
-        """Keep the parts."""
-        self._parts = parts
-
-    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
-        """See `Place.count`."""
-        del holdings
-        return []
-
-    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
-        """See `Place.erase`."""
-        del holdings
-        self._parts.erasures.scrub()
-        return []
-
-
-class SettingsPlace:
+class SettingsPlace(_PlaceOf):
     """The names of the parts: no rows."""
 
     name: ClassVar[str] = "settings"
     files: ClassVar[tuple[str, ...]] = ("asof.toml",)
 
-    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
-        """See `Place.count`."""
-        del holdings
-        return []
+
+class RegistryPlace(_PlaceOf):
+    """The registry's database. The journal's rows go with history; the bytes that they leave, at the very end."""
+
+    name: ClassVar[str] = "registry"
+    files: ClassVar[tuple[str, ...]] = ("registry.db*",)
 
     def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
         """See `Place.erase`."""
-        return self.count(holdings)
+        del holdings
+        self.parts.erasures.scrub()
+        return []
 
 
-PLACES: tuple[type[Place], ...] = (HistoryPlace, OnlinePlace, SpillPlace, SettingsPlace, RegistryPlace)
-
-
-def places(parts: Parts, feed: OnlineFeed, upkeep: Upkeep) -> list[Place]:
-    """Return every place of a store, in the order of erasing: history first, since others copy from it."""
-    return [
-        HistoryPlace(parts, upkeep),
-        OnlinePlace(parts, feed),
-        SpillPlace(parts),
-        SettingsPlace(),
-        RegistryPlace(parts),
-    ]
+PLACES = (HistoryPlace, OnlinePlace, SpillPlace, SettingsPlace, RegistryPlace)
+"""In the order of erasing: history first, since others copy from it; the registry last, since it names the keys."""
 
 
 def _encoded(holding: Holding) -> list[bytes]:

@@ -184,14 +184,17 @@ class Upkeep:
         with self._lock:
             self._doubtful.update(paths)
 
+    def debris(self) -> list[str]:
+        """Return the data files that no commit names, and that no living writer is about to publish."""
+        found = {*self._parts.history.debris(()), *self._doubtful}
+        known = self._parts.log.files()  # asked after the files were listed: what was published in between is known
+        return [path for path in found if path not in known]
+
     def _sweep_debris(self) -> int:
-        # Debris is listed before the log is asked, so that a file published in between is known.
-        with self._lock:
-            doubtful, self._doubtful = self._doubtful, set()
-        debris = {*self._parts.history.debris(()), *doubtful}
-        known = self._parts.log.files()
-        debris = [path for path in debris if path not in known]
+        debris = self.debris()
         self._parts.history.discard(debris)
+        with self._lock:
+            self._doubtful -= {*debris}
         return len(debris)
 
     def _replace(

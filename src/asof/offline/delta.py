@@ -95,7 +95,7 @@ class DeltaHistory:
         raise TransientError("other processes kept changing the Delta log", where=str(folder), todo="try again")
 
     def _mirror_once(self, folder: Path, schema: pa.Schema, wanted: dict[str, DataFile]) -> None:
-        add = [_add_action(path, file, schema) for path, file in wanted.items()]
+        add = [_add_action(path, file) for path, file in wanted.items()]
         delta = self._opened_log(folder)
         if delta is None:
             if wanted:
@@ -258,8 +258,7 @@ def _modified_ms(place: Path) -> int:
     return int(place.stat().st_mtime * 1000)
 
 
-def _add_action(path: str, file: DataFile, schema: pa.Schema) -> AddAction:
-    del schema
+def _add_action(path: str, file: DataFile) -> AddAction:
     stats: dict[str, Any] = {"numRecords": file.rows}
     return AddAction(quote(path), file.size_bytes, {}, 0, data_change=True, stats=json.dumps(stats))
 

@@ -13,6 +13,7 @@ from asof.errors import BackendError, MissingDependencyError, PermanentError, Tr
 from asof.online.port import Applied, Change, pending
 from asof.online.remote import (
     CheckedSnapshot,
+    KeptByServer,
     Mark,
     Marks,
     Memo,
@@ -99,7 +100,7 @@ class _Session:
         return cursor.fetchone() if cursor.description else None
 
 
-class PostgresOnlineStore:
+class PostgresOnlineStore(KeptByServer):
     """The online port over one PostgreSQL database.
 
     Args:
@@ -183,19 +184,6 @@ class PostgresOnlineStore:
         """See `OnlineStore.count`."""
         text = self._text("SELECT count(*) FROM {schema}.rows WHERE group_id = %b")
         return self._call(lambda session: session.ask(text, group_id)[0])
-
-    @property
-    def mended(self) -> str:
-        """See `OnlineStore.mended`."""
-        return ""
-
-    @property
-    def suspect(self) -> bool:
-        """See `OnlineStore.suspect`: what a server lost, its marks do not say is applied."""
-        return False
-
-    def trust(self) -> None:
-        """See `OnlineStore.trust`."""
 
     def check(self) -> list[str]:
         """See `OnlineStore.check`: its files are the server's own affair; what it answers is looked at."""

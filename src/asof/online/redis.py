@@ -21,7 +21,17 @@ from asof.errors import BackendError, TransientError
 from asof.online.port import HEAD_BYTES, Applied, Change, pending
 from asof.online.redis_link import Answer, Link, Links
 from asof.online.redis_scripts import DIGESTS
-from asof.online.remote import CheckedSnapshot, Marks, Memo, Requests, Steps, name_of, place_of, without_option
+from asof.online.remote import (
+    CheckedSnapshot,
+    KeptByServer,
+    Marks,
+    Memo,
+    Requests,
+    Steps,
+    name_of,
+    place_of,
+    without_option,
+)
 
 T = TypeVar("T")
 
@@ -44,7 +54,7 @@ _Puts = dict[bytes, bytes]
 """Key to a flag and a row, see `redis_scripts`."""
 
 
-class RedisOnlineStore:
+class RedisOnlineStore(KeptByServer):
     """The online port over one Redis server.
 
     Args:
@@ -111,19 +121,6 @@ class RedisOnlineStore:
         if mark is not None and mark.loading:
             self._fold(group_id)
         return self._links.call(lambda link: link.ask("HLEN", self._keys + b"g%d" % group_id))
-
-    @property
-    def mended(self) -> str:
-        """See `OnlineStore.mended`."""
-        return ""
-
-    @property
-    def suspect(self) -> bool:
-        """See `OnlineStore.suspect`: what a server lost, its marks do not say is applied."""
-        return False
-
-    def trust(self) -> None:
-        """See `OnlineStore.trust`."""
 
     def check(self) -> list[str]:
         """See `OnlineStore.check`: what the server says about its files."""

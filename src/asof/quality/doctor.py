@@ -103,10 +103,7 @@ def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, un
                 upkeep.failures.pop(f"applying {group.ref} online", None)
         if repair and not damaged:
             upkeep.mirror(group)
-    # Debris is listed before the log is asked, so that a file published in between is known.
-    debris = parts.history.debris(())
-    known = parts.log.files()
-    debris = [path for path in debris if path not in known]
+    debris = upkeep.debris()
     if debris:
         if repair:
             parts.history.discard(debris)
