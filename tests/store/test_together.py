@@ -456,6 +456,34 @@ def test_what_a_dead_writer_left_unserved_is_served_whole_by_the_next(tmp_path, 
         assert store.quality.doctor().healthy
 
 
+def test_a_feature_that_is_added_while_a_group_is_caught_up_is_served(tmp_path, at, monkeypatch):
+    with (
+        asof.open(tmp_path / "s", clock=lambda: at(4)) as store,
+        asof.open(tmp_path / "s", clock=lambda: at(4)) as other,
+    ):
+        store.apply(*both())
+        monkeypatch.setattr(other._writer.feed, "apply", lambda _: None)
+        write_both(other, at(1), 1)
+        log = type(store._parts.log)
+        together = log.commits_together
+
+        def meanwhile(self, after):
+            monkeypatch.setattr(log, "commits_together", together)
+            more = [group(name, "y") for name in PAIR]
+            other.apply(*more)
+            monkeypatch.setattr(other._writer.feed, "apply", lambda _: None)
+            with other.together() as tx:
+                for name in PAIR:
+                    tx.write(name, [row | {"y": 7} for row in rows(at(2), 2)])
+            return together(self, after)
+
+        monkeypatch.setattr(log, "commits_together", meanwhile)
+        store.push("a", {"k": "new", "t": at(1), "x": 0})
+        for name in PAIR:
+            assert store.online(name, {"k": "one"}).values == {"x": 2, "y": 7}
+        assert store.quality.doctor().healthy
+
+
 def commits(*kinds_and_times):
     return [
         Commit("g@1", number, time, kind, "commit", 1) for number, (kind, time) in enumerate(kinds_and_times, start=1)

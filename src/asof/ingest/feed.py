@@ -189,11 +189,13 @@ class OnlineFeed:
             missing = [c for c in missing if until is None or c.number <= until]
             if not missing:
                 return put
-            group = current_group(self._parts, group)  # they may hold features that were added since we were called
             if any(commit.kind == "write" for commit in missing):  # other kinds are never written together
                 backlog = self._backlog(group, applied)
             else:
                 backlog = {group.id: Backlog(group, applied.get(group.id, Applied()), missing)}
+            # After the commits: they may hold features that were added since we were called.
+            group = current_group(self._parts, group)
+            backlog[group.id] = replace(backlog[group.id], group=group)
             try:
                 put += self._apply_backlog(group.id, backlog)
             except ConflictError:  # retention dropped rows of that time: only the present can be built
@@ -203,9 +205,15 @@ class OnlineFeed:
     def _backlog(self, first: RegisteredGroup, applied: Mapping[int, Applied]) -> dict[int, Backlog]:
         """Return what online groups lack; in one state of the log, or half of what was written together is missing."""
         others = [each for each in self._parts.registry.groups() if each.definition.online and each.id != first.id]
-        marks = [(group, applied.get(group.id, Applied())) for group in (first, *others)]
-        missing = self._parts.log.commits_together([(group, mark.commit) for group, mark in marks])
-        return {g.id: Backlog(g, mark, commits) for (g, mark), commits in zip(marks, missing, strict=True) if commits}
+        asked = [first, *others]
+        marks = [applied.get(group.id, Applied()) for group in asked]
+        missing = self._parts.log.commits_together([(g, mark.commit) for g, mark in zip(asked, marks, strict=True)])
+        current = {group.id: group for group in self._parts.registry.groups()}
+        return {
+            group.id: Backlog(current.get(group.id, group), mark, commits)
+            for group, mark, commits in zip(asked, marks, missing, strict=True)
+            if commits and (group is first or group.id in current)
+        }
 
     def _apply_backlog(self, first: int, backlog: dict[int, Backlog]) -> int:
         """Apply as much of a group's backlog as can be now; what was written together becomes visible as one."""
