@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from secrets import token_hex
-from typing import Any
 
 import pyarrow as pa
 
@@ -12,6 +11,7 @@ from asof.arrow.layout import declared_schema
 from asof.definitions.serving_log import log_group
 from asof.online.port import Applied
 from asof.records import SEMANTICS
+from asof.serving.columns import columns
 from asof.serving.plan import Plan, RawRow, Value
 
 Answer = tuple[Plan, Mapping[str, Value], str | None, list[RawRow], Mapping[int, Applied], int]
@@ -37,7 +37,7 @@ class LogRows:
         # Answers are named by their T, and by who wrote them: a repeated write of a row names it the same.
         self._writer = token_hex(6)
         self._numbers = count()
-        self._present = "P" * len(plan.names)
+        self._types = [part.type for part in self._schema.field("values").type]
         self._applied: Mapping[int, Applied] = {}
         self._commits = self._commits_of({})
 
@@ -49,40 +49,30 @@ class LogRows:
 
     def encode(self, answers: Sequence[Answer], breathe: Callable[[], None]) -> pa.RecordBatch:
         """Return answers as columns, those of structs flat; `breathe` is called between short steps of work."""
-        values: list[Sequence[Value]] = []
-        derived: list[Sequence[Value]] = []
-        statuses: list[str | None] = []
-        commits: list[tuple[str, bool]] = []
-        for _, _, _, rows, applied, t_us in answers:
-            one, letters = self._answered(rows, t_us)
-            values.append(one)
-            if "derived" in self._structs:
-                derived.append(self._plan.derived(rows, t_us))
-            statuses.append(letters)
-            if applied is not self._applied:
-                self._applied, self._commits = applied, self._commits_of(applied)
-            commits.append(self._commits)
-            breathe()
-        columns: list[Sequence[Value]] = [
-            [f"{answer[5]:016x}{self._writer}{next(self._numbers):08x}" for answer in answers],
-            [answer[5] for answer in answers],
+        rows, times_us = [answer[3] for answer in answers], [answer[5] for answer in answers]
+        values, letters = columns(self._plan, self._types, rows, times_us, breathe)
+        width, statuses = letters.shape[1], letters.tobytes().decode("ascii")
+        commits = [self._commits_at(answer[4]) for answer in answers]
+        plain: list[Sequence[Value]] = [
+            [f"{t_us:016x}{self._writer}{next(self._numbers):08x}" for t_us in times_us],
+            times_us,
             [self._plan.ref] * len(answers),
-            [
-                letters or "".join("N" if v is None else "P" for v in one)
-                for letters, one in zip(statuses, values, strict=True)
-            ],
+            [statuses[at * width : (at + 1) * width] for at in range(len(answers))],
             [text for text, _ in commits],
             [answer[2] for answer in answers],
             [SEMANTICS] * len(answers),
             [applying for _, applying in commits],
             *([answer[1][name] for answer in answers] for name in self._plan.columns),
-            *zip(*values, strict=True),
-            *zip(*derived, strict=True),
         ]
-        arrays: list[Any] = []
-        for field, column in zip(self._flat, columns, strict=True):
-            arrays.append(pa.array(column, field.type))
+        breathe()
+        derived: list[Sequence[Value]] = []
+        if "derived" in self._structs:
+            derived = list(zip(*[self._plan.derived(answer[3], answer[5]) for answer in answers], strict=True))
             breathe()
+        arrays: list[pa.Array] = []
+        for field, column in zip(self._flat, (*plain, *values, *derived), strict=True):
+            arrays.append(column if isinstance(column, pa.Array) else pa.array(column, field.type))
+        breathe()
         return pa.RecordBatch.from_arrays(arrays, schema=self._flat)
 
     def table(self, batches: Sequence[pa.RecordBatch]) -> pa.Table:
@@ -97,14 +87,11 @@ class LogRows:
             at += len(fields)
         return pa.Table.from_arrays([plain[field.name] for field in self._schema], schema=self._schema)
 
-    def _answered(self, rows: Sequence[RawRow], t_us: int) -> tuple[Sequence[Value], str | None]:
-        """Return the values, and a letter for each; None for the letters if a null alone makes the difference."""
-        listed = self._plan.listed(rows, t_us)
-        if listed is not None:
-            return listed, None if None in listed else self._present
-        values, _ = self._plan.values(rows, t_us)
-        statuses = self._plan.statuses(rows, t_us, values)
-        return tuple(values.values()), "".join([statuses[name][0] for name in values])
+    def _commits_at(self, applied: Mapping[int, Applied]) -> tuple[str, bool]:
+        """Return what a row says of commits; it is the same for most rows."""
+        if applied is not self._applied:
+            self._applied, self._commits = applied, self._commits_of(applied)
+        return self._commits
 
     def _commits_of(self, applied: Mapping[int, Applied]) -> tuple[str, bool]:
         marks = {ref: applied.get(group_id, _NOTHING) for ref, group_id in self._plan.groups}
@@ -114,5 +101,5 @@ class LogRows:
 
 def row_bytes(answer: Answer) -> int:
     """Return about how many bytes an answer takes, raw or as a row."""
-    text = [value for value in answer[1].values() if isinstance(value, str | bytes)]
-    return sum(map(len, text)) + len(answer[2] or "") + sum(map(len, filter(None, answer[3])))
+    text = sum(len(value) for value in answer[1].values() if isinstance(value, str | bytes))
+    return text + len(answer[2] or "") + len(b"".join(filter(None, answer[3])))

@@ -19,6 +19,7 @@ from asof.errors import UnsupportedError, UsageError
 from asof.online.port import Applied, OnlineSnapshot, StaleSnapshotError, version_of
 from asof.parts import Parts, resolve
 from asof.records import Status
+from asof.serving.columns import columns
 from asof.serving.log import ServingLog
 from asof.serving.plan import Plan, RawRow, Value
 from asof.serving.receipt import Receipt, request_text
@@ -109,12 +110,15 @@ class Vector:
 
 
 class Vectors(Sequence[Vector]):
-    """Online answers for several keys, from one snapshot."""
+    """Online answers for several keys, from one snapshot. A vector is made when it is first asked for."""
 
-    def __init__(self, vectors: Sequence[Vector], schema: pa.Schema) -> None:
-        """Keep the answers."""
-        self._vectors = vectors
-        self._schema = schema
+    def __init__(self, plan: Plan, rows: Sequence[list[RawRow]], t_us: int, make: Callable[[int], Vector]) -> None:
+        """Keep the raw rows."""
+        self._plan = plan
+        self._rows = rows
+        self._t_us = t_us
+        self._make = make
+        self._made: list[Vector] | None = None
 
     @overload
     def __getitem__(self, index: int) -> Vector: ...
@@ -122,23 +126,22 @@ class Vectors(Sequence[Vector]):
     def __getitem__(self, index: slice) -> "Vectors": ...
     def __getitem__(self, index: int | slice) -> "Vector | Vectors":
         """Return one answer, or some."""
+        vectors = self._vectors()
         if isinstance(index, slice):
-            return Vectors(self._vectors[index], self._schema)
-        return self._vectors[index]
+            return Vectors(self._plan, self._rows[index], self._t_us, vectors[index].__getitem__)
+        return vectors[index]
 
     def __len__(self) -> int:
         """Return the number of answers."""
-        return len(self._vectors)
+        return len(self._rows)
 
     def __iter__(self) -> Iterator[Vector]:
         """Iterate over the answers."""
-        return iter(self._vectors)
+        return iter(self._vectors())
 
     def to_arrow(self) -> pa.Table:
         """Return the values as a table, a row for each key set."""
-        columns = zip(*self._rows(), strict=True) if self._vectors else ((),) * len(self._schema)
-        arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self._schema, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=self._schema)
+        return pa.Table.from_arrays(self._columns(), schema=self._plan.schema)
 
     def to_pandas(self) -> Frame:
         """Return the values as a pandas frame."""
@@ -154,16 +157,23 @@ class Vectors(Sequence[Vector]):
         Raises:
             UnsupportedError: A feature is neither a number nor a boolean.
         """
-        for field in self._schema:
+        for field in self._plan.schema:
             if not (
                 pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_boolean(field.type)
             ):
                 raise UnsupportedError(f"feature {field.name!r} of type {field.type} does not fit a float matrix")
-        return np.array(self._rows(), dtype=np.float64).reshape(len(self), len(self._schema))  # None becomes NaN
+        matrix = np.empty((len(self), len(self._plan.names)))
+        for at, column in enumerate(self._columns()):
+            matrix[:, at] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        return matrix
 
-    def _rows(self) -> list[Sequence[Value]]:
-        """Return the values of each answer, in the schema's order."""
-        return [tuple(vector.values.values()) for vector in self._vectors]
+    def _columns(self) -> list[pa.Array]:
+        return columns(self._plan, self._plan.schema.types, self._rows, [self._t_us] * len(self))[0]
+
+    def _vectors(self) -> list[Vector]:
+        if self._made is None:
+            self._made = [self._make(at) for at in range(len(self))]
+        return self._made
 
 
 class OnlineReader:
@@ -214,8 +224,7 @@ class OnlineReader:
             for each, raw in zip(keys, rows, strict=True):
                 if random() < plan.log:  # noqa: S311 - a sample
                     self._log.put((plan, each, inputs, raw, applied, t_us))
-        vectors = [Vector(plan, each, request, raw, applied, t_us) for each, raw in zip(keys, rows, strict=True)]
-        return Vectors(vectors, plan.schema)
+        return Vectors(plan, rows, t_us, lambda at: Vector(plan, keys[at], request, rows[at], applied, t_us))
 
     def _fetched(
         self, plan: Plan, fetch: Callable[[OnlineSnapshot, K, int], R], keys: K, left: int = SNAPSHOTS

@@ -56,6 +56,7 @@ class Step:
         }
         self.key_places = read
         self.outputs = [(name, *read[feature.name]) for feature, name in lookup.outputs if name]
+        self.float_row_bytes = _float_row_bytes(group)
 
     def status(self, row: RawRow, t_us: int) -> Status:
         """Return the status of a raw row at T; PRESENT if its values count."""
@@ -200,19 +201,6 @@ class Plan:
                 values[name] = convert(value)
         return values, True
 
-    def listed(self, rows: Sequence[RawRow], t_us: int) -> list[Value] | None:
-        """Return the values in the order of their names, for less than a dict costs; None if a row is not PRESENT."""
-        decoded = self._decoded(rows, t_us)
-        if decoded is None:
-            return None
-        flat = list(chain.from_iterable(decoded))
-        picked = flat if self._pick is None else list(self._pick(flat))
-        for name, convert in self._converters:
-            at = self.names.index(name)
-            if picked[at] is not None:
-                picked[at] = convert(picked[at])
-        return picked
-
     def _decoded(self, rows: Sequence[RawRow], t_us: int) -> list[list[Value]] | None:
         """Return the values of each row; None if one is not PRESENT, or has not the columns that its group has now."""
         try:
@@ -306,6 +294,20 @@ def _picks(
     if len(order) == 1:  # itemgetter gives a single value bare
         return lambda flat: (flat[order[0]],), converters
     return itemgetter(*order), converters
+
+
+def decode_payloads(rows: Sequence[RawRow]) -> list[list[Value]]:
+    """Return the values of rows that are neither missing nor retired."""
+    return _decode(_array_head(len(rows)) + b"".join([row[HEAD_BYTES:] for row in rows]))  # type: ignore[index]
+
+
+def _float_row_bytes(group: RegisteredGroup) -> int:
+    """Return the size of a row without nulls, if all of them are floats; else 0."""
+    types = {feature.name: feature.dtype.name for feature in group.definition.features}
+    width = len(group.layout)
+    if not width or not all(types.get(name, "") in ("float32", "float64") for name in group.layout):
+        return 0
+    return HEAD_BYTES + (1 if width < _SHORT_ARRAY else 3) + 9 * width
 
 
 def _array_head(count: int) -> bytes:
