@@ -176,3 +176,10 @@ def test_a_file_that_fails_leaves_no_commit(error, document, project, tmp_path):
     parquet.write_table(pa.table({"origin": ["JFK"]}), tmp_path / "x.parquet")
     assert "column 'time_hour' is missing" in error("backfill", project.store, "weather", tmp_path / "x.parquet")
     assert len(document("commits", project.store, "weather")["commits"]) == 1
+
+
+def test_bytes_that_are_no_text_are_refused_as_csv_and_leave_no_file(tmp_path):
+    table = pa.table({"x": pa.array([b"\xff\xfe"])})
+    with pytest.raises(DataError, match=r"CSV is text.* -> write to a .parquet or .arrow file"):
+        write_table(table, tmp_path / "x.csv")
+    assert not list(tmp_path.iterdir())

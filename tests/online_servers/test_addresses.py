@@ -55,7 +55,14 @@ def test_no_message_holds_the_password(scheme, rest, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://127.0.0.1:1/0?prefix={x}", "postgresql://127.0.0.1/x?schema=%22", "redis://x:y"]
+    "url",
+    [
+        "redis://127.0.0.1:1/0?prefix={x}",
+        "postgresql://127.0.0.1/x?schema=%22",
+        "redis://x:y",
+        "redis://127.0.0.1:1/features",
+        "redis://127.0.0.1:1/0?no_such_option=1",
+    ],
 )
 def test_an_address_that_makes_no_sense_is_refused_at_once(url, tmp_path):
     with pytest.raises(UsageError):

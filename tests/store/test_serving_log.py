@@ -174,17 +174,37 @@ def test_answers_before_and_after_a_feature_was_added_are_one_batch(logging, wea
     assert [row["values"]["temp"] for row in logged(logging)] == [1.0, 2.0]
 
 
-def test_a_log_that_was_removed_is_told_and_comes_back_with_the_view(logging, weather, view):
-    logging.catalog.remove("departure_log")
+def test_a_log_is_not_removed_while_its_view_writes_it(logging, weather, view):
+    for name in ("departure_log", "departure_log@1"):
+        with pytest.raises(ConflictError, match="view departure@1 logs its answers in departure_log"):
+            logging.catalog.remove(name)
+    logging.apply(weather(), view(log=0))
+    assert logging.catalog.remove("departure_log") == ["departure_log@1"]
+
+
+def test_an_older_version_of_a_log_is_removed_beside_the_one_that_is_written(logging, weather, view):
+    logging.apply(weather(), view(features=[weather()["temp"]]))
+    assert logging.catalog.remove("departure_log@1") == ["departure_log@1"]
+    with pytest.raises(ConflictError, match="view departure@2 logs"):
+        logging.catalog.remove("departure_log@2")
+
+
+def test_a_log_that_another_process_removed_is_told_and_comes_back_with_the_view(logging, folder, clock, weather, view):
+    logging.online("departure", {"origin": "JFK"}, request=None)
+    logging.quality.serving_log("departure", flush=True)
+    with asof.open(folder, clock=clock) as other:
+        other.catalog.remove("departure")
+        other.catalog.remove("departure_log")
     assert logging.online("departure", {"origin": "JFK"}).values["temp"] == 1.0
-    counts = logging.quality.serving_log("departure", flush=True)
-    assert (counts.written, counts.failed) == (0, 1)
+    logging._log.flush()
+    counts = logging._log.counts("departure")
+    assert (counts.written, counts.failed) == (1, 1)
     assert "the serving log 'departure_log' is gone -> apply the view 'departure' again" in counts.last_error
     (finding,) = logging.quality.doctor().findings
     assert str(finding).startswith("serving log: answers of departure: the serving log 'departure_log' is gone")
     assert "+ group departure_log@1: create" in str(logging.apply(weather(), view()))
     logging.online("departure", {"origin": "JFK"})
-    assert logging.quality.serving_log("departure", flush=True).written == 1
+    assert logging.quality.serving_log("departure", flush=True).written == 2
     assert logging.quality.doctor().healthy
 
 

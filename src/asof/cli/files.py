@@ -116,9 +116,16 @@ def _write_csv(table: Any, path: Path) -> None:  # noqa: ANN401 - a Table
     import pyarrow as pa
     from pyarrow import csv
 
+    from asof.errors import DataError
+
     for at, field in enumerate(table.schema):
         if pa.types.is_nested(field.type):
             texts = [None if v is None else json.dumps(v, default=str) for v in table.column(at).to_pylist()]
             table = table.set_column(at, field.name, pa.array(texts, pa.string()))
     with path.open("wb") as file:
-        csv.write_csv(table, file)
+        try:
+            csv.write_csv(table, file)
+        except pa.ArrowInvalid as error:  # bytes that are no UTF-8
+            raise DataError(
+                f"CSV is text, and some of these values are none: {error}", todo="write to a .parquet or .arrow file"
+            ) from error

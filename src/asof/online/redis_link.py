@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from asof.errors import BackendError, MissingDependencyError, PermanentError, TransientError, UsageError
 from asof.online.redis_scripts import DIGESTS, SCRIPTS
@@ -102,9 +103,13 @@ class Links:
         self._where = where
         self._idle: Pool[Link] = Pool(self._connected, Link.drop)
         try:
+            parts = urlsplit(url)
+            if parts.scheme != "unix" and parts.path.strip("/"):
+                int(parts.path.strip("/"))  # the package takes what is no number for database 0
             # Our own tries come instead of the package's: they know what may be repeated.
             pool: Any = redis.ConnectionPool
             self._wires = pool.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0), max_connections=1 << 30)
+            self._wires.make_connection()  # does not connect, but refuses options that it does not know
         except (ValueError, TypeError):  # its message may hold the password
             raise UsageError(
                 "this is no URL of Redis", where=where, todo="write redis://HOST:PORT/DATABASE?prefix=NAME"

@@ -109,7 +109,7 @@ def _to_json(value: Value) -> Value:
     match value:
         case None | str() | bool():
             return value
-        case bytes():
+        case bytes() | bytearray():
             return {"bytes": base64.b64encode(value).decode()}
         case datetime():
             return {"timestamp": show_us(to_us(value))}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.documents import (
@@ -116,6 +116,20 @@ def _refuse_if_used(connection: Connection, gone: Sequence[RegisteredGroup]) -> 
             todo=f"remove the view first: asof remove {readers[0].partition('@')[0]}",
             data={"dependants": readers},
         )
+    for row in {view.name: view for view in views}.values():  # the newest of each name
+        if json.loads(row.body).get("log") and _newest_ref(connection, log_name(row.name)) in refs:
+            raise ConflictError(
+                f"view {row.name}@{row.version} logs its answers in {log_name(row.name)}",
+                todo=f"apply the view with log=0 first, or remove it: asof remove {row.name}",
+                data={"dependants": [f"{row.name}@{row.version}"]},
+            )
+
+
+def _newest_ref(connection: Connection, name: str) -> str:
+    """Return the newest version of a group, "weather@3"; "" if there is none."""
+    versions = select(func.max(group_version.c.version)).where(group_version.c.name == name)
+    newest = connection.execute(versions).scalar()
+    return "" if newest is None else f"{name}@{newest}"
 
 
 def _refs_in(features: Sequence[Document]) -> set[str]:
