@@ -6,6 +6,7 @@ import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import chart
 from measure import shown
 
 PACKAGES = ("asof", "duckdb", "pyarrow", "deltalake", "lmdb", "msgspec", "numpy", "sqlalchemy")
@@ -32,16 +33,20 @@ def environment():
 
 
 def write_page(page, results, names):
-    """Write the page from whatever results there are."""
+    """Write the page, and a chart for each benchmark beside it, from whatever results there are."""
     parts = [HEAD]
+    page.parent.mkdir(parents=True, exist_ok=True)
     for name in names:
         file = results / f"{name}.json"
         if not file.exists():
             continue
         result = json.loads(file.read_text())
         parts += [table_text(table) for table in result["tables"]]
+        picture = page.parent / page.stem / f"{name}.svg"
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_text(chart.page(result["tables"]))
+        parts.append(f"![{name}]({page.stem}/{name}.svg)\n")
         parts.append(footer(name, result))
-    page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n".join(parts))
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -26,7 +27,11 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
         "serving_log",
     ]
     text = page.read_text()
-    for result in results.values():
+    for name, result in results.items():
+        picture = ET.parse(tmp_path / "benchmarks" / f"{name}.svg").getroot()
+        told = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+        assert f"![{name}](benchmarks/{name}.svg)" in text
+        assert all(table["title"] in told for table in result["tables"])
         assert result["quick"]
         for table in result["tables"]:
             assert table["rows"]
