@@ -18,7 +18,17 @@ from page import environment, write_page
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-NAMES = ("online", "online_servers", "point_in_time", "ingest", "push", "serving_log", "footprint", "beside_feast")
+NAMES = (
+    "online",
+    "online_servers",
+    "point_in_time",
+    "ingest",
+    "small_commits",
+    "push",
+    "serving_log",
+    "footprint",
+    "beside_feast",
+)
 
 
 def main():

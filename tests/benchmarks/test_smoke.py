@@ -25,6 +25,7 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
         "point_in_time",
         "push",
         "serving_log",
+        "small_commits",
     ]
     text = page.read_text()
     for name, result in results.items():

@@ -26,7 +26,7 @@ import asof.registry.sql
 import asof.store
 from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.errors import AsofError, ConflictError, DataWarning
-from asof.ingest import upkeep
+from asof.ingest import merge, upkeep
 
 KEYS = 12
 TOTAL = 1000  # what the two sides of a move add up to
@@ -343,6 +343,8 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore", DataWarning)  # the rows are old on purpose
     upkeep.JOURNAL_ROWS = 40  # so that the journal is moved to files all the time
+    upkeep.REST_SECONDS = 0.0
+    merge.FILES = 3  # and that files are merged all the time
     for line in sys.stdin:
         if line.startswith("wait"):
             print(os.waitpid(int(line.split()[1]), 0)[1], flush=True)  # noqa: T201 - the protocol

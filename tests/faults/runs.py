@@ -13,7 +13,7 @@ from random import Random
 from deltalake import DeltaTable
 
 from asof.errors import BackendError, DataWarning
-from asof.ingest import upkeep
+from asof.ingest import merge, upkeep
 from asof.offline.delta import DeltaHistory
 from asof.parts import open_parts, table_of
 from asof.store import Store
@@ -30,7 +30,7 @@ PORTS = {
 }
 FILES = ("make_folder", "create", "write", "sync", "rename", "sync_folder", "remove", "open", "find", "hold", "is_held")
 OPERATIONS = (*(f"{port}.{name}" for port, names in PORTS.items() for name in names), *(f"files.{f}" for f in FILES))
-UPKEEP = ("work", "compact", "seal", "sweep", "doctor", "reopen", "amend", "rebuild", "ask")
+UPKEEP = ("work", "compact", "merge", "seal", "sweep", "doctor", "reopen", "amend", "rebuild", "ask")
 LAST = ("push", *UPKEEP, "push", "seal", "litter", *UPKEEP)
 """Does every operation, for faults that have not come by then."""
 
@@ -268,6 +268,10 @@ class Run:
     def compact(self):
         self.store.compact()
 
+    def merge(self):
+        for played in self.groups:
+            self.store._writer.upkeep.merge(self.store._parts.registry.group(played.ref))
+
     def seal(self):
         for played in self.groups:
             self.store._writer.upkeep.seal(self.store._parts.registry.group(played.ref))
@@ -384,6 +388,7 @@ def main(first, last, step):
     """Run every so many seeds, and print where each fault fired, a line each."""
     warnings.simplefilter("ignore", DataWarning)
     upkeep.BACKGROUND = False  # upkeep waits until a run does it
+    merge.FILES = 2  # so that a few commits are enough to merge
     upkeep.JOURNAL_ROWS = 3  # so that the journal is moved to files after a few pushes
     for seed in range(first, last, step):
         faults = run(seed)

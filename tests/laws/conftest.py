@@ -9,6 +9,7 @@ import pytest
 
 import asof
 import asof.store
+from asof.ingest import merge
 from asof.parts import open_parts
 from asof.testing.crashes import PORTS, Crashing, Killed
 from asof.testing.played import Clock, Played, Store, names
@@ -22,6 +23,14 @@ ARRANGEMENTS = {
     "redis": ("redis_server", "duckdb"),
     "postgresql": ("postgres_server", "duckdb"),
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def merging_all_the_time() -> Iterator[None]:
+    """Let the background merge files as soon as there are two: no law may notice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merge, "FILES", 2)
+        yield
 
 
 class Bench:
@@ -72,6 +81,7 @@ class Bench:
 
     def _bury(self, dead: Store) -> None:
         """Give back what a dead process would not hold; nothing of it writes any more."""
+        dead._writer.upkeep._closing.set()
         thread = dead._writer.upkeep._thread
         if thread is not None:
             thread.join()

@@ -291,7 +291,7 @@ def test_law_4_a_retry_serves_what_the_first_try_left_unserved(bench) -> None:
 
 # ---- law 6
 
-ACTIONS = ("compact", "seal", "reopen", "rebuild", "lose online", "doctor")
+ACTIONS = ("compact", "merge", "seal", "reopen", "rebuild", "lose online", "doctor")
 
 
 def act(bench, played: Played, action: str) -> None:
@@ -301,6 +301,8 @@ def act(bench, played: Played, action: str) -> None:
     match action:
         case "compact":
             bench.store.compact(played.name)
+        case "merge":
+            bench.store._writer.upkeep.merge(group)
         case "seal":
             bench.store._writer.upkeep.seal(group)
         case "reopen":

@@ -156,6 +156,11 @@ class Machine(RuleBasedStateMachine):
     @rule(who=WHO)
     def compact(self, who) -> None:
         self.bench.store.compact(self.at(who).ref)
+
+    @rule(who=WHO)
+    def merge(self, who) -> None:
+        upkeep, registry = self.bench.store._writer.upkeep, self.bench.store._parts.registry
+        done["files merged"] += upkeep.merge(registry.group(self.at(who).ref))
         self.touched.add(self.at(who).ref)
 
     @rule(who=WHO)

@@ -12,7 +12,7 @@ from asof.erasure import Certificate, certificates
 from asof.errors import NotFoundError, UsageError
 from asof.online.port import Applied
 from asof.parts import Parts, table_of
-from asof.records import Commit, Tag
+from asof.records import Commit, Snapshot, Tag
 from asof.registry.port import RegisteredGroup, RegisteredView
 
 
@@ -155,7 +155,8 @@ class Catalog:
         with self._parts.online.snapshot() as snapshot:
             applied = snapshot.applied.get(group.id, Applied())
         keys = self._parts.online.count(group.id) if group.definition.online else 0
-        return _describe_group(group, self._parts.log.commits(group), applied, keys)
+        stored = ("stored", _stored(self._parts.log.snapshot(group)))
+        return _describe_group(group, self._parts.log.commits(group), applied, keys, stored)
 
     def lineage(self, name: str) -> Lineage:
         """Return what a group or view reads, and what reads it.
@@ -216,7 +217,9 @@ def _describe_view(view: RegisteredView) -> Description:
     )
 
 
-def _describe_group(group: RegisteredGroup, commits: list[Commit], applied: Applied, keys: int) -> Description:
+def _describe_group(
+    group: RegisteredGroup, commits: list[Commit], applied: Applied, keys: int, stored: tuple[str, str]
+) -> Description:
     definition = group.definition
     facts = [
         ("entity", definition.entity.name),
@@ -228,6 +231,7 @@ def _describe_group(group: RegisteredGroup, commits: list[Commit], applied: Appl
         ("online", f"{keys:,} keys, up to commit {applied.commit}" if definition.online else "no"),
         ("commits", f"{len(commits):,}"),
         ("rows", f"{sum(commit.rows for commit in commits):,}"),
+        stored,
     ]
     if commits:
         facts.append(("last commit", f"{commits[-1].id} at {show_us(commits[-1].committed_at_us)}"))
@@ -241,6 +245,12 @@ def _describe_group(group: RegisteredGroup, commits: list[Commit], applied: Appl
     features = tuple((f.name, str(f.dtype), f.unit, f.description) for f in definition.features)
     facts += _about(definition.description, definition.owner, definition.tags)
     return Description(group.ref, "group", tuple(facts), features)
+
+
+def _stored(snapshot: Snapshot) -> str:
+    """Return in what the rows of a group lie: many files are merged in the background, or by `compact`."""
+    megabytes = sum(file.size_bytes for file, _ in snapshot.files) / 1e6
+    return f"{len(snapshot.files):,} files, {megabytes:,.1f} MB; {len(snapshot.journal):,} commits in the journal"
 
 
 def _about(description: str, owner: str, tags: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from asof.erasure.history import count_in_history, erase_in_history
 from asof.erasure.target import Holding
 from asof.ingest.feed import OnlineFeed
 from asof.ingest.upkeep import Upkeep
-from asof.parts import Parts
+from asof.parts import Parts, rewriting
 
 
 class Place(Protocol):
@@ -69,12 +69,13 @@ class HistoryPlace(_PlaceOf):
     def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
         """See `Place.erase`."""
         found: list[Erased] = []
-        for holding in holdings:
-            erased = erase_in_history(self.parts, holding)
-            if erased:
-                self.upkeep.mirror(holding.group)
-            found += erased
-        self.upkeep.discard_replaced([holding.group for holding in holdings])  # at once, whoever reads them
+        with rewriting(self.parts.root):  # who merges files would leave their rows behind for a moment
+            for holding in holdings:
+                erased = erase_in_history(self.parts, holding)
+                if erased:
+                    self.upkeep.mirror(holding.group)
+                found += erased
+            self.upkeep.discard_replaced([holding.group for holding in holdings])  # at once, whoever reads them
         return found
 
 

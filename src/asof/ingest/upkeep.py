@@ -1,9 +1,10 @@
-"""The upkeep of history, in the background: move the journal to files, mirror the commit log in Delta, delete debris.
+"""The upkeep of history, in the background: move the journal to files, merge small files, mirror the log in Delta.
 
 None of it changes an answer; all of it may be interrupted at any point and done again.
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -12,10 +13,12 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from asof.clock import system_clock
 from asof.engine.port import Rows
 from asof.errors import AsofError, ConflictError, NotFoundError
 from asof.ingest.feed import current_group
-from asof.parts import Parts, pinned_rows, table_of
+from asof.ingest.merge import MOST_BYTES, SOON_BYTES, mergeable
+from asof.parts import Parts, pinned_rows, rewriting, table_of
 from asof.records import AVAILABLE_COLUMN, DataFile, Snapshot
 from asof.registry.port import RegisteredGroup
 
@@ -26,6 +29,9 @@ BACKGROUND = True
 """Whether a thread does the waiting work; else `Upkeep.work` does, at a moment that a test chooses."""
 
 ATTEMPTS = 3
+
+REST_SECONDS = 0.2
+"""Rest between two rounds of the thread, at least as long as the last one took: many small commits share a round."""
 
 GRACE_US = 15 * 60 * 1_000_000
 """How long replaced files are kept for readers that still hold their names."""
@@ -50,8 +56,33 @@ class Compaction:
     dropped: int
 
 
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What was merged in the background, by this process since the store was opened.
+
+    Attributes:
+        merges: How often.
+        files: Files that were merged.
+        rows: Rows that were written anew.
+    """
+
+    merges: int = 0
+    files: int = 0
+    rows: int = 0
+
+    def __str__(self) -> str:
+        """Return it as text."""
+        steps = "1 step" if self.merges == 1 else f"{self.merges:,} steps"
+        return f"{self.files:,} small files were merged in {steps}, {self.rows:,} rows written anew"
+
+
 class Upkeep:
-    """Keeps the history of one store in shape; work is done by one thread that ends when there is nothing to do."""
+    """Keeps the history of one store in shape; work is done by one thread that ends when there is nothing to do.
+
+    Attributes:
+        failures: What could not be done the last time, with the reason.
+        merged: What was merged, for each group ("weather@1").
+    """
 
     def __init__(self, parts: Parts) -> None:
         """Start idle."""
@@ -63,7 +94,10 @@ class Upkeep:
         self._seal: dict[int, RegisteredGroup] = {}
         self._doubtful: set[str] = set()
         self._closed = False
+        self._closing = threading.Event()
+        self._swept_us = 0
         self.failures: dict[str, str] = {}
+        self.merged: dict[str, Merged] = {}
 
     def written(self, groups: Iterable[RegisteredGroup]) -> None:
         """Remember that groups have new files."""
@@ -86,24 +120,38 @@ class Upkeep:
         with self._lock:
             self._closed = True
             thread = self._thread
+        self._closing.set()
         if thread is not None:
             thread.join()
         self.work()
 
     def work(self) -> None:
         """Do what is waiting; what fails is kept in `failures`."""
-        while True:
-            with self._lock:
-                seal, self._seal = self._seal, {}
-                mirror, self._mirror = self._mirror, {}
-                if not seal and not mirror:
-                    self._thread = None
-                    return
-            for group in seal.values():
-                if self._tried(group, _sealing(group), lambda g=group: self.seal(g)):
-                    mirror[group.id] = group
-            for group in mirror.values():
-                self._tried(group, _mirroring(group), lambda g=group: self._mirror_now(g))
+        while self._round():
+            pass
+
+    def _round(self) -> bool:
+        """Do what is waiting now; return whether there was something."""
+        with self._lock:
+            seal, self._seal = self._seal, {}
+            mirror, self._mirror = self._mirror, {}
+            if not seal and not mirror:
+                self._thread = None
+                return False
+        for group in seal.values():
+            if self._tried(group, _sealing(group), lambda g=group: self.seal(g)):
+                mirror[group.id] = group
+        for group in mirror.values():
+            self._tried(group, _merging(group), lambda g=group: self.merge(g))
+            self._tried(group, _mirroring(group), lambda g=group: self._mirror_now(g))
+        return True
+
+    def _rounds(self) -> None:
+        """Do what is waiting, with rests."""
+        begun = time.monotonic()
+        while self._round():
+            self._closing.wait(max(REST_SECONDS, time.monotonic() - begun))
+            begun = time.monotonic()
 
     def seal(self, group: RegisteredGroup) -> int:
         """Move the journal rows of a group to a file; return how many. Nothing happens if another process was first."""
@@ -117,6 +165,44 @@ class Upkeep:
             return 0
         return rows.journal.num_rows
 
+    def merge(self, group: RegisteredGroup) -> int:
+        """Merge small files of a group while there are too many of them; return how many were merged.
+
+        Nothing happens if the store's settings say so, or while others write files anew.
+        """
+        merged = 0
+        while self._parts.compaction == "auto" and (now := self._merge_once(group)):
+            merged += now
+        if merged:
+            self._sweep_seldom()
+        return merged
+
+    def _merge_once(self, group: RegisteredGroup) -> int:
+        most_bytes = SOON_BYTES if self._closed else MOST_BYTES
+        live = [file for file, _ in self._parts.log.snapshot(group).files]
+        if not mergeable(live, most_bytes=most_bytes):
+            return 0
+        with rewriting(self._parts.root, wait=False) as ours:
+            if not ours:
+                return 0
+            group, rows, snapshot = current_rows(self._parts, group)
+            chosen = {file.path for file in mergeable([file for file, _ in snapshot.files], most_bytes=most_bytes)}
+            if not chosen:
+                return 0
+            only = replace(rows, files=tuple(item for item in rows.files if item[1].path in chosen), journal=None)
+            files = self._replace(group, only, snapshot, removed=chosen, sealed=[])
+        had = self.merged.get(group.ref, Merged())
+        count = sum(file.rows for file in files)
+        self.merged[group.ref] = Merged(had.merges + 1, had.files + len(chosen), had.rows + count)
+        return len(chosen)
+
+    def _sweep_seldom(self) -> None:
+        """Delete what was replaced long ago; by a clock that a test sets, readers may hold it all the same."""
+        now_us = self._parts.now_us()
+        if self._parts.clock is system_clock and now_us - self._swept_us > GRACE_US:
+            self._swept_us = now_us
+            self.sweep(now_us=now_us)
+
     def compact(self, group: RegisteredGroup, *, now_us: int) -> Compaction:
         """Write all rows of a group anew, ordered and stamped, and drop what its retention no longer keeps.
 
@@ -124,12 +210,13 @@ class Upkeep:
             ConflictError: Other processes kept changing its files meanwhile.
         """
         done = None
-        for _ in range(ATTEMPTS - 1):
-            with suppress(ConflictError):
-                done = self._compact(group, now_us)
-                break
-        done = done or self._compact(group, now_us)
-        for what in (_sealing(group), _mirroring(group)):
+        with rewriting(self._parts.root):
+            for _ in range(ATTEMPTS - 1):
+                with suppress(ConflictError):
+                    done = self._compact(group, now_us)
+                    break
+            done = done or self._compact(group, now_us)
+        for what in (_sealing(group), _merging(group), _mirroring(group)):
             self.failures.pop(what, None)  # that is done now
         return done
 
@@ -211,22 +298,25 @@ class Upkeep:
         late = LateRows(group.definition.event_time)
         reader = late.watch(parts.engine.stamped(rows, horizon_us=horizon_us))
         files = parts.history.stage(table_of(group), reader)
-        first = min([f.first_commit for f, _ in snapshot.files if f.path in set(removed)] + sealed, default=0)
+        gone = {*removed}
+        replaced = [file for file, _ in snapshot.files if file.path in gone]
+        first = min([file.first_commit for file in replaced] + sealed, default=1)
+        last = max([file.last_commit for file in replaced] + sealed, default=snapshot.pin)
         stamped = [
             replace(
                 file,
                 width=len(group.layout),
                 stamped=True,
                 late=late.found,
-                first_commit=max(first, 1),
-                last_commit=snapshot.pin,
+                first_commit=first,
+                last_commit=last,
             )
             for file in files
         ]
         try:
             parts.log.replace_files(
                 group,
-                removed=removed,
+                removed=gone,
                 added=stamped,
                 sealed=sealed,
                 now_us=parts.now_us(),
@@ -246,7 +336,7 @@ class Upkeep:
         with self._lock:
             if self._closed or not BACKGROUND or (self._thread is not None and self._thread.is_alive()):
                 return
-            self._thread = threading.Thread(target=self.work, name="asof-upkeep", daemon=True)
+            self._thread = threading.Thread(target=self._rounds, name="asof-upkeep", daemon=True)
             self._thread.start()
 
     def _tried(self, group: RegisteredGroup, what: str, work: Callable[[], object]) -> bool:
@@ -287,6 +377,10 @@ def current_rows(parts: Parts, group: RegisteredGroup) -> tuple[RegisteredGroup,
 
 def _sealing(group: RegisteredGroup) -> str:
     return f"moving the journal of {group.ref} to files"
+
+
+def _merging(group: RegisteredGroup) -> str:
+    return f"merging small files of {group.ref}"
 
 
 def _mirroring(group: RegisteredGroup) -> str:

@@ -4,6 +4,7 @@ from asof.parts.open import Parts, open_online, open_parts
 from asof.parts.pinned import pinned_rows, pinned_together, table_of
 from asof.parts.pins import Pins, given_pins, pin_of
 from asof.parts.question import Question, resolve
+from asof.parts.turns import rewriting
 
 __all__ = [
     "Parts",
@@ -16,5 +17,6 @@ __all__ = [
     "pinned_rows",
     "pinned_together",
     "resolve",
+    "rewriting",
     "table_of",
 ]

@@ -32,10 +32,15 @@ DEFAULTS = {
     "online": "lmdb:online/",
     "engine": "duckdb",
 }
+CHOICES = {"compaction": ("auto", "off")}
+"""Settings that name no part, with what they may be, the default first."""
+
 TEXT = f"""# A feature store of asof. Each part is named by a URL; relative paths lie in this folder.
 # The variables ASOF_REGISTRY, ASOF_HISTORY, ASOF_ONLINE and ASOF_ENGINE override; keep secrets there, never here.
 format = {FORMAT}
-""" + "".join(f'{part} = "{url}"\n' for part, url in DEFAULTS.items())
+{"".join(f'{part} = "{url}"{chr(10)}' for part, url in DEFAULTS.items())}\
+compaction = "auto"  # small files are merged in the background; "off": only by `asof compact`
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Parts:
         online: Newest values.
         engine: Computes over history.
         writer: Who writes, "user@host" or what ASOF_WRITER says; kept with each commit.
+        compaction: Whether small files are merged in the background: "auto" or "off".
     """
 
     root: Path
@@ -65,6 +71,7 @@ class Parts:
     online: OnlineStore
     engine: Engine
     writer: str = ""
+    compaction: str = "auto"
 
     def now_us(self) -> int:
         """Return the time by the store's clock."""
@@ -121,6 +128,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         online=online,
         engine=engine,
         writer=_writer(),
+        compaction=settings["compaction"],
     )
 
 
@@ -163,13 +171,18 @@ def _settings(folder: Path, *, create: bool) -> dict[str, str]:
             where=str(file),
             todo="a newer asof wrote it: upgrade asof",
         )
-    settings = dict(DEFAULTS)
+    settings = DEFAULTS | {name: choices[0] for name, choices in CHOICES.items()}
     for name, value in given.items():
-        if name not in DEFAULTS:
-            raise NotFoundError.named("setting", name, DEFAULTS, where=str(file))
+        if name not in settings:
+            raise NotFoundError.named("setting", name, settings, where=str(file))
         settings[name] = str(value)
-    for name in DEFAULTS:
+    for name in settings:
         settings[name] = os.environ.get(f"ASOF_{name.upper()}", settings[name])
+    for name, choices in CHOICES.items():
+        if settings[name] not in choices:
+            raise UsageError(
+                f"{name} = {settings[name]!r} is not known", where=str(file), todo=f"use {' or '.join(choices)}"
+            )
     return settings
 
 

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import pyarrow as pa
 
 from asof.errors import AsofError
 from asof.ingest.feed import OnlineFeed, encode_online
-from asof.ingest.upkeep import Upkeep
+from asof.ingest.upkeep import Merged, Upkeep
 from asof.online.port import HEAD_BYTES, Applied
 from asof.parts import Parts, pinned_rows
 from asof.registry.port import RegisteredGroup
@@ -53,11 +53,13 @@ class Diagnosis:
         files: Data files that were read in full.
         keys: Online keys that were compared with history.
         findings: What is wrong.
+        merged: What was merged in the background since the store was opened, for each group ("weather@1").
     """
 
     files: int
     keys: int
     findings: tuple[Finding, ...]
+    merged: Mapping[str, Merged] = field(default_factory=dict[str, Merged])
 
     @property
     def healthy(self) -> bool:
@@ -67,7 +69,8 @@ class Diagnosis:
     def __str__(self) -> str:
         """Return it as text."""
         head = f"{self.files:,} data files read, {self.keys:,} online keys compared with history"
-        return "\n".join((head, *map(str, self.findings), "all is well" if self.healthy else "not well"))
+        merged = [f"{group}: {done}" for group, done in self.merged.items()]
+        return "\n".join((head, *merged, *map(str, self.findings), "all is well" if self.healthy else "not well"))
 
 
 def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, unlogged: Mapping[str, str]) -> Diagnosis:
@@ -121,7 +124,7 @@ def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, un
     findings += [Finding("upkeep", failure, todo="run `asof compact`") for failure in failures]
     todo = "mend the cause; the next answers are logged again"
     findings += [Finding("serving log", f"answers of {view}: {why}", todo=todo) for view, why in unlogged.items()]
-    return Diagnosis(files, keys, tuple(findings))
+    return Diagnosis(files, keys, tuple(findings), dict(upkeep.merged))
 
 
 def _online(parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: bool) -> tuple[int, list[Finding]]:

@@ -342,7 +342,7 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
     mine = (*mine, data_file.c.last_commit > after)
     files = connection.execute(
         select(data_file, commit_record.c.committed_at_us, commit_record.c.availability)
-        .join(
+        .outerjoin(  # every file has its commit; but SQLite would join the files to each commit, in square time
             commit_record,
             (commit_record.c.group_id == data_file.c.group_id) & (commit_record.c.number == data_file.c.first_commit),
         )
@@ -351,7 +351,7 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
     ).all()
     rows = connection.execute(
         select(journal.c.number, journal.c.payload, commit_record.c.committed_at_us, commit_record.c.availability)
-        .join(
+        .outerjoin(
             commit_record,
             (commit_record.c.group_id == journal.c.group_id) & (commit_record.c.number == journal.c.number),
         )
@@ -366,6 +366,7 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
             (target.c.group_id == commit_record.c.group_id) & (target.c.number == commit_record.c.target),
         )
         .where(commit_record.c.group_id == group.id, commit_record.c.number <= through)
+        .where(commit_record.c.target.is_not(None))
     ).all()
     return Snapshot(
         pin=through,

@@ -39,6 +39,7 @@ class SqlRegistry:
     def __init__(self, database: Database) -> None:
         """Keep the database."""
         self._database = database
+        self._groups: tuple[int, dict[str, RegisteredGroup]] = (-1, {})
 
     def plan(self, definitions: Sequence[Definition]) -> Plan:
         """See `Registry.plan`."""
@@ -61,9 +62,16 @@ class SqlRegistry:
             return generation_of(connection)
 
     def group(self, name: str) -> RegisteredGroup:
-        """See `Registry.group`."""
+        """See `Registry.group`. Read once for each generation of the definitions: every write asks for it."""
         with self._database.read() as connection:
-            return _load_group(connection, name)
+            generation = generation_of(connection)
+            known, groups = self._groups
+            groups = groups if known == generation else {}
+            found = groups.get(name) if isinstance(name, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            if found is None:
+                found = _load_group(connection, name)
+                self._groups = (generation, {**groups, name: found})
+            return found
 
     def view(self, name: str) -> RegisteredView:
         """See `Registry.view`."""
