@@ -9,7 +9,7 @@ import warnings
 from datetime import timedelta
 from pathlib import Path
 
-from data import START, Hands, groups, history, spine, view
+from data import START, Hands, features, groups, history, spine, view
 from hand_written import EVENT, LATE, Layout, answer
 from measure import Table, median, own_peak_mib, peak_mib, seconds, take_turns, took
 
@@ -67,7 +67,7 @@ def fill(folder, count, total, per_key, commits, *, late):
 def measured(place, count, asked, known, rounds):
     """Return the figures of both sides, after a look whether they agree."""
     with asof.open(place, clock=Hands(START + timedelta(days=400))) as store:
-        layouts = [Layout.of(place, f"g{at}", at) for at in range(count)]
+        layouts = [layout(place, at) for at in range(count)]
         late = any(layout.written for layout in layouts)
         ways = LATE if known == "served" and late else EVENT
 
@@ -94,6 +94,11 @@ def measured(place, count, asked, known, rounds):
     }
 
 
+def layout(place, at):
+    """Return the files of a group."""
+    return Layout.of(place, f"g{at}", [feature.name for feature in features(at)])
+
+
 def peaks(place, users, known):
     """Return the peak memory of each side, each in a process of its own."""
     return {f"{side}_peak_MiB": round(peak_mib(__file__, side, place, users, known)) for side in ("asof", "hand")}
@@ -107,7 +112,7 @@ def once(side, place, users, known):
         with asof.open(place, clock=Hands(START + timedelta(days=400))) as store:
             store.historical("everything", asked, time="t", known=known).to_arrow()
         return
-    layouts = [Layout.of(place, f"g{at}", at) for at in range(8)]
+    layouts = [layout(place, at) for at in range(8)]
     late = known == "served" and any(layout.written for layout in layouts)
     answer(next(iter((LATE if late else EVENT).values())), layouts, asked)
 

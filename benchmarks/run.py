@@ -22,6 +22,7 @@ NAMES = (
     "online",
     "online_servers",
     "point_in_time",
+    "shapes",
     "ingest",
     "small_commits",
     "push",

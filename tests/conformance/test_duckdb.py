@@ -12,6 +12,11 @@ class TestDuckDBAsOf(EngineSuite):
     url = "duckdb:as-of"
 
 
+class TestDuckDBWhole(EngineSuite):
+    adapter = "duckdb"
+    url = "duckdb:whole"
+
+
 class TestDuckDBHash(EngineSuite):
     adapter = "duckdb"
     url = "duckdb:hash"

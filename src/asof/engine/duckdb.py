@@ -10,30 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.engine import point_in_time
-from asof.engine.port import EVENT_COLUMN, MISSING, STATUS_COLUMN, TIME_COLUMN, Known, Rows
+from asof.engine.planning import Asked, Chosen, reaches_beyond, up_to
+from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Rows
 from asof.engine.spill import Spill
 from asof.errors import BackendError, NotFoundError, PermanentError, TransientError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
 
 BATCH_ROWS = 1_000_000
 
-PLANS: Mapping[str, point_in_time.Plan | None] = {"": None, "as-of": "as-of", "hash": "hash"}
+PLANS: Mapping[str, point_in_time.Plan | None] = {"": None, "as-of": "as-of", "whole": "whole", "hash": "hash"}
 
 SAMPLE_ROWS = 1000
-
-NARROW = 10
-"""A spine with this many times fewer rows than the history has not most of its keys, or has few rows of each."""
-
-HASH_PAIRS, HASH_PAIRS_LATE = 6, 20
-"""Pairs of a spine row and a row of its key that the hash plan may join for each row that the other plan would sort:
-at 100 k x 1 M rows the plans were level at some 70 rows a key, and at 250 if rows are late (2 cores, DuckDB 2.0)."""
 
 
 class DuckDBEngine:
     """The engine port over DuckDB.
 
     Args:
-        url: "duckdb"; "duckdb:as-of" or "duckdb:hash" for one plan whatever the history is like: to test, to measure.
+        url: "duckdb"; "duckdb:as-of", "duckdb:whole" or "duckdb:hash" for one plan whatever the history is like: to
+            test, to measure.
         root: The store's folder; what does not fit memory is spilled below it, if it can be written to.
     """
 
@@ -42,7 +37,8 @@ class DuckDBEngine:
         name = url.partition(":")[2]
         if name not in PLANS:
             raise NotFoundError.named("plan", name, PLANS, where=url)
-        self._plan: point_in_time.Plan | None = PLANS[name]
+        plan = PLANS[name]
+        self._fixed = plan and Chosen(plan, f"the store's engine is {url!r}")
         self._connection = duckdb.connect(
             ":memory:",
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
@@ -67,12 +63,16 @@ class DuckDBEngine:
                 pa.field(COMMIT_COLUMN, pa.int64()),
             ]
         )
+        times = spine.column(TIME_COLUMN).cast(pa.int64())
+        last_us: int = pc.max(times).as_py() if spine.num_rows else NO_TIME
+        rows = up_to(rows, last_us)
         if not spine.num_rows or (not rows.files and rows.journal is None):
             return _nothing_found(schema, spine.num_rows)
-        numbered = spine.select(list(rows.keys))
-        numbered = numbered.append_column("__t_us", spine.column(TIME_COLUMN).cast(pa.int64()))
+        numbered = spine.select(list(rows.keys)).append_column("__t_us", times)
         numbered = numbered.append_column("__row", pa.array(np.arange(spine.num_rows)))
+        asked = Asked.of(spine.num_rows, rows, len(columns), known)
         with self._session(rows, __asof_spine=numbered, __asof_sample=_sample(spine)) as (run, names):
+            chosen = self._fixed or _chosen(run, rows, asked, names["__asof_sample"])
             statement = point_in_time.look_up(
                 rows,
                 spine=names["__asof_spine"],
@@ -80,8 +80,9 @@ class DuckDBEngine:
                 columns=columns,
                 known=known,
                 ttl_us=ttl_us,
-                plan=self._plan or _chosen_plan(run, rows, spine.num_rows, names["__asof_sample"], known),
-                narrow=spine.num_rows * NARROW < _count(rows),
+                plan=chosen.plan,
+                narrow=asked.narrow,
+                last_us=last_us if reaches_beyond(rows, last_us) else None,
             )
             found = run.sql(statement).to_arrow_table()
         order = np.empty(spine.num_rows, dtype=np.int64)
@@ -188,21 +189,17 @@ def _sample(spine: pa.Table) -> pa.Table:
     return spine.take(np.random.default_rng(0).integers(0, spine.num_rows, SAMPLE_ROWS))
 
 
-def _count(rows: Rows) -> int:
-    return sum(file.rows for _, file, _ in rows.files) + (0 if rows.journal is None else rows.journal.num_rows)
-
-
-def _chosen_plan(
-    run: duckdb.DuckDBPyConnection, rows: Rows, spine_rows: int, sample: str, known: Known
-) -> point_in_time.Plan:
+def _chosen(run: duckdb.DuckDBPyConnection, rows: Rows, asked: Asked, sample: str) -> Chosen:
     """Choose by the rows that the keys of the spine have, as far as its sample and the largest file tell."""
+    chosen = asked.at_once()
+    if chosen is not None:
+        return chosen
     place, file, _ = max(rows.files, key=lambda item: item[1].rows, default=(None, None, None))
     if place is None or file is None or not file.rows:
-        return "hash"
+        return Chosen("hash", "no file has rows")
     found = run.sql(point_in_time.matches(rows, place, sample=sample)).to_arrow_table()
-    pairs = found.column(0)[0].as_py() * _count(rows) / file.rows * spine_rows / min(spine_rows, SAMPLE_ROWS)
-    most = HASH_PAIRS_LATE if point_in_time.is_late(rows, known) else HASH_PAIRS
-    return "hash" if pairs <= most * (_count(rows) + spine_rows) else "as-of"
+    sampled = min(asked.spine_rows, SAMPLE_ROWS)
+    return asked.by_pairs(found.column(0)[0].as_py() * asked.rows / file.rows * asked.spine_rows / sampled)
 
 
 def _unsliced(table: pa.Table) -> pa.Table:

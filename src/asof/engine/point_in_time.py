@@ -4,7 +4,8 @@ Every stored row gets a packed version `__v` of event time and commit: a total o
 section 1), which an as-of join compares in one step. Integers are microseconds. Internal columns begin with `__`.
 
 A look-up first finds the version that answers each row of the spine, then fetches the rest of its row by key and
-version. It finds it in one of three ways:
+version; or, in the plan "whole", where few values are to be sorted, it joins whole rows at once. It finds the version
+in one of three ways:
 
     event, K   as-of join on the packed version, after the rows that are not visible are filtered out
     served     a row is visible from __s = max(event_time, available_at) on. Ordered by __s, only the rows that raise
@@ -30,7 +31,7 @@ COMMIT_SPAN = 1 << 40
 SMALL = 1 << 62
 """Packed versions below this fit 64 bits, which sort and join in four fifths of the time of 128."""
 
-Plan = Literal["as-of", "hash"]
+Plan = Literal["as-of", "whole", "hash"]
 
 
 def quoted(name: str) -> str:
@@ -195,6 +196,7 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
     ttl_us: int | None,
     plan: Plan,
     narrow: bool = False,
+    last_us: int | None = None,
 ) -> str:
     """Return the statement that answers a spine; see `Engine.look_up`.
 
@@ -207,6 +209,7 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
         ttl_us: Time to live.
         plan: How.
         narrow: Whether the spine has few of the keys: other rows are left out first.
+        last_us: The last time of the spine, if there are later rows to leave out first.
 
     The statement gives the columns, `__status`, `__event_us`, `__commit` and `__row`, in no order.
     """
@@ -219,9 +222,12 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
         f"SELECT {keys}, {'greatest(__e, __a)' if late else '__e'} AS __s,"
         f" {Packing.of(rows).version()} AS __v, {payload}"
         f" FROM ({sources}){f' SEMI JOIN {spine} USING ({keys})' if narrow else ''}"
-        f"{_shown(rows) if late else _visible(rows, known)}"
+        f"{_where(_shown(rows) if late else _visible(rows, known), last_us)}"
     )
-    # As-of joins sort what they are given, so they get keys and versions only, and read the history again for the rest.
+    if plan == "whole" and not _hidden_later(rows, late=late):
+        found = _as_of(rows, spine, "ASOF LEFT JOIN", "*", late=late)
+        return f"WITH b AS ({stored}) SELECT {_answer(columns, ttl_us)} FROM {found}"
+    # Else as-of joins sort keys and versions only, and read the history again for the rest.
     once = "MATERIALIZED" if plan == "hash" else "NOT MATERIALIZED"
     return (
         f"WITH b AS {once} ({stored}), best AS ({_best(rows, spine, plan, late=late)})"
@@ -230,34 +236,44 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
     )
 
 
+def _hidden_later(rows: Rows, *, late: bool) -> dict[int, int]:
+    """Return the commits whose rows were visible until some time: they break "once visible, always visible"."""
+    return {commit: since for commit, since in rows.retracted.items() if since is not None} if late else {}
+
+
 def _best(rows: Rows, spine: str, plan: Plan, *, late: bool) -> str:
     """Return the statement that finds the version that answers each row of the spine: `__row`, `__best`."""
     keys = ", ".join(quoted(key) for key in rows.keys)
     same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
-    later = {commit: since for commit, since in rows.retracted.items() if since is not None} if late else {}
+    later = _hidden_later(rows, late=late)
     if plan == "hash":
         return _greatest(spine, same_key, later)
-    if not late:
-        bound = Packing.of(rows).bound("s.__t_us")
-        return (
-            f"SELECT s.__row, r.__v AS __best FROM (SELECT *, {bound} AS __bound FROM {spine} s) s"
-            f" ASOF JOIN (SELECT {keys}, __v FROM b) r ON {same_key} AND s.__bound >= r.__v"
-        )
-    winners = (
-        f"SELECT {keys}, __s, __v FROM (SELECT {keys}, __s, __v FROM b)"
-        f" QUALIFY __v = max(__v) OVER (PARTITION BY {keys} ORDER BY __s)"
-    )
+    wanted = f"{keys}, {'__s, ' if late else ''}__v"
+    found = "SELECT s.__row, r.__v AS __best FROM"
     if not later:
-        return _as_of(spine, winners, same_key)
-    # Rows that were visible and then hidden break "once visible, always visible": their keys go the other way.
+        return f"{found} {_as_of(rows, spine, 'ASOF JOIN', wanted, late=late)}"
+    # The keys with rows that were visible and then hidden go the other way.
     odd = f"(SELECT DISTINCT {keys} FROM b WHERE __c IN ({_list(later)}))"
     is_odd = f"EXISTS (SELECT 1 FROM {odd} r WHERE {same_key})"
     even = f"(SELECT * FROM {spine} s WHERE NOT {is_odd})"
-    return f"{_as_of(even, winners, same_key)} UNION ALL {_greatest(spine, same_key, later, only=is_odd)}"
+    as_of = _as_of(rows, even, "ASOF JOIN", wanted, late=late)
+    return f"{found} {as_of} UNION ALL {_greatest(spine, same_key, later, only=is_odd)}"
 
 
-def _as_of(spine: str, winners: str, same_key: str) -> str:
-    return f"SELECT s.__row, r.__v AS __best FROM {spine} s ASOF JOIN ({winners}) r ON {same_key} AND s.__t_us >= r.__s"
+def _as_of(rows: Rows, spine: str, join: str, wanted: str, *, late: bool) -> str:
+    """Return the relation of the rows `s` of the spine, each with the row `r` of `b` that answers it."""
+    keys = ", ".join(quoted(key) for key in rows.keys)
+    same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
+    if not late:
+        bound = Packing.of(rows).bound("s.__t_us")
+        return (
+            f"(SELECT *, {bound} AS __bound FROM {spine} s) s"
+            f" {join} (SELECT {wanted} FROM b) r ON {same_key} AND s.__bound >= r.__v"
+        )
+    winners = (
+        f"SELECT {wanted} FROM (SELECT {wanted} FROM b) QUALIFY __v = max(__v) OVER (PARTITION BY {keys} ORDER BY __s)"
+    )
+    return f"{spine} s {join} ({winners}) r ON {same_key} AND s.__t_us >= r.__s"
 
 
 def _greatest(spine: str, same_key: str, later: Mapping[int, int], *, only: str = "true") -> str:
@@ -280,6 +296,11 @@ def matches(rows: Rows, place: str, *, sample: str) -> str:
 
 def _list(commits: Iterable[int]) -> str:
     return ", ".join(map(str, commits))
+
+
+def _where(visible: str, last_us: int | None) -> str:
+    later = "" if last_us is None else f"__e <= {last_us}"
+    return f"{visible} AND {later}" if visible and later else visible or (later and f" WHERE {later}")
 
 
 def _shown(rows: Rows) -> str:
