@@ -29,6 +29,24 @@ local function settle(rows, key, flagged)
   if not row then redis.call('HDEL', rows, key)
   elseif row ~= have then redis.call('HSET', rows, key, row) end
 end
+local function settle_many(rows, pairs, first, last)
+  for from = first, last, 4000 do
+    local upto = math.min(from + 3999, last)
+    local keys, sets, gone = {}, {}, {}
+    for i = from, upto, 2 do keys[#keys + 1] = pairs[i] end
+    local have = redis.call('HMGET', rows, unpack(keys))
+    for i = 1, #keys do
+      local row = winner(pairs[from + 2 * i - 1], have[i])
+      if not row then gone[#gone + 1] = keys[i]
+      elseif row ~= have[i] then
+        sets[#sets + 1] = keys[i]
+        sets[#sets + 1] = row
+      end
+    end
+    if #sets > 0 then redis.call('HSET', rows, unpack(sets)) end
+    if #gone > 0 then redis.call('HDEL', rows, unpack(gone)) end
+  end
+end
 local function settle_loaded(rows, load, key)
   local flagged = redis.call('HGET', load, key)
   if flagged then
@@ -115,10 +133,11 @@ for group = 1, groups do if ARGV[starts[group] + 2] ~= '' then
     if ARGV[at + 3] == '1' then marks = put(marks, mark, 6, now) end
   end
   local loading = struct.unpack('>I8', marks, mark + 56) == 1
-  for i = at + 6, at + 4 + 2 * ARGV[at + 5], 2 do
-    if loading then settle_loaded(rows, load, ARGV[i]) end
-    settle(rows, ARGV[i], ARGV[i + 1])
+  local first, last = at + 6, at + 5 + 2 * ARGV[at + 5]
+  if loading then
+    for i = first, last, 2 do settle_loaded(rows, load, ARGV[i]) end
   end
+  settle_many(rows, ARGV, first, last)
   if ARGV[at + 4] == '1' then
     redis.call('RENAME', staged, load)
     redis.call('PERSIST', load)
@@ -134,9 +153,11 @@ return {1, marks}
 # KEYS: applied, rows, load. ARGV: the group's id, a cursor, how many rows. Returns the next cursor; "" at the end.
 FOLD = """
 local page = redis.call('HSCAN', KEYS[3], ARGV[2], 'COUNT', ARGV[3])
-for i = 1, #page[2], 2 do
-  settle(KEYS[2], page[2][i], page[2][i + 1])
-  redis.call('HDEL', KEYS[3], page[2][i])
+settle_many(KEYS[2], page[2], 1, #page[2])
+for first = 1, #page[2], 4000 do
+  local keys = {}
+  for i = first, math.min(first + 3999, #page[2]), 2 do keys[#keys + 1] = page[2][i] end
+  redis.call('HDEL', KEYS[3], unpack(keys))
 end
 if redis.call('EXISTS', KEYS[3]) == 1 then return page[1] end
 local marks = applied()
