@@ -19,7 +19,9 @@ from asof.clock import Clock, system_clock, system_us, to_us
 from asof.engine.port import Engine
 from asof.errors import NotFoundError, PermanentError, UsageError
 from asof.offline.port import History
+from asof.online.limited import OPTION, LimitedOnlineStore
 from asof.online.port import OnlineStore
+from asof.online.remote import without_option
 from asof.registry.port import CommitLog, Erasures, Metadata, Registry, Tags
 
 FORMAT = 1
@@ -133,8 +135,12 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
 
 
 def open_online(url: str, *, root: str = "", repair: bool = False) -> OnlineStore:
-    """Open an online store by its URL, such as "memory:"."""
-    return _adapter("online", url)(url, root=root, repair=repair)
+    """Open an online store by its URL, such as "memory:"; with max_writes_per_second=NUMBER it is paced."""
+    plain, limit = without_option(url, OPTION)
+    if not limit:
+        store: OnlineStore = _adapter("online", url)(url, root=root, repair=repair)
+        return store
+    return LimitedOnlineStore(_adapter("online", plain)(plain, root=root, repair=repair), limit)
 
 
 def _settings(folder: Path, *, create: bool) -> dict[str, str]:
