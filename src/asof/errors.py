@@ -16,6 +16,7 @@ never holds a secret.
 """
 
 import inspect
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -60,12 +61,13 @@ class NotFoundError(AsofError, LookupError):
             where: The place that was searched.
         """
         names = sorted(known)
-        close = get_close_matches(name, names, n=3, cutoff=0.5)
+        close = get_close_matches(str(name), names, n=3, cutoff=0.5)
         if close:
             todo = "did you mean " + " or ".join(repr(c) for c in close) + "?"
         elif names:
             shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")  # noqa: PLR2004 - one line of names
-            todo = f"known {kind.replace(' or ', 's or ')}s: {shown}"
+            several = re.sub(r"y\b", "ie", kind).replace(" or ", "s or ") + "s"
+            todo = f"known {several}: {shown}"
         else:
             todo = f"there is no {kind} yet"
         return cls(f"unknown {kind} {name!r}", where=where, todo=todo, data={"kind": kind, "name": name})

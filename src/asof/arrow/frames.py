@@ -90,6 +90,8 @@ def _from_rows(rows: list[Mapping[str, Any]], where: str) -> pa.Table:
     for name in dict.fromkeys(name for row in rows for name in row):
         _refuse_twice(str(name), columns, where)
         columns[str(name)] = _from_values(str(name), [row.get(name) for row in rows], where)
+    if rows and not columns:
+        raise DataError("the rows have no columns", where=where, todo="pass dicts with the columns' names and values")
     return pa.table(columns)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from asof.catalog.search import Hit, search
 from asof.clock import show_us
 from asof.definitions.durations import show_duration
-from asof.definitions.names import checked_tag
+from asof.definitions.names import checked_tag, checked_text
 from asof.definitions.serving_log import log_name
 from asof.erasure import Certificate, certificates
 from asof.errors import NotFoundError, UsageError
@@ -95,6 +95,7 @@ class Catalog:
         Raises:
             NotFoundError: Unknown group.
         """
+        checked_text(matching, "matching")
         if limit is not None and limit < 1:
             raise UsageError(f"limit={limit} is no number of commits", todo="pass 1 or more, or None for all")
         if group is None:
@@ -118,8 +119,7 @@ class Catalog:
             UsageError: The name has another form. ConflictError: It is taken.
         """
         checked = checked_tag(name)
-        if not isinstance(message, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
-            raise UsageError(f"message={message!r} is no text", where=f"tag {name}")
+        checked_text(message, "message", where=f"tag {name}")
         return self._parts.tags.add(checked, message=message, writer=self._parts.writer, now_us=self._parts.now_us())
 
     def tags(self) -> list[Tag]:
@@ -140,7 +140,7 @@ class Catalog:
 
     def search(self, words: str) -> list[Hit]:
         """Return the groups, features and views that match all the words, the best first."""
-        return search(self.groups(), self.views(), words)
+        return search(self.groups(), self.views(), checked_text(words, "words"))
 
     def describe(self, name: str) -> Description:
         """Return what there is to know about a group or view.
@@ -148,7 +148,7 @@ class Catalog:
         Raises:
             NotFoundError: Unknown name.
         """
-        base = name.partition("@")[0]
+        base = checked_text(name, "name").partition("@")[0]
         if any(view.definition.name == base for view in self.views()):
             return _describe_view(self._parts.registry.view(name))
         group = self._group(name)
@@ -164,7 +164,7 @@ class Catalog:
         Raises:
             NotFoundError: Unknown name.
         """
-        base = name.partition("@")[0]
+        base = checked_text(name, "name").partition("@")[0]
         views = self.views()
         if any(view.definition.name == base for view in views):
             view = self._parts.registry.view(name)

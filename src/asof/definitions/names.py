@@ -40,6 +40,22 @@ def checked_tag(name: object) -> str:
     )
 
 
+def checked_text(text: object, what: str, *, where: str = "") -> str:
+    """Return a text that callers pass if it can be kept.
+
+    Raises:
+        UsageError: It is no text, or no UTF-8 can hold it (a lone half of a surrogate pair).
+    """
+    if isinstance(text, str):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return text
+    raise UsageError(f"{what}={text!r} is no text", where=where, todo="pass it as text")
+
+
 def suggest_name(text: str) -> str:
     """Return the nearest permitted name to a foreign one ("Arr Delay" gives "arr_delay"), or ""."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)

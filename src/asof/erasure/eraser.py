@@ -15,6 +15,7 @@ import pyarrow as pa
 from asof.arrow.frames import Frame
 from asof.arrow.keys import encode_keys
 from asof.definitions import FeatureGroup
+from asof.definitions.names import checked_text
 from asof.definitions.serving_log import CLOCK, is_log
 from asof.erasure.certificate import Certificate, Erased
 from asof.erasure.places import PLACES, Place
@@ -42,6 +43,7 @@ class Eraser:
         """Return what an erasure would erase, and change nothing."""
         parts = self._parts
         self._flush()
+        checked_text(reason, "reason")
         target = Target.of(parts, entity, keys)
         holdings = [*target.holdings(parts), *target.answers(parts)]
         found = [each for place in self._places for each in place.count(holdings)]
@@ -50,6 +52,7 @@ class Eraser:
 
     def forget(self, entity: str, keys: Frame, *, reason: str, progress: Progress | None = None) -> Certificate:
         """Erase keys; see `Store.forget`."""
+        checked_text(reason, "reason")
         parts = self._parts
         with _alone(parts.root):
             self._resume()
@@ -159,6 +162,14 @@ def without_erased(parts: Parts, log: FeatureGroup, answers: pa.Table) -> pa.Tab
             found = [parts.erasures.of(entity, key) for key in keys]
             gone[at] |= any(erasure is not None and times[at] <= _until_us(erasure) for erasure in found)
     return answers.filter(pa.array(~gone)) if gone.any() else answers
+
+
+def being_erased(parts: Parts, entity: str, key: bytes) -> Erasure | None:
+    """Return the erasure of an encoded key that is begun and not finished."""
+    for erasure in parts.erasures.all():
+        if erasure.entity == entity and erasure.pending and key in encode_keys(_unpacked(erasure.pending)):
+            return erasure
+    return None
 
 
 def _until_us(erasure: Erasure) -> int:

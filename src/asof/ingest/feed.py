@@ -240,6 +240,13 @@ class OnlineFeed:
         keys, values = encode_online(pa.concat_tables(tables), item.group) if tables else ([], [])
         return Change(item.group.id, item.applied.commit, last.number, last.committed_at_us, keys, values)
 
+    def is_foreign(self, group: RegisteredGroup, mark: Applied) -> bool:
+        """Return whether a mark is not of this history: it, or the online store, came from a backup."""
+        if not mark.commit:
+            return False
+        commits = self._parts.log.commits(group, after=mark.commit - 1)
+        return not commits or commits[0].committed_at_us != mark.committed_at_us
+
     def rebuild(self, group: RegisteredGroup) -> int:
         """Build a group's online rows anew from history; return how many rows were put."""
         self._parts.online.clear(group.id)

@@ -16,6 +16,7 @@ from asof.arrow.layout import declared_schema, stored_rows
 from asof.arrow.order import OnConflict, arrange
 from asof.arrow.rows import encode_rows
 from asof.clock import show_us
+from asof.definitions.names import checked_text
 from asof.errors import DataError, NotFoundError, UsageError, warn
 from asof.ingest.checks import refuse, violations
 from asof.records import AVAILABLE_COLUMN, Availability, CommitKind, Draft
@@ -167,9 +168,9 @@ def _check_text(options: Options, where: str) -> None:
         isinstance(part, str) for item in cast("dict[object, object]", meta).items() for part in item
     ):
         raise UsageError(f"meta={meta!r} is no dict of text", where=where, todo='pass it as {"name": "text"}')
-    key = cast("object", options.idempotency_key)
-    if not isinstance(key, str):
-        raise UsageError(f"idempotency_key={key!r} is no text", where=where, todo="pass it as text")
+    for name, value in cast("dict[str, str]", meta).items():
+        checked_text(name + value, "meta", where=where)
+    checked_text(options.idempotency_key, "idempotency_key", where=where)
 
 
 def digest_of(table: pa.Table) -> str:

@@ -14,6 +14,7 @@ from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
 from asof.clock import to_us
 from asof.definitions import FeatureGroup
+from asof.definitions.names import checked_text
 from asof.errors import AsofError, BackendError, UsageError
 from asof.ingest.feed import OnlineFeed, Published
 from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement
@@ -64,7 +65,7 @@ class Writer:
         """Hide the rows of a commit; see `Store.retract`."""
         ref, number = commit_name(commit)
         group = self._parts.registry.group(ref)
-        if not reason.strip():
+        if not checked_text(reason, "reason").strip():
             raise UsageError("a retract needs a reason", todo='pass reason="..."')
         draft = Draft(group.id, "retract", target=number, reason=reason)
         published = self._publish([draft])
@@ -110,18 +111,18 @@ class Writer:
         Args:
             tolerant: Keep what fails for `doctor` to tell, instead of raising it.
         """
-        heads = self._parts.log.heads()
         with self._parts.online.snapshot() as snapshot:
             applied = dict(snapshot.applied)
+        heads = self._parts.log.heads()  # after the marks: what is applied was published before
         suspect = self._parts.online.suspect
         for group in self._parts.registry.groups():
-            if not group.definition.online or group.id not in heads:
+            mark, head = applied.get(group.id, Applied()), heads.get(group.id)
+            if not group.definition.online or (head is None and not mark.commit):
                 continue
-            mark = applied.get(group.id, Applied())
             try:
-                if suspect:
+                if suspect or self.feed.is_foreign(group, mark):
                     self.feed.rebuild(group)
-                elif mark.commit < heads[group.id].number or mark.applying:
+                elif mark.applying or (head is not None and mark.commit < head.number):
                     self.feed.catch_up(group)
             except BackendError as error:
                 if not tolerant:
@@ -156,6 +157,7 @@ class Together:
         self._parts = parts
         self._writer = writer
         self._prepared: list[Prepared] = []
+        self._open = False
         self.commits: list[Commit] = []
 
     def write(
@@ -170,8 +172,13 @@ class Together:
         """Add rows arriving now; see `Store.write`.
 
         Raises:
-            DataError: The rows break a rule. UsageError: The group is in it already.
+            DataError: The rows break a rule. UsageError: The group is in it already, or the block is not open.
         """
+        if not self._open:
+            raise UsageError(
+                "this is outside of its block, so nothing would be stored",
+                todo="write inside: with store.together() as tx: tx.write(...)",
+            )
         registered = self._parts.registry.group(group)
         if any(item.group.id == registered.id for item in self._prepared):
             raise UsageError(f"group {registered.ref} is written twice together", todo="join the frames")
@@ -180,10 +187,14 @@ class Together:
 
     def __enter__(self) -> Self:
         """Begin."""
+        if self._open or self.commits:
+            raise UsageError("this was begun before", todo="call store.together() anew")
+        self._open = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Publish what was added, as one; unless the block raised."""
+        self._open = False
         if kind is None and self._prepared:
             self.commits = self._writer.publish(self._prepared)
 

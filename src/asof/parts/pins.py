@@ -44,6 +44,6 @@ def pin_of(given: Pins | Tag | None, group: RegisteredGroup) -> int | None:
         )
     if pin is None:
         raise UsageError(f"no pin for group {group.ref}", where="commits=", todo=TODO)
-    if not isinstance(pin, int) or pin < 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+    if not isinstance(pin, int) or isinstance(pin, bool) or pin < 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"{pin!r} is no commit number of group {group.ref}", where="commits=", todo=TODO)
     return pin

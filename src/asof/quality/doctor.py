@@ -138,6 +138,11 @@ def _online(parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: b
         time.sleep(0.05)
         patience -= 0.05
         applied = _applied(parts, group)
+    if feed.is_foreign(group, applied):
+        if repair:
+            feed.rebuild(group)
+        what = f"{group.ref}: the online rows are not of this history; was one of the two restored from a backup?"
+        return 0, [Finding("online", what, repair, todo)]
     if applied.commit < head or applied.applying:
         if repair:
             feed.catch_up(group)

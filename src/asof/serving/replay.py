@@ -13,7 +13,7 @@ from asof.arrow.types import TIMESTAMP
 from asof.clock import from_us, show_us
 from asof.definitions import Lookup
 from asof.engine.port import EVENT_COLUMN, Rows
-from asof.erasure import Certificate
+from asof.erasure import Certificate, being_erased
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, Question, pinned_rows, resolve
 from asof.records import SEMANTICS, Status
@@ -129,7 +129,15 @@ def _refuse_erased(parts: Parts, receipt: Receipt, lookups: Sequence[Lookup], ke
         if any(column.null_count for column in table.columns):
             continue
         entity = lookup.group.entity.name
-        erasure = parts.erasures.of(entity, encode_keys(table)[0])
+        (key,) = encode_keys(table)
+        begun = being_erased(parts, entity, key)
+        if begun is not None:
+            raise NotFoundError(
+                f"the {entity} of this receipt is being erased by erasure {begun.id}, which is not finished",
+                where=receipt.view,
+                todo="close the store and open it again: that finishes it",
+            )
+        erasure = parts.erasures.of(entity, key)
         done = None if erasure is None else Certificate.from_json(erasure.certificate)
         if done is not None and done.finished_at_us is not None and receipt.clock_us <= done.finished_at_us:
             raise NotFoundError(

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from asof.errors import UsageError
 from asof.online.port import Applied
 from asof.parts import Parts, Question, open_online, resolve
 from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, plain_cause
@@ -27,7 +28,21 @@ INSTANTS = 40
 KEYS = 50
 LOGGED = 500
 
+MOST = 1_000_000
+"""Of keys, instants, or logged answers; each look costs some microseconds."""
+
 Progress = Callable[[int, int], None]
+
+
+def checked_count(what: str, number: object) -> None:
+    """Refuse what is no number of things to look at.
+
+    Raises:
+        UsageError: It is no whole number from 0 (logged) or 1 to a million.
+    """
+    least = 0 if what == "logged" else 1
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= MOST:
+        raise UsageError(f"{what}={number!r} is no number of things to look at", todo=f"pass {least} to {MOST:,}")
 
 
 def verify(  # noqa: PLR0913 - the words of `Store.verify`
@@ -41,6 +56,8 @@ def verify(  # noqa: PLR0913 - the words of `Store.verify`
     progress: Progress | None = None,
 ) -> Verification:
     """Compare online with history; see `Store.verify`."""
+    for what, number in (("instants", instants), ("keys", keys), ("logged", logged)):
+        checked_count(what, number)
     question = resolve(parts, name)
     online = OnlineReader(parts)
     online.plan(name)  # refuses a view with offline groups

@@ -57,7 +57,11 @@ def key_pool(view: FeatureView, feeds: Mapping[str, Feed], random: np.random.Gen
 
 
 def sample(pool: Pool, random: np.random.Generator, count: int) -> list[dict[str, Any]]:
-    """Return key sets: each look-up's keys are those of one row of its group."""
+    """Return key sets: each look-up's keys are those of one row of its group; no more than there are if it is one."""
+    if len(pool) == 1:
+        ((columns, rows),) = pool
+        if rows and count >= len(rows):
+            return [dict(zip(columns, row, strict=True)) for row in rows]
     sampled: list[dict[str, Any]] = []
     for _ in range(count):
         keys: dict[str, Any] = {}

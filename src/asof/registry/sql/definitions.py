@@ -93,7 +93,7 @@ class SqlRegistry:
 
     def remove(self, name: str) -> list[RegisteredGroup]:
         """See `Registry.remove`."""
-        base, _, version = name.partition("@")
+        base, version = _split(name, "group or view")
         with self._database.write() as connection:
             groups = connection.execute(select(group_version).where(group_version.c.name == base)).all()
             views = connection.execute(select(view_version).where(view_version.c.name == base)).all()
@@ -283,10 +283,22 @@ class _Steps:
         )
 
 
-def _find(connection: Connection, table: Any, kind: str, name: str) -> Record:  # noqa: ANN401 - either of two Tables
+def _split(name: str, kind: str) -> tuple[str, str]:
+    """Return the name and the version of "weather@2"; of "weather" the version is "".
+
+    Raises:
+        UsageError: It is no text, or names no version after the @: that must not mean all of them.
+    """
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"{type(name).__name__} is no name of a {kind}", todo="pass its name as text")
-    base, _, version = name.partition("@")
+    base, at, version = name.partition("@")
+    if at and not version:
+        raise UsageError(f"{name!r} names no version", todo=f"write {base!r}, or {base + '@1'!r}")
+    return base, version
+
+
+def _find(connection: Connection, table: Any, kind: str, name: str) -> Record:  # noqa: ANN401 - either of two Tables
+    base, version = _split(name, kind)
     query = select(table).where(table.c.name == base).order_by(table.c.version.desc())
     rows = connection.execute(query).all()
     for row in rows:
