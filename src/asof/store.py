@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
+from asof.arrow.streams import whole
 from asof.catalog import Catalog
 from asof.catalog.python_file import Definition, definitions_of
 from asof.clock import system_clock, to_us
@@ -114,7 +115,7 @@ class Store:
 
         Args:
             group: Name of the group. An unknown one is inferred and registered if `keys` are given.
-            frame: The rows: pandas, polars, pyarrow, DuckDB, a dict of columns or a list of dicts.
+            frame: The rows: pandas, polars, pyarrow, DuckDB, a dict of columns, a list of dicts, a Parquet file's path.
             keys: Key columns, to infer a group from the frame.
             event_time: Event time column, to infer a group from the frame.
             meta: Kept with the commit.
@@ -131,6 +132,7 @@ class Store:
         """
         options = Options(None, on_conflict, truncate, idempotency_key, meta)
         if keys is not None:
+            frame = whole(frame)
             self._infer(group, frame, options, keys=keys, event_time=event_time)
         return self._writer.write(group, frame, "write", options)
 

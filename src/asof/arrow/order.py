@@ -18,8 +18,11 @@ OnConflict = Literal["error", "last"]
 
 CODE_LIMIT = 2**62
 
+DENSE = 16
+"""Integers that fill at least this part of their range stand for themselves."""
 
-def arrange(
+
+def arrange(  # noqa: PLR0913 - one rule
     table: pa.Table,
     keys: Sequence[str],
     event_time: str | None,
@@ -27,6 +30,7 @@ def arrange(
     arrivals: str | None = None,
     on_conflict: OnConflict = "error",
     where: str = "",
+    numbered: bool = True,
 ) -> pa.Table:
     """Return the rows ordered by (keys, event time), one for each.
 
@@ -39,6 +43,7 @@ def arrange(
         arrivals: Column of recorded arrivals, if there is one.
         on_conflict: With "last", of rows with the same key and event time the last in frame order stays.
         where: Place for the message.
+        numbered: Whether the caller knows the rows by their numbers; else the message does without.
 
     Raises:
         DataError: Two rows of one key and event time differ and `on_conflict` is "error".
@@ -56,7 +61,7 @@ def arrange(
         return ordered
     values = [name for name in table.column_names if name != arrivals]
     if on_conflict == "error":
-        _refuse_conflicts(ordered.select(values), same, order, keys, event_time, where)
+        _refuse_conflicts(ordered.select(values), same, order, keys, event_time, where, numbered=numbered)
     if arrivals is None:
         return ordered.take(np.flatnonzero(np.append(~same, True)))
     runs = np.cumsum(np.append(True, ~same))
@@ -98,6 +103,12 @@ def key_codes(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
 
 
 def _ranks(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
+    """Return a number for each value, in the order of values, and what is greater than all of them."""
+    if pa.types.is_signed_integer(column.type) and len(column):
+        values = column.cast(pa.int64()).to_numpy()
+        least, greatest = int(values.min()), int(values.max())
+        if greatest - least < DENSE * len(values):  # they are as good as ranks, and need no dictionary
+            return values - least, greatest - least + 1
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
@@ -118,10 +129,21 @@ def _stable_order(codes: np.ndarray, times: np.ndarray) -> np.ndarray | None:
     step = codes[1:] - codes[:-1]
     if bool(np.all((step > 0) | ((step == 0) & (times[1:] >= times[:-1])))):
         return None
+    if bool(np.all(times[1:] >= times[:-1])):
+        return _radix_order(codes)
     least, span = int(times.min()), int(times.max()) - int(times.min()) + 1
-    if (int(codes.max()) + 1) * span < CODE_LIMIT:  # one integer holds both: sorts in less than half the time
-        return np.argsort(codes * span + (times - least), kind="stable")
+    if (int(codes.max()) + 1) * span < CODE_LIMIT:
+        return _radix_order(codes * span + (times - least))
     return np.lexsort((times, codes))
+
+
+def _radix_order(numbers: np.ndarray) -> np.ndarray:
+    """Return the stable order of integers >= 0, by 16 bits at a time: a fourth to a half of the time of `argsort`."""
+    order = np.argsort(numbers.astype(np.uint16), kind="stable")
+    for shift in range(16, int(numbers.max()).bit_length(), 16):
+        digits = (numbers >> shift).astype(np.uint16)
+        order = order[np.argsort(digits[order], kind="stable")]
+    return order
 
 
 def _equal_to_last(ordered: pa.Table, same: np.ndarray) -> np.ndarray:
@@ -135,13 +157,15 @@ def _equal_to_last(ordered: pa.Table, same: np.ndarray) -> np.ndarray:
     return np.flatnonzero(equal)
 
 
-def _refuse_conflicts(  # noqa: PLR0917 - the parts of one message
+def _refuse_conflicts(  # noqa: PLR0913, PLR0917 - the parts of one message
     ordered: pa.Table,
     same: np.ndarray,
     order: np.ndarray | None,
     keys: Sequence[str],
     event_time: str | None,
     where: str,
+    *,
+    numbered: bool,
 ) -> None:
     second = np.flatnonzero(same) + 1
     before = encode_rows(ordered.take(second - 1))
@@ -153,9 +177,10 @@ def _refuse_conflicts(  # noqa: PLR0917 - the parts of one message
         rows = (at - 1, at) if order is None else (int(order[at - 1]), int(order[at]))
         key = {name: ordered.column(name)[at].as_py() for name in keys}
         moment = "" if event_time is None else f" at {show_us(ordered.column(event_time)[at].value)}"
+        who = f"rows {rows[0]} and {rows[1]} both" if numbered else "two rows"
         raise DataError(
-            f"rows {rows[0]} and {rows[1]} both describe {key}{moment}, with different values",
+            f"{who} describe {key}{moment}, with different values",
             where=where,
             todo='drop one, or pass on_conflict="last" to keep the later row of the frame',
-            data={"rows": rows},
+            data={"rows": rows} if numbered else None,
         )

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +49,53 @@ def read_table(path: Path, types: Mapping[str, Any], *, timezone: str | None = N
     Raises:
         DataError: The file is damaged, or of another kind than its name says.
     """
-    import pyarrow as pa
-
-    from asof.errors import DataError
     from asof.ingest.csv_file import read_csv
 
     kind = SUFFIXES[path.suffix.lower()]
     if kind == "csv":
         return read_csv(path, types, timezone=timezone)
-    try:
+    with _told(path, kind):
         return _read_parquet(path) if kind == "parquet" else _read_arrow(path)
+
+
+def read_batches(path: Path, advance: Callable[[int, int], None]) -> Any:  # noqa: ANN401 - a RecordBatchReader; loaded when needed
+    """Return the rows of a Parquet or Arrow file batch by batch: it may be larger than memory.
+
+    Args:
+        path: The file.
+        advance: Called with (rows read, rows of the file).
+
+    Raises:
+        DataError: The file is damaged, or of another kind than its name says; also while it is read.
+    """
+    import pyarrow as pa
+
+    kind = SUFFIXES[path.suffix.lower()]
+    with _told(path, kind):
+        schema, total, batches = _parquet_batches(path) if kind == "parquet" else _arrow_batches(path)
+
+    def read() -> Iterator[Any]:
+        done = 0
+        while True:
+            with _told(path, kind):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+            done += batch.num_rows
+            advance(done, max(done, total))
+
+    return pa.RecordBatchReader.from_batches(schema, read())
+
+
+@contextmanager
+def _told(path: Path, kind: str) -> Generator[None]:
+    import pyarrow as pa
+
+    from asof.errors import DataError
+
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -67,6 +105,24 @@ def read_table(path: Path, types: Mapping[str, Any], *, timezone: str | None = N
             where=str(path),
             todo="is it complete, and what its name says?",
         ) from error
+
+
+def _parquet_batches(path: Path) -> tuple[Any, int, Iterator[Any]]:
+    from asof.arrow.streams import parquet_batches
+
+    file, batches = parquet_batches(path)
+    return file.schema_arrow, file.metadata.num_rows, batches
+
+
+def _arrow_batches(path: Path) -> tuple[Any, int, Iterator[Any]]:
+    import pyarrow as pa
+
+    try:
+        opened = pa.ipc.open_file(pa.memory_map(str(path)))
+    except pa.ArrowInvalid:
+        stream = pa.ipc.open_stream(pa.memory_map(str(path)))
+        return stream.schema, 0, iter(stream)
+    return opened.schema, 0, (opened.get_batch(at) for at in range(opened.num_record_batches))
 
 
 def write_table(table: Any, path: Path) -> None:  # noqa: ANN401 - a pyarrow.Table; loaded when needed

@@ -1,6 +1,7 @@
 """What people see: tables and lines, with colour and boxes only on a terminal."""
 
 import sys
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -113,8 +114,12 @@ def shown(cell: Cell) -> str:
 
 
 @contextmanager
-def progress(text: str) -> Generator[Advance]:
+def progress(text: str, *, unit: str = "") -> Generator[Advance]:
     """Show a bar on stderr while the block runs, if somebody looks; it goes away when done.
+
+    Args:
+        text: What is done.
+        unit: What is counted, such as "rows": then the bar says how many a second.
 
     Yields:
         A function to be called with (done, total); until then the bar only moves.
@@ -135,7 +140,13 @@ def progress(text: str) -> Generator[Advance]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(text, total=None, counts="")
-        yield lambda done, total: bar.update(task, completed=done, total=total, counts=f"{done:,}/{total:,}")
+        begun = time.monotonic()
+
+        def advance(done: int, total: int) -> None:
+            rate = f" {unit}, {done / max(time.monotonic() - begun, 0.001):,.0f}/s" if unit else ""
+            bar.update(task, completed=done, total=total, counts=f"{done:,}/{total:,}{rate}")
+
+        yield advance
 
 
 def _plain_table(columns: Sequence[str], texts: Sequence[Sequence[str]], right: Sequence[bool]) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from asof.cli.command import pairs
-from asof.cli.files import FILE_IN, read_table
+from asof.cli.files import FILE_IN, SUFFIXES, read_batches, read_table
 from asof.cli.screen import counted
 
 if TYPE_CHECKING:
-    from asof.cli.screen import Screen
+    from asof.cli.screen import Advance, Screen
     from asof.definitions import FeatureGroup
     from asof.records import Commit
 
@@ -48,14 +48,17 @@ def column_list(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def rows_for(group: "FeatureGroup | None", file: Path, *, times: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a pyarrow.Table; loaded when needed
-    """Return the rows of a file, a CSV with the types that the group declares.
+def rows_for(group: "FeatureGroup | None", file: Path, advance: "Advance", *, times: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a pyarrow.Table or RecordBatchReader; loaded when needed
+    """Return the rows of a file, batch by batch; a CSV whole, with the types that the group declares.
 
     Args:
         group: The group, None if there is none yet.
         file: The file.
+        advance: Called with (rows read, rows of the file).
         times: Further columns of times.
     """
+    if SUFFIXES[file.suffix.lower()] != "csv":
+        return read_batches(file, advance)
     if group is None:
         return read_table(file, {})
     from asof.arrow.layout import declared_schema

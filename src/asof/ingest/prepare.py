@@ -4,6 +4,7 @@ Source: SEMANTICS sections 1, 2 and 7.
 """
 
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -53,8 +54,10 @@ class Options:
     meta: dict[str, str] | None = None
 
 
-def prepare(group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Options, *, now_us: int) -> Prepared:
-    """Return a frame as rows that may be stored.
+def prepare(
+    group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Options, *, now_us: int, warns: bool = True
+) -> Prepared:
+    """Return a frame as rows that may be stored; it says if most are old, unless it was said before.
 
     Raises:
         DataError: The rows break a rule; nothing was written.
@@ -77,7 +80,7 @@ def prepare(group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Opt
                 warn(f"{where}: {violation}")
         else:
             refuse(found, where)
-    if kind == "write" and group.known == "served":
+    if kind == "write" and group.known == "served" and warns:
         _warn_of_old_rows(group, rows, now_us)
     arrival_column = None if arrivals is None else AVAILABLE_COLUMN
     if arrivals is not None:
@@ -178,11 +181,17 @@ def digest_of(table: pa.Table) -> str:
 
     A column of nulls says nothing: so the same frame has the same digest before and after a feature is added.
     """
-    names = sorted(name for name in table.column_names if table.column(name).null_count < table.num_rows)
+    return digest_of_parts(table.to_batches)
+
+
+def digest_of_parts(read: Callable[[], Iterable[pa.RecordBatch]]) -> str:
+    """Return the hash of ordered rows that come in batches, whatever their sizes; they are read twice."""
+    names = sorted({n for batch in read() for n in batch.schema.names if batch.column(n).null_count < batch.num_rows})
     digest = hashlib.sha256("\n".join(names).encode())
-    for row in encode_rows(table.select(names)):
-        digest.update(len(row).to_bytes(4, "big"))
-        digest.update(row)
+    for batch in read():
+        for row in encode_rows(pa.Table.from_batches([batch]).select(names)):
+            digest.update(len(row).to_bytes(4, "big"))
+            digest.update(row)
     return digest.hexdigest()
 
 

@@ -8,15 +8,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Self
+
+import pyarrow as pa
 
 from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
+from asof.arrow.streams import in_parts, to_batches
 from asof.clock import to_us
 from asof.definitions import FeatureGroup
 from asof.definitions.names import checked_text
 from asof.errors import AsofError, BackendError, UsageError
 from asof.ingest.feed import OnlineFeed, Published
+from asof.ingest.load import PART_BYTES, PART_ROWS, load, streams
 from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement
 from asof.ingest.push import Pusher
 from asof.ingest.upkeep import Upkeep
@@ -42,6 +47,15 @@ class Writer:
     def write(self, group: str, frame: Frame, kind: CommitKind, options: Options) -> Commit:
         """Store a frame as one commit of a group; see `Store.write` and `Store.backfill`."""
         registered = self._parts.registry.group(group)
+        batches = to_batches(frame, where=f"group {registered.definition.name}")
+        if batches is not None:
+            frame = batches
+            if streams(registered, options):
+                parts = in_parts(batches, most_rows=PART_ROWS, most_bytes=PART_BYTES)
+                frame, more = next(parts), next(parts, None)
+                if more is not None:
+                    draft = load(self._parts, registered, chain((frame, more), parts), kind, options)
+                    return self._publish_staged([registered], [draft], [None])[0]
         return self.publish([prepare(registered, frame, kind, options, now_us=self._parts.now_us())])[0]
 
     def rehearse(self, group: FeatureGroup, frame: Frame, options: Options) -> None:
@@ -86,6 +100,13 @@ class Writer:
         except AsofError:
             self._discard(files)
             raise
+        return self._publish_staged([item.group for item in prepared], drafts, [item.rows for item in prepared])
+
+    def _publish_staged(
+        self, groups: Sequence[RegisteredGroup], drafts: Sequence[Draft], rows: Sequence[pa.Table | None]
+    ) -> list[Commit]:
+        """Publish commits whose files are durable, and serve them; rows that are not at hand are read from history."""
+        files = [draft.files for draft in drafts]
         try:
             commits = self._publish(drafts)
         except BackendError:  # it may have been published all the same: what no commit names is deleted later
@@ -97,12 +118,10 @@ class Writer:
         if any(commit.repeated for commit in commits):
             self._discard(files)
             # The first time it may have been stored, and the online store have failed.
-            self.feed.apply([Published(item.group, c, None) for item, c in zip(prepared, commits, strict=True)])
-            return commits
-        self.upkeep.written(item.group for item in prepared)
-        self.feed.apply(
-            [Published(item.group, commit, item.rows) for item, commit in zip(prepared, commits, strict=True)]
-        )
+            rows = [None] * len(commits)
+        else:
+            self.upkeep.written(groups)
+        self.feed.apply([Published(*each) for each in zip(groups, commits, rows, strict=True)])
         return commits
 
     def recover(self, *, tolerant: bool = False) -> None:

@@ -31,13 +31,14 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     """Store the rows of a file as history.
 
     They become one commit: all of them, or none. They count as known since their event time plus the group's delay.
-    FILE is Parquet, CSV or Arrow IPC, by its suffix.
+    FILE is Parquet, CSV or Arrow IPC, by its suffix;
+    all but CSV may be larger than memory.
     """
     times = () if available_at is None else (available_at,)
-    with open_store(store) as opened, progress(f"loading {group}"):
+    with open_store(store) as opened, progress(f"loading {group}", unit="rows") as advance:
         commit = opened.backfill(
             group,
-            rows_for(find_group(opened, group), file, times=times),
+            rows_for(find_group(opened, group), file, advance, times=times),
             available_at=available_at,
             meta=meta_of(meta),
             idempotency_key=idempotency_key,

@@ -32,13 +32,14 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> Answer:
     """Store the rows of a file as arriving now.
 
-    They become one commit: all of them, or none. FILE is Parquet, CSV or Arrow IPC, by its suffix. Rows of the past
+    They become one commit: all of them, or none. FILE is Parquet, CSV or Arrow IPC, by its suffix;
+    all but CSV may be larger than memory. Rows of the past
     belong into `asof backfill`.
     """
-    with open_store(store) as opened, progress(f"writing {group}"):
+    with open_store(store) as opened, progress(f"writing {group}", unit="rows") as advance:
         commit = opened.write(
             group,
-            rows_for(find_group(opened, group), file),
+            rows_for(find_group(opened, group), file, advance),
             keys=column_list(keys),
             event_time=event_time,
             meta=meta_of(meta),
