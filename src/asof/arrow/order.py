@@ -56,7 +56,8 @@ def arrange(  # noqa: PLR0913 - one rule
     ordered_codes = codes if order is None else codes[order]
     ordered_times = times if order is None else times[order]
     same = (ordered_codes[1:] == ordered_codes[:-1]) & (ordered_times[1:] == ordered_times[:-1])
-    ordered = table if order is None else table.take(order)
+    # Rows of many chunks are taken in four times the time.
+    ordered = table if order is None else table.combine_chunks().take(order)
     if not same.any():
         return ordered
     values = [name for name in table.column_names if name != arrivals]
