@@ -25,6 +25,7 @@ NAMES = (
     "shapes",
     "ingest",
     "small_commits",
+    "layout",
     "push",
     "serving_log",
     "footprint",

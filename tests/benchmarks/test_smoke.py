@@ -20,6 +20,7 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
     assert sorted(results) == [
         "footprint",
         "ingest",
+        "layout",
         "online",
         "online_servers",
         "point_in_time",
