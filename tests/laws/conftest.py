@@ -25,7 +25,7 @@ ARRANGEMENTS = {
 }
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def merging_all_the_time() -> Iterator[None]:
     """Let the background merge files as soon as there are two: no law may notice."""
     with pytest.MonkeyPatch.context() as patch:
