@@ -267,6 +267,8 @@ class Store:
         full_names: bool = False,
         timezone: str | None = None,
         truncate: bool = False,
+        explain: bool = False,
+        batch_rows: int | None = None,
     ) -> HistoricalFrame:
         """Answer a spine point in time: for each row the values that were known at its time.
 
@@ -281,6 +283,9 @@ class Store:
             full_names: Name features `group__feature`.
             timezone: Zone of naive times.
             truncate: Cut times to whole microseconds.
+            explain: Have `frame.report.plan` say how each group was read, and how long that took.
+            batch_rows: Answer so many rows of the spine at a time, when `frame.batches()` comes to them: for results
+                that do not fit memory. Each batch reads the history again.
 
         Raises:
             NotFoundError: Unknown view, or the spine lacks a column.
@@ -289,16 +294,9 @@ class Store:
         Source: SEMANTICS section 2.
         """
         return self._history.read(
-            view,
-            spine,
-            time=time,
-            known=known,
-            commits=commits,
-            statuses=statuses,
-            full_names=full_names,
-            timezone=timezone,
-            truncate=truncate,
-        )
+            view, spine, time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
+            timezone=timezone, truncate=truncate, explain=explain, batch_rows=batch_rows,
+        )  # fmt: skip
 
     def read(  # noqa: PLR0913 - pinned
         self,

@@ -146,6 +146,19 @@ def test_historical_writes_a_training_set(typed, document, loaded, tmp_path):
     assert "8 rows x 8 columns" in typed(*words, "--out", tmp_path / "t.csv").stdout
 
 
+def test_historical_writes_batches_and_explains(typed, document, loaded, tmp_path):
+    words = ("historical", loaded.store, "departure", loaded.path("data/departures.csv"), "--time", "sched_dep")
+    document(*words, "--out", tmp_path / "whole.parquet")
+    found = document(*words, "--out", tmp_path / "parts.parquet", "--batch-rows", "3", "--explain")
+    assert parquet.read_table(tmp_path / "parts.parquet").equals(parquet.read_table(tmp_path / "whole.parquet"))
+    assert sum(found["report"][0][status] for status in ("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED")) == 16
+    assert list(found["plan"]) == [row["group"] for row in found["report"]]
+    assert found["plan"]["weather on origin"]["files_read"] == 1
+    shown = typed(*words, "--explain").stdout
+    assert "weather on origin: " in shown
+    assert "1 of 1 files" in shown
+
+
 def test_historical_shows_the_first_rows_and_the_report(typed, document, loaded):
     words = ("historical", loaded.store, "departure", loaded.path("data/departures.csv"), "--time", "sched_dep")
     shown = typed(*words, "--limit", "2").stdout

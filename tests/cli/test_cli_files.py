@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from pyarrow import csv, parquet
+from pyarrow import parquet
 
-from asof.cli.files import read_table, write_table
+from asof.cli.files import read_table, write_batches, write_table
 from asof.errors import DataError
 from asof.ingest.csv_file import read_csv
 
@@ -148,17 +148,19 @@ def test_a_table_survives_its_way_through_a_csv(tmp_path):
     assert read_table(tmp_path / "x.csv", types).equals(table)
 
 
-def test_a_file_is_there_only_when_it_is_whole(tmp_path, monkeypatch):
-    path = tmp_path / "x.csv"
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow"])
+def test_a_file_is_there_only_when_it_is_whole(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
     path.write_text("old")
+    table = pa.table({"a": [1]})
 
-    def fail(*_):
+    def batches():
+        yield from table.to_batches()
         raise OSError("disk full")
 
-    monkeypatch.setattr(csv, "write_csv", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_table(pa.table({"a": [1]}), path)
-    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("x.csv", "old")]
+        write_batches(table.schema, batches(), path)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(path.name, "old")]
 
 
 def test_an_unknown_suffix_is_a_wrong_call(error, loaded, tmp_path):

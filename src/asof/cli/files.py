@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -127,10 +127,17 @@ def _arrow_batches(path: Path) -> tuple[Any, int, Iterator[Any]]:
 
 def write_table(table: Any, path: Path) -> None:  # noqa: ANN401 - a pyarrow.Table; loaded when needed
     """Write a table to a file of the kind that the suffix names; the file is there only when it is whole."""
+    write_batches(table.schema, table.to_batches(), path)
+
+
+def write_batches(schema: Any, batches: Iterable[Any], path: Path) -> None:  # noqa: ANN401 - pyarrow's; loaded when needed
+    """Write record batches of a schema as they come; see `write_table`."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    write = {"parquet": _write_parquet, "csv": _write_csv, "arrow": _write_arrow}[SUFFIXES[path.suffix.lower()]]
+    opened = {"parquet": _parquet_writer, "csv": _csv_writer, "arrow": _arrow_writer}[SUFFIXES[path.suffix.lower()]]
     try:
-        write(table, unfinished)
+        with unfinished.open("wb") as file, opened(file, schema) as write:
+            for batch in batches:
+                write(batch)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -154,34 +161,48 @@ def _read_arrow(path: Path) -> Any:  # noqa: ANN401 - a Table
             return pa.ipc.open_stream(file).read_all()
 
 
-def _write_parquet(table: Any, path: Path) -> None:  # noqa: ANN401 - a Table
+Write = Callable[[Any], None]
+"""Writes a record batch."""
+
+
+@contextmanager
+def _parquet_writer(file: IO[bytes], schema: Any) -> Generator[Write]:  # noqa: ANN401 - a Schema
     from pyarrow import parquet
 
-    with path.open("wb") as file:
-        parquet.write_table(table, file, compression="zstd")
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        yield writer.write_batch
 
 
-def _write_arrow(table: Any, path: Path) -> None:  # noqa: ANN401 - a Table
+@contextmanager
+def _arrow_writer(file: IO[bytes], schema: Any) -> Generator[Write]:  # noqa: ANN401 - a Schema
     import pyarrow as pa
 
-    with path.open("wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
+    with pa.ipc.new_file(file, schema) as writer:
+        yield writer.write_batch
 
 
-def _write_csv(table: Any, path: Path) -> None:  # noqa: ANN401 - a Table
+@contextmanager
+def _csv_writer(file: IO[bytes], schema: Any) -> Generator[Write]:  # noqa: ANN401 - a Schema
     import pyarrow as pa
     from pyarrow import csv
 
     from asof.errors import DataError
 
-    for at, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type):
-            texts = [None if v is None else json.dumps(v, default=str) for v in table.column(at).to_pylist()]
-            table = table.set_column(at, field.name, pa.array(texts, pa.string()))
-    with path.open("wb") as file:
+    nested = [at for at, field in enumerate(schema) if pa.types.is_nested(field.type)]
+    for at in nested:
+        schema = schema.set(at, pa.field(schema.field(at).name, pa.string()))
+
+    def write(batch: Any) -> None:  # noqa: ANN401 - a RecordBatch
+        columns = list(batch.columns)
+        for at in nested:
+            texts = [None if v is None else json.dumps(v, default=str) for v in columns[at].to_pylist()]
+            columns[at] = pa.array(texts, pa.string())
         try:
-            csv.write_csv(table, file)
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
         except pa.ArrowInvalid as error:  # bytes that are no UTF-8
             raise DataError(
                 f"CSV is text, and some of these values are none: {error}", todo="write to a .parquet or .arrow file"
             ) from error
+
+    with csv.CSVWriter(file, schema) as writer:
+        yield write

@@ -1,8 +1,11 @@
 """The engine port over DuckDB, in process, reading the files of the pinned commits by explicit list."""
 
 import itertools
+import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import duckdb
 import numpy as np
@@ -10,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.engine import point_in_time
-from asof.engine.planning import Asked, Chosen, reaches_beyond, up_to
-from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Rows
+from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to
+from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
+from asof.engine.profiling import add_query
 from asof.engine.spill import Spill
 from asof.errors import BackendError, NotFoundError, PermanentError, TransientError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
@@ -21,6 +25,9 @@ BATCH_ROWS = 1_000_000
 PLANS: Mapping[str, point_in_time.Plan | None] = {"": None, "as-of": "as-of", "whole": "whole", "hash": "hash"}
 
 SAMPLE_ROWS = 1000
+
+MANY_ROWS = 100_000
+"""Answers that are worth the threads that bring them into order."""
 
 
 class DuckDBEngine:
@@ -52,9 +59,17 @@ class DuckDBEngine:
         self._numbers = itertools.count()
 
     def look_up(
-        self, spine: pa.Table, rows: Rows, *, columns: Sequence[str], known: Known, ttl_us: int | None
+        self,
+        spine: pa.Table,
+        rows: Rows,
+        *,
+        columns: Sequence[str],
+        known: Known,
+        ttl_us: int | None,
+        profile: Profile | None = None,
     ) -> pa.Table:
         """See `Engine.look_up`."""
+        given, profile = profile, profile or Profile()
         schema = pa.schema(
             [
                 *(rows.schema.field(name) for name in columns),
@@ -65,14 +80,17 @@ class DuckDBEngine:
         )
         times = spine.column(TIME_COLUMN).cast(pa.int64())
         last_us: int = pc.max(times).as_py() if spine.num_rows else NO_TIME
-        rows = up_to(rows, last_us)
+        profile.files, profile.rows, rows = len(rows.files), count(rows), up_to(rows, last_us)
+        profile.files_read = len(rows.files)
         if not spine.num_rows or (not rows.files and rows.journal is None):
             return _nothing_found(schema, spine.num_rows)
         numbered = spine.select(list(rows.keys)).append_column("__t_us", times)
         numbered = numbered.append_column("__row", pa.array(np.arange(spine.num_rows)))
         asked = Asked.of(spine.num_rows, rows, len(columns), known)
         with self._session(rows, __asof_spine=numbered, __asof_sample=_sample(spine)) as (run, names):
-            chosen = self._fixed or _chosen(run, rows, asked, names["__asof_sample"])
+            with profile.step("choose"):
+                chosen = self._fixed or _chosen(run, rows, asked, names["__asof_sample"])
+            profile.plan, profile.why = chosen
             statement = point_in_time.look_up(
                 rows,
                 spine=names["__asof_spine"],
@@ -84,10 +102,10 @@ class DuckDBEngine:
                 narrow=asked.narrow,
                 last_us=last_us if reaches_beyond(rows, last_us) else None,
             )
-            found = run.sql(statement).to_arrow_table()
-        order = np.empty(spine.num_rows, dtype=np.int64)
-        order[found.column("__row").to_numpy()] = np.arange(found.num_rows)  # each row of the spine has one answer
-        return _typed(found.drop_columns(["__row"]).take(order), schema)
+            with profile.step("query"), _profiled(run, given):
+                found = run.sql(statement).to_arrow_table()
+        with profile.step("arrange"):
+            return _typed(_in_order(found), schema)
 
     def scan(  # noqa: PLR0913 - see the port
         self,
@@ -180,6 +198,30 @@ class DuckDBEngine:
                     names[name] = f"{name}_{next(self._numbers)}"
                     cursor.register(names[name], _unsliced(table))
             yield cursor, names
+
+
+@contextmanager
+def _profiled(run: duckdb.DuckDBPyConnection, profile: Profile | None) -> Generator[None]:
+    """Have DuckDB profile the query of a block, if somebody wants to know."""
+    if profile is None:
+        yield
+        return
+    run.execute("SET enable_profiling = 'no_output'")
+    yield
+    told = getattr(run, "get_profiling_information", None)  # DuckDB 1.4 has none
+    add_query(profile, "" if told is None else told("json"))
+
+
+def _in_order(found: pa.Table) -> pa.Table:
+    """Return answers in the order of the spine, each row of which has one; the columns on all cores."""
+    order = np.empty(found.num_rows, dtype=np.int64)
+    order[found.column("__row").to_numpy()] = np.arange(found.num_rows)
+    found, places = found.drop_columns(["__row"]), pa.array(order)
+    if found.num_rows < MANY_ROWS:
+        return found.take(places)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        columns = list(pool.map(partial(pc.take, indices=places), found.columns))
+    return pa.Table.from_arrays(columns, schema=found.schema)
 
 
 def _sample(spine: pa.Table) -> pa.Table:

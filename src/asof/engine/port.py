@@ -3,8 +3,10 @@
 Source: SEMANTICS sections 1 and 2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Literal, Protocol
 
 import pyarrow as pa
@@ -52,11 +54,58 @@ class Rows:
     retracted: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
 
 
+@dataclass(slots=True)
+class Profile:
+    """How a look-up was answered, filled in by the engine as far as it knows; None, or nothing: it does not.
+
+    Attributes:
+        plan: Name of the plan.
+        why: The statistics that led to it.
+        files: Files of the history.
+        files_read: Files that were opened; the others cannot hold an answer.
+        row_groups: Row groups of the files that were opened, counted for each time that they were.
+        row_groups_read: Row groups that were read.
+        rows: Rows of the history.
+        rows_read: Rows that were read, by all passes over the files.
+        peak_bytes: Most memory that the query held at once.
+        spilled_bytes: Most that it held on disk at once.
+        seconds: Time of each step, one after the other.
+        processor_seconds: Time of all threads in each kind of work within the query.
+    """
+
+    plan: str = ""
+    why: str = ""
+    files: int | None = None
+    files_read: int | None = None
+    row_groups: int | None = None
+    row_groups_read: int | None = None
+    rows: int | None = None
+    rows_read: int | None = None
+    peak_bytes: int | None = None
+    spilled_bytes: int | None = None
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+    processor_seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @contextmanager
+    def step(self, name: str) -> Generator[None]:
+        """Add the time that the block takes to a step."""
+        start = perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
+
+
 class Engine(Protocol):
     """Computes over history. Safe to call from several threads."""
 
     def look_up(
-        self, spine: pa.Table, rows: Rows, *, columns: Sequence[str], known: Known, ttl_us: int | None
+        self,
+        spine: pa.Table,
+        rows: Rows,
+        *,
+        columns: Sequence[str],
+        known: Known,
+        ttl_us: int | None,
+        profile: Profile | None = None,
     ) -> pa.Table:
         """Answer each row of a spine, point in time.
 
@@ -66,6 +115,7 @@ class Engine(Protocol):
             columns: The feature columns wanted.
             known: Knowledge mode.
             ttl_us: Time to live.
+            profile: To be filled in, if somebody wants to know; it changes no answer.
 
         Returns:
             As many rows as the spine, in its order: the columns (null unless FOUND), `__status` (int8),

@@ -32,6 +32,7 @@ from asof.engine.port import (
     TIME_COLUMN,
     Engine,
     Known,
+    Profile,
 )
 from asof.errors import BackendError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Stamp
@@ -121,6 +122,17 @@ class EngineSuite:
         whole = look_up(engine, lay(case.history, reference, places, folder), spine, known)
         past = look_up(engine, lay(case.history, reference, places, folder, keep=is_past), spine, known)
         assert _canonical_rows(whole) == _canonical_rows(past)
+
+    @searched
+    @given(case=cases(), data=st.data())
+    def test_an_answer_that_is_profiled_is_the_same(
+        self, engine: Engine, folder: Path, case: Case, data: st.DataObject
+    ) -> None:
+        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        profile = Profile()
+        told = look_up(engine, laid, case.spine, case.known, profile)
+        assert _canonical_rows(told) == _canonical_rows(look_up(engine, laid, case.spine, case.known))
+        assert profile.files is None or profile.files_read is None or profile.files_read <= profile.files
 
     @searched
     @given(case=cases(), data=st.data())
@@ -408,12 +420,14 @@ class EngineSuite:
             engine.newest(rows).read_all()
 
 
-def look_up(engine: Engine, laid: Laid, spine: Sequence[tuple[Key, int]], known: Known) -> pa.Table:
+def look_up(
+    engine: Engine, laid: Laid, spine: Sequence[tuple[Key, int]], known: Known, profile: Profile | None = None
+) -> pa.Table:
     """Look up a spine of (key, T) with all features."""
     columns = key_columns(laid.history, [key for key, _ in spine])
     table = pa.table({**columns, TIME_COLUMN: times(t for _, t in spine)})
     ttl_us = laid.history.group.ttl_us
-    return engine.look_up(table, laid.rows, columns=list(FEATURE_TYPES), known=known, ttl_us=ttl_us)
+    return engine.look_up(table, laid.rows, columns=list(FEATURE_TYPES), known=known, ttl_us=ttl_us, profile=profile)
 
 
 def looked_up(engine: Engine, laid: Laid, spine: Sequence[tuple[Key, int]], known: Known) -> list[object]:

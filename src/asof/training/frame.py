@@ -49,7 +49,7 @@ class HistoricalFrame:
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        return to_pandas(self._table, self._origin)
+        return to_pandas(self.to_arrow(), self._origin)
 
     def to_polars(self) -> Frame:
         """Return the rows as a polars frame.
@@ -57,7 +57,7 @@ class HistoricalFrame:
         Raises:
             MissingDependencyError: polars is not installed.
         """
-        return to_polars(self._table, self._origin)
+        return to_polars(self.to_arrow(), self._origin)
 
     def to_native(self) -> Frame:
         """Return the rows in the kind of the spine: pandas, polars or Arrow."""
@@ -67,11 +67,16 @@ class HistoricalFrame:
             case "polars":
                 return self.to_polars()
             case "arrow":
-                return self._table
+                return self.to_arrow()
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Iterate over the rows in batches of at most `rows`."""
         yield from self._table.to_batches(max_chunksize=rows)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return self._table.schema
 
     @property
     def column_names(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Point-in-time reads of views. Source: SEMANTICS sections 1 and 2."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,13 +22,16 @@ from asof.engine.port import (
     STATUS_COLUMN,
     TIME_COLUMN,
     Known,
+    Profile,
     Rows,
 )
 from asof.errors import DataError, NotFoundError, UsageError, warn
 from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, resolve
 from asof.records import Status
 from asof.training.frame import HistoricalFrame
+from asof.training.plan import ReadPlan
 from asof.training.report import Comparison, Report
+from asof.training.streamed import StreamedFrame
 
 STATUS_SUFFIX = "__status"
 _ROW_STATUSES: tuple[Status, ...] = ("MISSING", "PRESENT", "EXPIRED", "RETIRED")
@@ -43,12 +46,14 @@ class Answered:
         label: Its name in the report.
         known: The knowledge mode.
         found: The engine's answer: features, `__status`, `__event_us`.
+        profile: How it was found, if that was asked.
     """
 
     lookup: Lookup
     label: str
     known: Known
     found: pa.Table
+    profile: Profile | None = None
 
     def values(self) -> dict[str, pa.ChunkedArray]:
         """Return the output columns."""
@@ -102,8 +107,12 @@ class HistoricalReader:
         full_names: bool = False,
         timezone: str | None = None,
         truncate: bool = False,
+        explain: bool = False,
+        batch_rows: int | None = None,
     ) -> HistoricalFrame:
         """Answer a spine; see `Store.historical`."""
+        if batch_rows is not None and batch_rows < 1:
+            raise UsageError(f"batch_rows={batch_rows!r} is no number of rows", todo="pass 1 or more")
         question = resolve(self._parts, name)
         table, origin = to_table(spine, where="spine")
         lookups = question.view.lookups(full_names=full_names)
@@ -112,35 +121,24 @@ class HistoricalReader:
         pinned = self.pin(question, commits)
         mode = None if known is None else known_mode(known)
         check_horizon(pinned, times, mode)
-        answered = self.answer(question, lookups, table, times, pinned, mode)
-        columns = {n: table.column(n) for n in table.column_names}
-        for answer in answered:
-            columns |= answer.values()
-        names = [*table.column_names, *question.view.output_names(full_names=full_names)]
-        if statuses:
-            for answer in answered:
-                columns |= {name + STATUS_SUFFIX: values for name, values in answer.statuses().items()}
-            names += [n + STATUS_SUFFIX for n in question.view.output_names(full_names=full_names)]
-        for answer in answered:
-            self._warn_if_unavailable(answer, answered, table, times, pinned)
-
-        def compare() -> Comparison:
-            other: Known = "served" if all(a.known == "event" for a in answered) else "event"
-            again = self.answer(question, lookups, table, times, pinned, other)
-            return _comparison(str(other), answered, again)
-
-        report = Report(
-            rows=table.num_rows,
-            counts={a.label: a.counts() for a in answered},
-            coincide={a.label: _coincide(a, times) for a in answered},
-            known={a.label: a.known if isinstance(a.known, str) else show_us(a.known) for a in answered},
-            _compare=compare,
-        )
-        result = pa.table([columns[n] for n in names], names=names)
         seen = {question.groups[g].ref: rows.pin for g, (rows, _) in pinned.items()}
-        return HistoricalFrame(result, origin, seen, report)
+        outputs = question.view.output_names(full_names=full_names)
 
-    def answer(  # noqa: PLR0917 - the parts of one question
+        def answered(at: int, count: int) -> tuple[pa.Table, Report]:
+            part = _Part(self, question, lookups, table.slice(at, count), times.slice(at, count), pinned)
+            return part.read(mode, outputs, statuses=statuses, explain=explain)
+
+        if batch_rows is None:
+            result, report = answered(0, table.num_rows)
+            return HistoricalFrame(result, origin, seen, report)
+
+        def chunks() -> Iterator[tuple[pa.Table, Report]]:
+            for at in range(0, max(table.num_rows, 1), batch_rows):
+                yield answered(at, batch_rows)
+
+        return StreamedFrame(answered(0, 0)[0], table.num_rows, chunks, origin, seen)
+
+    def answer(  # noqa: PLR0913, PLR0917 - the parts of one question
         self,
         question: Question,
         lookups: Sequence[Lookup],
@@ -148,6 +146,8 @@ class HistoricalReader:
         times: pa.ChunkedArray,
         pinned: Mapping[str, tuple[Rows, int | None]],
         known: Known | None,
+        *,
+        explain: bool = False,
     ) -> list[Answered]:
         """Answer every look-up of a view; None for `known` takes each group's default."""
         answered: list[Answered] = []
@@ -155,14 +155,16 @@ class HistoricalReader:
             group = question.groups[lookup.group.name]
             mode = group.known if known is None else known
             keys = self.keys(lookup, spine, answered)
+            profile = Profile() if explain else None
             found = self._parts.engine.look_up(
                 keys.append_column(TIME_COLUMN, times),
                 pinned[lookup.group.name][0],
                 columns=list(dict.fromkeys(f.name for f, _ in lookup.outputs)),
                 known=mode,
                 ttl_us=lookup.group.ttl_us,
+                profile=profile,
             )
-            answered.append(Answered(lookup, _label(lookup, lookups), mode, found))
+            answered.append(Answered(lookup, _label(lookup, lookups), mode, found, profile))
         return answered
 
     def keys(self, lookup: Lookup, spine: pa.Table, answered: Sequence[Answered]) -> pa.Table:
@@ -245,7 +247,7 @@ class HistoricalReader:
         for name in pins.keys() - known:
             raise NotFoundError.named("group", name, known, where="commits=")
 
-    def _warn_if_unavailable(
+    def warn_if_unavailable(
         self,
         answer: Answered,
         answered: Sequence[Answered],
@@ -269,6 +271,53 @@ class HistoricalReader:
                 "because the rows became available later than the spine's times: load history with backfill, or "
                 'pass known="event"'
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some rows of a spine, to be answered."""
+
+    reader: HistoricalReader
+    question: Question
+    lookups: Sequence[Lookup]
+    spine: pa.Table
+    times: pa.ChunkedArray
+    pinned: Mapping[str, tuple[Rows, int | None]]
+
+    def read(
+        self, mode: Known | None, outputs: Sequence[str], *, statuses: bool, explain: bool
+    ) -> tuple[pa.Table, Report]:
+        """Return the rows with their answers, and the report."""
+        answered = self._answer(mode, explain=explain)
+        columns = {name: self.spine.column(name) for name in self.spine.column_names}
+        names = [*self.spine.column_names, *outputs]
+        for answer in answered:
+            columns |= answer.values()
+        if statuses:
+            for answer in answered:
+                columns |= {name + STATUS_SUFFIX: values for name, values in answer.statuses().items()}
+            names += [name + STATUS_SUFFIX for name in outputs]
+        for answer in answered:
+            self.reader.warn_if_unavailable(answer, answered, self.spine, self.times, self.pinned)
+
+        def compare() -> Comparison:
+            other: Known = "served" if all(a.known == "event" for a in answered) else "event"
+            return _comparison(str(other), answered, self._answer(other))
+
+        report = Report(
+            rows=self.spine.num_rows,
+            counts={a.label: a.counts() for a in answered},
+            coincide={a.label: _coincide(a, self.times) for a in answered},
+            known={a.label: a.known if isinstance(a.known, str) else show_us(a.known) for a in answered},
+            _compare=compare,
+            _plan=ReadPlan({a.label: a.profile for a in answered if a.profile is not None}) if explain else None,
+        )
+        return pa.table([columns[name] for name in names], names=names), report
+
+    def _answer(self, mode: Known | None, *, explain: bool = False) -> list[Answered]:
+        return self.reader.answer(
+            self.question, self.lookups, self.spine, self.times, self.pinned, mode, explain=explain
+        )
 
 
 def known_mode(known: str | datetime) -> Known:

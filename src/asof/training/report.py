@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from asof.errors import UsageError
 from asof.records import Status
+from asof.training.plan import ReadPlan, merged
 
 STATUSES: tuple[Status, ...] = ("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED")
 
@@ -46,6 +48,18 @@ class Report:
     coincide: Mapping[str, int]
     known: Mapping[str, str]
     _compare: Callable[[], Comparison] = field(repr=False, compare=False)
+    _plan: ReadPlan | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def plan(self) -> ReadPlan:
+        """How the read was answered; print it.
+
+        Raises:
+            UsageError: Nobody asked for it.
+        """
+        if self._plan is None:
+            raise UsageError("the read was not explained", todo="pass explain=True to historical")
+        return self._plan
 
     def compare(self) -> Comparison:
         """Read again under the other knowledge mode ("event" for "served" and a datetime, "served" for "event")."""
@@ -67,3 +81,21 @@ class Report:
             for row in (head, *body)
         ]
         return "\n".join(lines)
+
+
+def added(one: Report, other: Report) -> Report:
+    """Return the report of two batches of a read."""
+
+    def compare() -> Comparison:
+        raise UsageError("a read in batches is not compared", todo="read a part of the spine without batch_rows")
+
+    counts: dict[str, dict[Status, int]] = {
+        group: {status: here[status] + other.counts[group][status] for status in STATUSES}
+        for group, here in one.counts.items()
+    }
+    coincide = {group: here + other.coincide[group] for group, here in one.coincide.items()}
+    plan = None
+    if one._plan is not None and other._plan is not None:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        here, there = one.plan.profiles, other.plan.profiles
+        plan = ReadPlan({name: merged(profile, there[name]) for name, profile in here.items()})
+    return Report(one.rows + other.rows, counts, coincide, one.known, compare, plan)

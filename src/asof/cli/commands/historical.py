@@ -8,14 +8,19 @@ import click
 from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import Document, table_document
-from asof.cli.files import FILE_IN, FILE_OUT, read_table, write_table
+from asof.cli.files import FILE_IN, FILE_OUT, read_table, write_batches
 from asof.cli.lookup import find, key_types, known_mode
 from asof.cli.screen import counted, progress
 
 if TYPE_CHECKING:
-    from asof.cli.screen import Screen
+    from collections.abc import Iterator
+
+    from asof.cli.screen import Advance, Screen
     from asof.training.frame import HistoricalFrame
     from asof.training.report import Report
+
+BATCH_ROWS = 500_000
+"""Rows answered and written at a time: their answers take some 250 MB with 55 features."""
 
 STATUSES = ("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED")
 
@@ -26,6 +31,7 @@ SHAPE: Document = {
     "out": "training.parquet",
     "commits": {"weather@1": 17},
     "report": [{"group": "weather", "known": "served", "coincide": 0, **dict.fromkeys(STATUSES, 0)}],
+    "plan": None,
 }
 
 
@@ -41,6 +47,15 @@ SHAPE: Document = {
 @click.option("--full-names", is_flag=True, help="Name features GROUP__FEATURE.")
 @click.option("--timezone", metavar="ZONE", help="Zone of naive times in the spine.")
 @click.option("--truncate", is_flag=True, help="Cut times to whole microseconds instead of refusing finer ones.")
+@click.option("--explain", is_flag=True, help="Say how each group was read, and how long that took.")
+@click.option(
+    "--batch-rows",
+    type=click.IntRange(min=1),
+    default=BATCH_ROWS,
+    show_default=True,
+    metavar="N",
+    help="With --out, answer and write so many rows of the spine at a time.",
+)
 @click.option(
     "--limit", type=click.IntRange(min=0), metavar="N", help="Show so many rows; default: 20, with --json all."
 )
@@ -56,16 +71,18 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     full_names: bool,  # noqa: FBT001
     timezone: str | None,
     truncate: bool,  # noqa: FBT001
+    explain: bool,  # noqa: FBT001
+    batch_rows: int,
     limit: int | None,
 ) -> Answer:
     """Make a training set: the values known at each time.
 
     The spine is answered point in time: each row gets the values that were known at its own time. VIEW is a view or
     a group. SPINE_FILE (Parquet, CSV or Arrow IPC) has its key columns and a column of times; its other columns are
-    kept as they are. JSON: `data` holds the rows, or null with --out.
+    kept as they are. JSON: `data` holds the rows, or null with --out; `plan` is null without --explain.
     """
     mode = known_mode(known)
-    with open_store(store) as opened, progress(f"reading {view}"):
+    with open_store(store) as opened, progress(f"reading {view}", unit="rows") as advance:
         frame = opened.historical(
             view,
             read_table(spine_file, _spine_types(key_types(find(opened, view)), time), timezone=timezone),
@@ -76,10 +93,23 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
             full_names=full_names,
             timezone=timezone,
             truncate=truncate,
+            explain=explain,
+            batch_rows=None if out is None else batch_rows,
         )
         if out is not None:
-            write_table(frame.to_arrow(), out)
-    return Answer(_document(frame, out, limit), lambda screen: _show(screen, frame, out, limit))
+            write_batches(frame.schema, _counted(frame, batch_rows, advance), out)
+    return Answer(
+        _document(frame, out, limit, explain=explain), lambda screen: _show(screen, frame, out, limit, explain=explain)
+    )
+
+
+def _counted(frame: "HistoricalFrame", rows: int, advance: "Advance") -> "Iterator[Any]":
+    """Iterate over the batches of a frame, and tell how far it is."""
+    done = 0
+    for batch in frame.batches(rows):
+        yield batch
+        done += batch.num_rows
+        advance(done, len(frame))
 
 
 def _spine_types(keys: Any, time: str) -> dict[str, Any]:  # noqa: ANN401 - names and types
@@ -88,13 +118,23 @@ def _spine_types(keys: Any, time: str) -> dict[str, Any]:  # noqa: ANN401 - name
     return {name: arrow_type(dtype) for name, dtype in keys.items()} | {time: TIMESTAMP}
 
 
-def _document(frame: "HistoricalFrame", out: Path | None, limit: int | None) -> dict[str, Any]:
+def _document(frame: "HistoricalFrame", out: Path | None, limit: int | None, *, explain: bool) -> dict[str, Any]:
     return {
-        **table_document(frame.to_arrow(), data=out is None, limit=limit),
+        **table_document(
+            frame.to_arrow() if out is None else frame.schema.empty_table(), data=out is None, limit=limit
+        ),
+        "rows": len(frame),
         "out": None if out is None else str(out),
         "commits": frame.commits,
         "report": _report(frame.report),
+        "plan": _plan(frame.report) if explain else None,
     }
+
+
+def _plan(report: "Report") -> dict[str, Any]:
+    from asof.training.plan import plain
+
+    return {name: plain(profile) for name, profile in report.plan.profiles.items()}
 
 
 def _report(report: "Report") -> list[dict[str, Any]]:
@@ -104,7 +144,7 @@ def _report(report: "Report") -> list[dict[str, Any]]:
     ]
 
 
-def _show(screen: "Screen", frame: "HistoricalFrame", out: Path | None, limit: int | None) -> None:
+def _show(screen: "Screen", frame: "HistoricalFrame", out: Path | None, limit: int | None, *, explain: bool) -> None:
     from asof.cli.preview import show_rows
 
     if out is None:
@@ -114,3 +154,6 @@ def _show(screen: "Screen", frame: "HistoricalFrame", out: Path | None, limit: i
     screen.line()
     rows = [[row["group"], row["known"], *(row[s] for s in STATUSES)] for row in _report(frame.report)]
     screen.table(["values of", "known", *(s.lower() for s in STATUSES)], rows)
+    if explain:
+        screen.line()
+        screen.line(str(frame.report.plan))
