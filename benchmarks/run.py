@@ -23,6 +23,7 @@ NAMES = (
     "online_servers",
     "point_in_time",
     "shapes",
+    "big_point_in_time",
     "ingest",
     "small_commits",
     "layout",

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from urllib.parse import parse_qsl
 
 import duckdb
 import numpy as np
@@ -17,12 +18,14 @@ from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to
 from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
 from asof.engine.spill import Spill
-from asof.errors import BackendError, NotFoundError, PermanentError, TransientError
+from asof.errors import BackendError, NotFoundError, PermanentError, TransientError, UsageError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
 
 BATCH_ROWS = 1_000_000
 
 PLANS: Mapping[str, point_in_time.Plan | None] = {"": None, "as-of": "as-of", "whole": "whole", "hash": "hash"}
+
+LIMITS = {"memory_limit": "write a size such as 2GB", "threads": "write a number of threads"}
 
 SAMPLE_ROWS = 1000
 
@@ -35,13 +38,14 @@ class DuckDBEngine:
 
     Args:
         url: "duckdb"; "duckdb:as-of", "duckdb:whole" or "duckdb:hash" for one plan whatever the history is like: to
-            test, to measure.
+            test, to measure. Each may have limits, as in "duckdb:?memory_limit=2GB&threads=2": queries that need more
+            memory spill to disk.
         root: The store's folder; what does not fit memory is spilled below it, if it can be written to.
     """
 
     def __init__(self, url: str = "duckdb", *, root: str = "") -> None:
         """Open an in-memory database."""
-        name = url.partition(":")[2]
+        name, _, query = url.partition(":")[2].partition("?")
         if name not in PLANS:
             raise NotFoundError.named("plan", name, PLANS, where=url)
         plan = PLANS[name]
@@ -54,9 +58,19 @@ class DuckDBEngine:
         folder = self._spill.folder if self._spill is not None else None
         # "" is no folder, and no spilling; unset it would be one below wherever the process stands.
         self._connection.execute(f"SET temp_directory = {point_in_time.text(str(folder or ''))}")
+        self._limit(url, dict(parse_qsl(query, keep_blank_values=True)))
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET preserve_insertion_order = false")
         self._numbers = itertools.count()
+
+    def _limit(self, url: str, options: Mapping[str, str]) -> None:
+        for name, value in options.items():
+            if name not in LIMITS:
+                raise NotFoundError.named("option", name, LIMITS, where=url)
+            try:
+                self._connection.execute(f"SET {name} = {point_in_time.text(value)}")
+            except duckdb.Error as error:
+                raise UsageError(f"{name}={value} is no limit: {error}", where=url, todo=LIMITS[name]) from error
 
     def look_up(
         self,
