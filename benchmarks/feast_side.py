@@ -93,7 +93,7 @@ def historical(request):
     store = store_of(request["store"])
     asked = pd.read_parquet(FOLDER / "spine.parquet").rename(columns={"t": "event_timestamp"})
     start = time.perf_counter()
-    found = store.get_historical_features(asked, names(2)).to_df()
+    found = store.get_historical_features(asked, names(request["groups"])).to_df()
     return {"seconds": time.perf_counter() - start, "rows": len(found)}
 
 

@@ -31,7 +31,10 @@ NAMES = (
     "serving_log",
     "footprint",
     "beside_feast",
+    "beside_feast_slow",
 )
+SLOW = ("beside_feast_slow",)
+"""Those that need `--slow`, or to be named; their last figures stay on the page."""
 
 
 def main():
@@ -41,8 +44,8 @@ def main():
     results.mkdir(parents=True, exist_ok=True)
     if options.inside:
         return inside(options.inside, results, quick=options.quick)
-    for name in options.only or NAMES:
-        if name == "beside_feast" and options.no_feast:
+    for name in options.only or [name for name in NAMES if options.slow or name not in SLOW]:
+        if name.startswith("beside_feast") and options.no_feast:
             continue
         command = [sys.executable, __file__, "--inside", name, "--results", str(results)]
         subprocess.run(command + ["--quick"] * options.quick, check=True)
@@ -71,6 +74,7 @@ def parsed():
     parser = argparse.ArgumentParser(description="Run the benchmarks.")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
     parser.add_argument("--only", action="append", choices=NAMES, help="this one; may be repeated")
+    parser.add_argument("--slow", action="store_true", help="also what takes minutes and tells little that is new")
     parser.add_argument("--no-feast", action="store_true", help="without the comparison with Feast")
     parser.add_argument("--results", default=HERE / "results", help="folder of the JSON files")
     parser.add_argument("--page", default=ROOT / "docs" / "benchmarks.md", help="the page to write")
