@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from datetime import UTC, datetime
 
 from data import USER, features
 from measure import Table, median, percentile
@@ -12,6 +13,7 @@ from asof import FeatureGroup
 
 THREADS = (1, 4, 16)
 USERS = 100_000
+NAMES = [feature.name for feature in features(0)]
 
 
 def run(folder, *, quick):
@@ -27,7 +29,7 @@ def run(folder, *, quick):
     figures = {"by hand: append + fdatasync": []} | {f"push, {threads} threads": [] for threads in THREADS}
     with asof.open(folder / "store") as store:
         store.apply(group)
-        store.push("g0", record(0, time.time_ns() // 1000))  # noqa: TID251 - records arrive now
+        store.push("g0", record(0))
         for _ in range(rounds):
             figures["by hand: append + fdatasync"].append(synced(folder / "file", seconds))
             for threads in THREADS:
@@ -42,16 +44,10 @@ def run(folder, *, quick):
     return [table]
 
 
-def record(number, now_us):
-    """Return one record."""
-    return {"user": number % USERS, "ts": asof_time(now_us), **{f.name: float(number) for f in features(0)}}
-
-
-def asof_time(now_us):
-    """Return microseconds as a datetime."""
-    from asof.clock import from_us  # noqa: PLC0415 - only here
-
-    return from_us(now_us)
+def record(number):
+    """Return one record that arrives now."""
+    now = datetime.now(UTC)  # noqa: TID251 - records arrive now
+    return {"user": number % USERS, "ts": now, **dict.fromkeys(NAMES, float(number))}
 
 
 def pushed(store, threads, seconds):
@@ -63,7 +59,7 @@ def pushed(store, threads, seconds):
         mine = []
         number = thread
         while time.perf_counter() < end:
-            row = record(number, time.time_ns() // 1000)  # noqa: TID251 - records arrive now
+            row = record(number)
             start = time.perf_counter()
             store.push("g0", row)
             mine.append((time.perf_counter() - start) * 1e6)

@@ -12,7 +12,7 @@ from asof.arrow.order import arrange, newest_per_key
 from asof.arrow.rows import encode_rows
 from asof.engine.port import EVENT_COLUMN, Rows
 from asof.errors import BackendError, ConflictError, NotFoundError, TransientError
-from asof.online.port import Applied, Change, version_head
+from asof.online.port import HEAD_BYTES, Applied, Change, version_head
 from asof.parts import Parts, pinned_rows
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
 from asof.registry.port import RegisteredGroup
@@ -154,12 +154,12 @@ class OnlineFeed:
             return False
 
     def _apply(self, online: Sequence[Published]) -> None:
-        changes = [change for item in online if (change := _change(item)) is not None]
-        if len(changes) < len(online):
-            for item in online:
-                self.catch_up(item.group)
-            return
         groups = {item.group.id: item.group for item in online}
+        changes = _changes(online)
+        if changes is None:
+            for group in groups.values():
+                self.catch_up(group)
+            return
         for _ in range(ATTEMPTS):
             reached = self._parts.online.apply(changes)
             behind = {c.group_id for c in changes if reached[c.group_id].commit < c.commit}
@@ -345,13 +345,43 @@ def current_group(parts: Parts, group: RegisteredGroup) -> RegisteredGroup:
     return current
 
 
-def _change(item: Published) -> Change | None:
-    """Return what a commit does; None if it must be read from history, or is too large for one step."""
-    if item.record is not None:
+def _changes(items: Sequence[Published]) -> list[Change] | None:
+    """Return what commits do; None if some must be read from history, or are too large for one step."""
+    changes: list[Change] = []
+    runs: list[list[Published]] = []
+    open_runs: dict[int, list[Published]] = {}
+    for item in items:
+        run = open_runs.get(item.group.id)
+        if item.record is None or run is None or run[0].record is None:
+            run = open_runs[item.group.id] = []
+            runs.append(run)
+        run.append(item)
+    for run in runs:
+        change = _change(run[0]) if run[0].record is None else _change_of_records(run)
+        if change is None:
+            return None
+        changes.append(change)
+    return changes
+
+
+def _change_of_records(run: Sequence[Published]) -> Change:
+    """Return what the commits of single records do that follow each other in one group: they were published as one."""
+    rows: dict[bytes, bytes] = {}
+    for item in run:
+        assert item.record is not None  # noqa: S101 - the caller looked
         key, event_us, payload = item.record
         row = version_head(event_us, item.commit.number) + payload
-        number = item.commit.number
-        return Change(item.group.id, number - 1, number, item.commit.committed_at_us, [key], [row])
+        if row[:HEAD_BYTES] > rows.get(key, b"")[:HEAD_BYTES]:
+            rows[key] = row
+    first, last = run[0].commit, run[-1].commit
+    keys = sorted(rows)
+    return Change(
+        run[0].group.id, first.number - 1, last.number, last.committed_at_us, keys, [rows[key] for key in keys]
+    )
+
+
+def _change(item: Published) -> Change | None:
+    """Return what a commit does; None if it must be read from history, or is too large for one step."""
     newest = None if item.rows is None else newest_of(item.rows, item.group, item.commit.number)
     if newest is None or newest.num_rows > STEP_ROWS:
         return None

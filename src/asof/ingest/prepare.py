@@ -137,7 +137,7 @@ def _draft(
     return replace(drafted, availability=availability)
 
 
-def draft_of(
+def draft_of(  # noqa: PLR0913 - what a commit is made of
     group: RegisteredGroup,
     kind: CommitKind,
     options: Options,
@@ -145,6 +145,7 @@ def draft_of(
     rows: int,
     events: tuple[int | None, int | None],
     digest: str,
+    payload: bytes | None = None,
 ) -> Draft:
     """Return a commit of some rows, whose least and greatest event times are `events`.
 
@@ -156,6 +157,7 @@ def draft_of(
         group_id=group.id,
         kind=kind,
         rows=rows,
+        payload=payload,
         min_event_us=events[0],
         max_event_us=events[1],
         idempotency_key=options.idempotency_key,
@@ -166,6 +168,8 @@ def draft_of(
 
 def _check_text(options: Options, where: str) -> None:
     """Refuse what callers may pass by mistake, before anything is staged."""
+    if not options.meta and type(options.idempotency_key) is str:
+        return
     meta = cast("object", options.meta or {})
     if not isinstance(meta, dict) or not all(
         isinstance(part, str) for item in cast("dict[object, object]", meta).items() for part in item

@@ -28,7 +28,7 @@ Value = Any
 """A Python value from a caller: the foreign edge where Any is honest."""
 
 Convert = Callable[[Value], Value]
-"""Gives a value as it travels; raises `_OtherError` for what it does not know."""
+"""Gives a value as it travels; raises `_OtherError` for what it does not know, and for None."""
 
 MOST_BYTES = 16_000
 """Larger records may break a limit of keys or rows."""
@@ -94,7 +94,12 @@ class RecordEncoder:
         if len(record) != len(self._names):
             return None
         try:
-            values = tuple([self._value(record[name], convert, required) for name, convert, required in self._columns])
+            values = tuple(
+                [
+                    None if (value := record[name]) is None and not required else convert(value)
+                    for name, convert, required in self._columns
+                ]
+            )
             for at, rule in self._rules:
                 if not rule(values[at]):
                     return None
@@ -116,14 +121,6 @@ class RecordEncoder:
         names = sorted(name for name, value in named.items() if value is not None)
         row = _encode([named[name] for name in names])
         return hashlib.sha256("\n".join(names).encode() + len(row).to_bytes(4, "big") + row).hexdigest()
-
-    @staticmethod
-    def _value(value: Value, convert: Convert, required: bool) -> Value:  # noqa: FBT001 - on the hot path
-        if value is None:
-            if required:
-                raise _OtherError
-            return None
-        return convert(value)
 
 
 def _converter(dtype: DType) -> Convert:

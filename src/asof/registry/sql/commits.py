@@ -11,13 +11,11 @@ from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
 from asof.records import Commit, DataFile, Draft, Snapshot, Stamp
 from asof.registry.port import RegisteredGroup, StaleDefinitionsError
 from asof.registry.sql.database import Database
-from asof.registry.sql.generation import generation_of
+from asof.registry.sql.generation import READ
+from asof.registry.sql.plain import Cursor, Record
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal
 
 T = TypeVar("T")
-
-Record = Any
-"""A row of SQLAlchemy: its type has one parameter in 2.0 and any number in 2.1, so neither can be written."""
 
 FETCH = 1000
 """Rows that a search fetches at once."""
@@ -25,20 +23,36 @@ FETCH = 1000
 SLICE = 500
 """Values in one SQL list, below every database's limit."""
 
-# Built once: SQLAlchemy caches compiled text by statement, and a push runs these for every record.
-_GROUP = select(group_version.c.name, group_version.c.version).where(group_version.c.id == bindparam("g"))
+_GROUP = select(group_version.c.name, group_version.c.version, group_version.c.horizon_commit).where(
+    group_version.c.id == bindparam("g")
+)
 _LAST = (
     select(commit_record.c.number, commit_record.c.committed_at_us)
     .where(commit_record.c.group_id == bindparam("g"))
     .order_by(commit_record.c.number.desc())
     .limit(1)
 )
-_SAME_KEY = select(commit_record).where(
-    commit_record.c.group_id == bindparam("g"), commit_record.c.idempotency_key == bindparam("k")
-)
-_COMMIT = insert(commit_record)
-_JOURNAL = insert(journal)
 _FILE = insert(data_file)
+
+
+class _Statements:
+    """What publications run."""
+
+    def __init__(self, database: Database) -> None:
+        mine = commit_record.c.group_id == bindparam("g")
+        self.generation = database.plain(READ)
+        self.group = database.plain(_GROUP)
+        self.last = database.plain(_LAST)
+        self.same_key = database.plain(
+            select(commit_record).where(mine, commit_record.c.idempotency_key == bindparam("k"))
+        )
+        self.commit = database.plain(select(commit_record).where(mine, commit_record.c.number == bindparam("n")))
+        self.retract = database.plain(
+            select(commit_record.c.number).where(mine, commit_record.c.target == bindparam("n"))
+        )
+        self.insert_commits = database.plain(insert(commit_record))
+        self.insert_journal = database.plain(insert(journal))
+        self.insert_files = database.plain(insert(data_file))
 
 
 class SqlCommitLog:
@@ -47,6 +61,7 @@ class SqlCommitLog:
     def __init__(self, database: Database) -> None:
         """Keep the database."""
         self._database = database
+        self._statements = _Statements(database)
 
     def publish(
         self,
@@ -57,10 +72,12 @@ class SqlCommitLog:
         generation: int | None = None,
     ) -> list[list[Commit] | AsofError]:
         """See `CommitLog.publish`."""
-        with self._database.write() as connection:
-            if generation is not None and generation_of(connection) != generation:
-                raise StaleDefinitionsError("definitions changed meanwhile", todo="try again")
-            transaction = _Publication(connection, clock(), writer)
+        with self._database.write_plainly() as cursor:
+            if generation is not None:
+                found = self._statements.generation.first(cursor)
+                if int(found.value if found else 0) != generation:
+                    raise StaleDefinitionsError("definitions changed meanwhile", todo="try again")
+            transaction = _Publication(cursor, self._statements, clock(), writer)
             answers = [transaction.publish(drafts) for drafts in together]
             transaction.store()
             return answers
@@ -141,11 +158,11 @@ class SqlCommitLog:
                 )
                 if done.rowcount != len(part):
                     raise gone
-            for part in _slices(sealed):
+            for first, last in _runs(sealed):
                 done = connection.execute(
-                    delete(journal).where(journal.c.group_id == group.id, journal.c.number.in_(part))
+                    delete(journal).where(journal.c.group_id == group.id, journal.c.number.between(first, last))
                 )
-                if done.rowcount != len(part):
+                if done.rowcount != last - first + 1:
                     raise gone
             if added:
                 connection.execute(_FILE, [_file_row(group.id, file) for file in added])
@@ -183,14 +200,16 @@ class SqlCommitLog:
 class _Publication:
     """One transaction that publishes; remembers each group's last commit so that a batch asks once."""
 
-    def __init__(self, connection: Connection, now_us: int, writer: str) -> None:
-        self.connection = connection
+    def __init__(self, cursor: Cursor, statements: _Statements, now_us: int, writer: str) -> None:
+        self.cursor = cursor
+        self.statements = statements
         self.now_us = now_us
         self.writer = writer
         self.groups: dict[int, tuple[str, int, int]] = {}  # id -> (ref, last number, last time)
         self.commits: list[dict[str, Any]] = []
         self.journal: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
+        self.keys: set[tuple[int, str]] = set()
 
     def publish(self, drafts: Sequence[Draft]) -> list[Commit] | AsofError:
         """Publish drafts as one, or say why not; nothing is written before all of them are found good."""
@@ -215,26 +234,34 @@ class _Publication:
 
     def head(self, group_id: int) -> tuple[str, int, int]:
         if group_id not in self.groups:
-            group = self.connection.execute(_GROUP, {"g": group_id}).first()
+            group = self.statements.group.first(self.cursor, g=group_id)
             if group is None:
                 raise ConflictError("the group was removed meanwhile", todo="apply its definition again")
-            last = self.connection.execute(_LAST, {"g": group_id}).first()
+            last = self.statements.last.first(self.cursor, g=group_id)
             number, time_us = (last.number, last.committed_at_us) if last else (0, -(2**62))
             self.groups[group_id] = (f"{group.name}@{group.version}", number, time_us)
         return self.groups[group_id]
 
     def store(self) -> None:
         """Insert what was published; a batch at once takes a fifth of the time."""
-        for statement, rows in ((_COMMIT, self.commits), (_JOURNAL, self.journal), (_FILE, self.files)):
+        statements = self.statements
+        for statement, rows in (
+            (statements.insert_commits, self.commits),
+            (statements.insert_journal, self.journal),
+            (statements.insert_files, self.files),
+        ):
             if rows:
-                self.connection.execute(statement, rows)
+                statement.insert(self.cursor, rows)
                 rows.clear()
 
     def earlier(self, draft: Draft, ref: str) -> Commit | None:
         if not draft.idempotency_key:
             return None
-        self.store()  # it may be one of this batch
-        row = self.connection.execute(_SAME_KEY, {"g": draft.group_id, "k": draft.idempotency_key}).first()
+        key = draft.group_id, draft.idempotency_key
+        if key in self.keys:
+            self.store()  # it is one of this batch
+        self.keys.add(key)
+        row = self.statements.same_key.first(self.cursor, g=key[0], k=key[1])
         if row is None:
             return None
         if row.digest != draft.digest or row.kind != draft.kind:
@@ -249,18 +276,18 @@ class _Publication:
         if draft.target is None:
             return
         self.store()
-        query = select(commit_record).where(commit_record.c.group_id == draft.group_id)
         ref = self.head(draft.group_id)[0]
-        target = self.connection.execute(query.where(commit_record.c.number == draft.target)).first()
+        given = {"g": draft.group_id, "n": draft.target}
+        target = self.statements.commit.first(self.cursor, **given)
         if target is None:
             raise NotFoundError(f"there is no commit {ref}:{draft.target}", todo=f"see `asof commits {ref}`")
         if target.kind == "retract":
             raise UsageError(f"commit {ref}:{draft.target} is a retract", todo="write the rows again")
-        by = self.connection.execute(query.where(commit_record.c.target == draft.target)).first()
+        by = self.statements.retract.first(self.cursor, **given)
         if by is not None:
             raise UsageError(f"commit {ref}:{draft.target} is already retracted, by {ref}:{by.number}")
-        horizon = select(group_version.c.horizon_commit).where(group_version.c.id == draft.group_id)
-        if draft.target <= (self.connection.execute(horizon).scalar() or 0):
+        group = self.statements.group.first(self.cursor, g=draft.group_id)
+        if group is not None and draft.target <= (group.horizon_commit or 0):
             raise ConflictError(
                 f"commit {ref}:{draft.target} is older than the group's retention",
                 todo="rows that it replaced are gone; write a correction instead",
@@ -372,7 +399,7 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
         pin=through,
         committed_at_us=last.committed_at_us,
         files=tuple((_file_of(r), None if r.stamped else _stamp(r.first_commit, r)) for r in files),
-        journal=tuple((_stamp(r.number, r), r.payload) for r in rows),
+        journal=tuple([(Stamp(number, time_us, kind), payload) for number, payload, time_us, kind in rows]),
         retracted={r.number: None if r.kind == "backfill" else r.committed_at_us for r in retracts},
         horizon_us=horizon_us,
     )
@@ -410,6 +437,7 @@ def _file_row(group_id: int, file: DataFile) -> dict[str, Any]:
         "late": file.late,
         "first_commit": file.first_commit,
         "last_commit": file.last_commit,
+        "replaced_at_us": None,
     }
 
 
@@ -441,6 +469,17 @@ def _says(row: Record, words: Sequence[str]) -> bool:
         said += itertools.chain.from_iterable(json.loads(row.meta).items())
     text = " ".join(said).casefold()
     return all(word in text for word in words)
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and last of each run of consecutive numbers: those of thousands of pushes are few."""
+    runs: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = runs[-1][0], number
+        else:
+            runs.append((number, number))
+    return runs
 
 
 def _slices(values: Iterable[T]) -> Iterable[list[T]]:

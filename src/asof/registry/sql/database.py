@@ -12,9 +12,13 @@ from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql import ClauseElement
 
 from asof.errors import BackendError, PermanentError, TransientError, UsageError
+from asof.registry.sql.plain import Cursor, Plain
 from asof.registry.sql.tables import REVISION, metadata
+
+BEGIN_WRITE = "BEGIN IMMEDIATE"
 
 WAIT_SECONDS = 60
 """How long a writer waits for another one: far above any transaction of ours."""
@@ -40,6 +44,7 @@ class Database:
             raise UsageError(f"registry {url.split('://', maxsplit=1)[0]!r} is no database URL") from error
         self.name = parsed.render_as_string(hide_password=True)
         self._engine = create_engine(parsed, pool_size=16, max_overflow=64)
+        self._driver: Any = self._engine.dialect.loaded_dbapi
         if self._engine.dialect.name == "sqlite":
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +68,30 @@ class Database:
             connection.begin(),
         ):
             yield connection
+
+    @contextmanager
+    def write_plainly(self) -> Generator[Cursor]:
+        """Open a transaction as `write` does, for plain statements: it costs a fifth."""
+        with self._translated():
+            connection = self._engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                if self._engine.dialect.name == "sqlite":
+                    cursor.execute(BEGIN_WRITE)
+                yield cursor
+                connection.commit()
+            except self._driver.Error as error:
+                gone = self._engine.dialect.is_disconnect(error, connection.dbapi_connection, None)
+                connection.invalidate(error)
+                if gone:  # and so are the others of the pool
+                    self._engine.dispose()
+                raise
+            finally:
+                connection.close()  # what is not committed is undone
+
+    def plain(self, statement: ClauseElement) -> Plain:
+        """Return a statement as the driver runs it."""
+        return Plain(statement, self._engine.dialect)
 
     def scrub(self) -> None:
         """Write the database's files anew, without what was deleted.
@@ -132,6 +161,10 @@ class Database:
             yield
         except DBAPIError as error:
             raise self._translation(error) from error
+        except self._driver.Error as error:  # of a plain statement
+            wrap: Any = DBAPIError.instance
+            native = wrap("", None, error, self._driver.Error, dialect=self._engine.dialect)
+            raise self._translation(native) from error
 
     def _translation(self, error: DBAPIError) -> BackendError:
         reason = str(error.orig)
@@ -179,4 +212,4 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 def _begin(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         write = connection.get_execution_options().get("asof_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        connection.exec_driver_sql(BEGIN_WRITE if write else "BEGIN")

@@ -5,13 +5,13 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from asof.registry.sql.tables import store_fact
 
 NAME = "generation"
-_READ = select(store_fact.c.value).where(store_fact.c.name == NAME)
+READ = select(store_fact.c.value).where(store_fact.c.name == NAME)
 _PUT = update(store_fact).where(store_fact.c.name == NAME).values(value=bindparam("v"))
 
 
 def generation_of(connection: Connection) -> int:
     """Return the present generation; 0 in a store where nothing was defined yet."""
-    return int(connection.execute(_READ).scalar() or 0)
+    return int(connection.execute(READ).scalar() or 0)
 
 
 def next_generation(connection: Connection) -> None:
