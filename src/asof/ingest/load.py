@@ -99,9 +99,13 @@ class _Load:
                         done, writing = writing, None
                         self.files.append(done.result())
                     writing = pool.submit(self.parts.history.stage, self.table, rows)
-            finally:
+            except BaseException:
                 if writing is not None:
-                    self.files.append(writing.result())
+                    with suppress(Exception):  # it must not hide what happened, but its files must be known
+                        self.files.append(writing.result())
+                raise
+            if writing is not None:
+                self.files.append(writing.result())
 
     def prepared(self, table: pa.Table, offset: int) -> pa.Table:
         """Return a part as rows of a data file; numbers of rows in a message are those of the part."""
