@@ -91,6 +91,7 @@ def linear(folder, *, quick):
         "Cost by the size of history",
         "seconds of a process that answers once: one group, 100 rows a key, a spine row for ten rows",
         1,
+        along="rows",
     )
     for rows in (1000,) if quick else SIZES:
         place = fill(folder / str(rows), 1, rows, 100, COMMITS, late=False)

@@ -1,4 +1,4 @@
-"""Bar charts as SVG, readable on light and dark pages: a group of bars for each row of a table."""
+"""Charts as SVG, readable on light and dark pages: bars for each row of a table, or a line along a column."""
 
 from html import escape
 
@@ -8,7 +8,7 @@ COLORS = ("#3b7dd8", "#d9893b", "#6aa84f", "#a64d79")
 GREY = "#808080"
 LABEL, BARS, FIGURES = 330, 430, 110
 HEIGHT, GAP, HEAD = 13, 9, 26
-WORDS = 52
+WORDS, DEPTH = 52, 180
 
 
 def drawn(table):
@@ -46,11 +46,29 @@ def bars(table):
     return parts, y + GAP
 
 
+def line(table):
+    """Return the chart of a table's first figure along a column, both from zero, and its height."""
+    along, name = table["along"], drawn(table)[0]
+    points = [(row[along], row[name]) for row in table["rows"]]
+    right, top = max(x for x, _ in points), max(y for _, y in points)
+    places = [(FIGURES + BARS * x / right, HEAD + DEPTH * (1 - y / top)) for x, y in points]
+    parts = [
+        _text(0, 14, table["title"], size=13, bold=True),
+        _text(0, HEAD + 8, name.replace("_", " ")),
+        f'<path d="M{FIGURES} {HEAD} V{HEAD + DEPTH} H{FIGURES + BARS}" fill="none" stroke="{GREY}"/>',
+        f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}" fill="none" stroke="{COLORS[0]}"/>',
+    ]
+    for (x, y), (across, up) in zip(points, places, strict=True):
+        parts.append(f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" fill="{COLORS[0]}"/>')
+        parts.append(_text(across + 6, up + 12, shown(y)) + _text(across - 20, HEAD + DEPTH + 16, f"{x:,}"))
+    return [*parts, _text(0, HEAD + DEPTH + 16, along.replace("_", " "))], HEAD + DEPTH + 2 * HEAD
+
+
 def page(tables):
     """Return one SVG with the charts of tables below each other."""
     parts, y = [], 0
     for table in tables:
-        chart, height = bars(table)
+        chart, height = line(table) if table.get("along") else bars(table)
         parts.append(f'<g transform="translate(0 {y})">{"".join(chart)}</g>')
         y += height
     width = LABEL + BARS + FIGURES

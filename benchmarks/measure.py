@@ -83,12 +83,17 @@ def own_peak_mib():
 
 @dataclass
 class Table:
-    """A table of figures: what it shows, how it was measured, and its rows by column name."""
+    """A table of figures: what it shows, how it was measured, and its rows by column name.
+
+    Attributes:
+        along: A column to draw the first figure against, as a line instead of bars.
+    """
 
     title: str
     about: str
     rounds: int
     rows: list = field(default_factory=list)
+    along: str = ""
 
     def add(self, **cells):
         """Add a row."""
