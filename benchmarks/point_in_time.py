@@ -4,6 +4,7 @@ Both read the same Parquet files of the same store, a file a commit. The hand-wr
 duplicates, no retirements, no ttl), makes no statuses and no report, and takes whichever statement is the fastest.
 """
 
+import os
 import sys
 import warnings
 from datetime import timedelta
@@ -49,6 +50,7 @@ def run(folder, *, quick):
 def fill(folder, count, total, per_key, commits, *, late):
     """Make a store; with `late`, some rows of each day are written after the day's backfill."""
     place = folder / f"store-{per_key}-{late}"
+    os.environ["ASOF_COMPACTION"] = "off"  # a file a commit, as the sides by hand expect it
     clock = Hands()
     declared = groups(count, online=False)
     with asof.open(place, clock=clock) as store, warnings.catch_warnings():
