@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from asof.online.port import OnlineStore
+from asof.online.port import Applied, OnlineStore
 from asof.testing.adapters import open_adapter
 from asof.testing.online import OnlineStoreSuite
+from asof.testing.online_model import change_of
 from asof.testing.servers import RedisServer
 
 
@@ -41,6 +42,17 @@ class TestRedisUnfolded(TestRedis):
             patch.setattr(PIECE, 2)
             patch.setattr("asof.online.redis.RedisOnlineStore._fold_soon", lambda *_: None)
             yield
+
+    def test_large_steps_are_not_skipped_where_another_process_cleared_what_came_before(self, tmp_path: Path) -> None:
+        store, other = self.open(tmp_path), self.open(tmp_path)
+        store.apply([change_of(1, {b"a": (1, b"one")})])
+        other.clear(1)
+        step = change_of(2, {b"a": (2, b"two"), b"b": (2, b"two"), b"c": (2, b"two")}, final=False)
+        found = store.apply([change_of(1, {b"z": (1, b"one")}), step])
+        assert found == {1: Applied(1, 10, applying=True)}
+        assert store.count(1) == 4
+        for each in (store, other):
+            each.close()
 
     def test_many_rows_and_many_groups(self, store: OnlineStore) -> None:
         with pytest.MonkeyPatch.context() as patch:

@@ -22,6 +22,7 @@ from asof.errors import UsageError
 LONGEST = 510
 KEPT = 479
 SIGN = 1 << 63
+_INTEGER = struct.Struct(">Q")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
@@ -71,9 +72,25 @@ def key_encoder(
     """
     parts = [_value_encoder(arrow, name, where) for arrow, name in zip(types, names, strict=True)]
     if len(parts) == 1:
-        first = parts[0]
-        return lambda values: _shortened(first(values[0]))
+        only = only_encoder(types[0], names[0], where=where)
+        return lambda values: only(values[0])
     return lambda values: _shortened(b"".join([part(value) for part, value in zip(parts, values, strict=True)]))
+
+
+def only_encoder(arrow: pa.DataType, name: str, *, where: str = "") -> Callable[[Any], bytes]:
+    """Return the function that encodes a key of one part, given as its value; see `key_encoder`."""
+    encode = _value_encoder(arrow, name, where)
+    if not pa.types.is_integer(arrow):
+        return lambda value: _shortened(encode(value))
+    limit = 1 << (arrow.bit_width - 1)
+    pack = _INTEGER.pack
+
+    def encode_integer(value: Any) -> bytes:  # noqa: ANN401 - what callers pass
+        if type(value) is int and -limit <= value < limit:  # the usual case, in a third of the time
+            return pack(value + SIGN)
+        return encode(value)
+
+    return encode_integer
 
 
 def _value_encoder(arrow: pa.DataType, name: str, where: str) -> Callable[[Any], bytes]:
@@ -110,7 +127,7 @@ def _value_encoder(arrow: pa.DataType, name: str, where: str) -> Callable[[Any],
 
 
 def _encode_integer(value: int) -> bytes:
-    return struct.pack(">Q", operator.index(value) + SIGN)
+    return _INTEGER.pack(operator.index(value) + SIGN)
 
 
 def _encode_bool(value: object) -> bytes:

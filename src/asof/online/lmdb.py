@@ -225,6 +225,17 @@ class _Snapshot:
         applied = self.applied
         return [get(key, None, tables[group]) if group in applied else None for group, key in requests]
 
+    def get_many(self, wanted: Sequence[tuple[int, Sequence[bytes]]]) -> list[list[bytes | None]]:
+        get: Any = self._txn.get
+        found: list[list[bytes | None]] = []
+        for group, keys in wanted:
+            if group in self.applied:
+                table = self._tables[group]
+                found.append([get(key, None, table) for key in keys])
+            else:
+                found.append([None] * len(keys))
+        return found
+
 
 class _Shared:
     """One environment for all opens of a folder in this process: LMDB forbids two."""

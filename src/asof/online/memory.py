@@ -83,3 +83,6 @@ class _Snapshot:
     def get(self, requests: Sequence[tuple[int, bytes]]) -> list[bytes | None]:
         rows = self._rows
         return [rows[group].get(key) if group in rows else None for group, key in requests]
+
+    def get_many(self, wanted: Sequence[tuple[int, Sequence[bytes]]]) -> list[list[bytes | None]]:
+        return [[self._rows.get(group, {}).get(key) for key in keys] for group, keys in wanted]

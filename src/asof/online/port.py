@@ -93,6 +93,10 @@ class OnlineSnapshot(Protocol):
         """
         ...
 
+    def get_many(self, wanted: Sequence[tuple[int, Sequence[bytes]]]) -> list[list[bytes | None]]:
+        """Return the rows of many keys of each group id, a list for each pair, as `get` does; in one round trip."""
+        ...
+
 
 class OnlineStore(Protocol):
     """Keeps the newest row of each key. Safe to call from several threads, and processes if it is shared by them."""

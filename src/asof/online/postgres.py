@@ -7,6 +7,7 @@ of one state.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from asof.errors import BackendError, MissingDependencyError, PermanentError, TransientError, UsageError
@@ -20,6 +21,7 @@ from asof.online.remote import (
     Pool,
     Requests,
     Steps,
+    Wanted,
     attempts,
     name_of,
     place_of,
@@ -54,8 +56,8 @@ CREATE TABLE IF NOT EXISTS {schema}.rows (
 _READ = """
 SELECT (SELECT coalesce(string_agg(mark, '' ORDER BY group_id), '') FROM {schema}.marks),
     ARRAY(
-        SELECT r.row FROM unnest(%t::bigint[], %t::bytea[]) WITH ORDINALITY AS wanted(group_id, key, place)
-        LEFT JOIN {schema}.rows r ON r.group_id = wanted.group_id AND r.key = wanted.key ORDER BY place
+        SELECT (SELECT r.row FROM {schema}.rows r WHERE r.group_id = wanted.group_id AND r.key = wanted.key)
+        FROM unnest(%t::bigint[], %t::bytea[]) WITH ORDINALITY AS wanted(group_id, key, place) ORDER BY place
     )
 """
 
@@ -131,7 +133,7 @@ class PostgresOnlineStore(KeptByServer):
 
     def snapshot(self) -> CheckedSnapshot:
         """See `OnlineStore.snapshot`."""
-        return CheckedSnapshot(self._read)
+        return CheckedSnapshot(self._read, self._read_many)
 
     def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:
         """See `OnlineStore.apply`."""
@@ -206,6 +208,11 @@ class PostgresOnlineStore(KeptByServer):
         keys = "{" + ",".join(['"\\\\x' + key.hex() + '"' for _, key in requests]) + "}"
         raw, rows = self._call(lambda session: session.ask(self._read_text, groups, keys))
         return self._memo.of(raw), rows
+
+    def _read_many(self, wanted: Wanted) -> tuple[Marks, list[list[bytes | None]]]:
+        marks, rows = self._read([(group, key) for group, keys in wanted for key in keys])
+        left = iter(rows)
+        return marks, [list(islice(left, len(keys))) for _, keys in wanted]
 
     def _locked(self, session: _Session, groups: Sequence[int]) -> tuple[Marks, int]:
         """Wait for others who apply to groups; return their marks, and a stamp that is greater than any before."""

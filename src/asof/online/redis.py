@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import TypeVar
 from uuid import uuid4
 
@@ -28,6 +28,7 @@ from asof.online.remote import (
     Memo,
     Requests,
     Steps,
+    Wanted,
     name_of,
     place_of,
     without_option,
@@ -80,7 +81,7 @@ class RedisOnlineStore(KeptByServer):
 
     def snapshot(self) -> CheckedSnapshot:
         """See `OnlineStore.snapshot`."""
-        return CheckedSnapshot(self._read)
+        return CheckedSnapshot(self._read, self._read_many)
 
     def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:
         """See `OnlineStore.apply`."""
@@ -159,13 +160,32 @@ class RedisOnlineStore(KeptByServer):
             ordered[at] = row
         return self._decoded(raw), ordered
 
+    def _read_many(self, wanted: Wanted) -> tuple[Marks, list[list[bytes | None]]]:
+        """Read many keys of each group in a transaction: for these a script takes twice as long."""
+        some = [(group, keys) for group, keys in wanted if keys]
+        bodies: dict[int, bytes] = {}  # look-ups share lists of keys
+        parts = [MULTI, _command(b"GET", self._keys + b"applied")]
+        for group, keys in some:
+            if id(keys) not in bodies:
+                bodies[id(keys)] = b"".join([b"$%d\r\n%b\r\n" % (len(key), key) for key in keys])
+            head = _words(b"HMGET", self._keys + b"g%d" % group)
+            parts.append(b"*%d\r\n%b%b" % (2 + len(keys), head, bodies[id(keys)]))
+        packed = b"".join([*parts, EXEC])
+        raw, *found = self._links.call(lambda link: link.transaction(packed, 1 + len(some)))
+        if raw is not None and any(raw[:8]):  # large changes lie beside the rows: the script knows where to look
+            marks, rows = self._read([(group, key) for group, keys in wanted for key in keys])
+            left = iter(rows)
+            return marks, [list(islice(left, len(keys))) for _, keys in wanted]
+        rest = iter(found)
+        return self._decoded(raw or b""), [next(rest) if keys else [] for _, keys in wanted]
+
     def _shape(self, groups: tuple[int, ...]) -> tuple[bytes, int]:
         """Return the beginning of a read of groups as Redis wants it, and how many words it has."""
         shape = self._shapes.get(groups)
         if shape is None:
             keys = self._group_keys(groups)
             words = [b"EVALSHA", DIGESTS["read"].encode(), b"%d" % len(keys), *keys]
-            shape = b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words), len(words)
+            shape = _words(*words), len(words)
             if len(self._shapes) >= SHAPES:
                 self._shapes.clear()
             self._shapes[groups] = shape
@@ -196,7 +216,8 @@ class RedisOnlineStore(KeptByServer):
         first = todo[0]
         before = marks.applied.get(first.group_id, Applied())
         if len(todo) == len(groups) == 1 and (before.applying or not first.final):
-            return self._apply_steps(first)
+            now = self._marks()
+            return self._apply_steps(first) if now.raw == marks.raw else (False, now)  # others may have cleared it
         for group in after:
             mark = marks.by_group.get(group)
             if mark is not None and mark.loading:
@@ -306,6 +327,18 @@ class RedisOnlineStore(KeptByServer):
                     todo="try again in a minute",
                 )
             time.sleep(0.02)
+
+
+def _words(*words: bytes) -> bytes:
+    return b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
+
+
+def _command(*words: bytes) -> bytes:
+    """Return a command in the server's own form."""
+    return b"*%d\r\n%b" % (len(words), _words(*words))
+
+
+MULTI, EXEC = _command(b"MULTI"), _command(b"EXEC")
 
 
 def _packed(number: int) -> bytes:

@@ -63,6 +63,24 @@ class Link:
         self._wire.send_packed_command([packed], check_health=False)
         return self._wire.read_response(disable_decoding=True)
 
+    def transaction(self, packed: bytes, count: int) -> Answer:
+        """Send MULTI, so many commands and EXEC in the server's own form; return EXEC's answer."""
+        self._wire.send_packed_command([packed], check_health=False)
+        failed: redis.ResponseError | None = None
+        for _ in range(count + 1):  # whatever it says: all answers must be read, or the next call gets them
+            try:
+                self._wire.read_response(disable_decoding=True)
+            except redis.ResponseError as error:
+                failed = failed or error
+        try:
+            answers = self._wire.read_response(disable_decoding=True)
+        except redis.ResponseError as error:
+            raise failed or error from None
+        for answer in answers:
+            if isinstance(answer, redis.ResponseError):
+                raise answer
+        return answers
+
     def run(self, script: str, keys: Sequence[bytes], words: Sequence[bytes]) -> Answer:
         """Run one of our scripts."""
         try:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha1
+from itertools import chain
 from pathlib import Path
 from typing import Generic, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
@@ -28,6 +29,7 @@ LONGEST_NAME = 56
 C = TypeVar("C")
 
 Requests = Sequence[tuple[int, bytes]]
+Wanted = Sequence[tuple[int, Sequence[bytes]]]
 
 
 class KeptByServer:
@@ -124,11 +126,16 @@ class Marks:
 class CheckedSnapshot:
     """A snapshot over reads that each bring rows and marks of one state."""
 
-    __slots__ = ("_read", "_seen")
+    __slots__ = ("_read", "_read_many", "_seen")
 
-    def __init__(self, read: Callable[[Requests], tuple[Marks, list[bytes | None]]]) -> None:
+    def __init__(
+        self,
+        read: Callable[[Requests], tuple[Marks, list[bytes | None]]],
+        read_many: Callable[[Wanted], tuple[Marks, list[list[bytes | None]]]],
+    ) -> None:
         """Read nothing yet."""
         self._read = read
+        self._read_many = read_many
         self._seen: Marks | None = None
 
     def __enter__(self) -> Self:
@@ -150,11 +157,25 @@ class CheckedSnapshot:
         if not requests:
             return []
         marks, rows = self._read(requests)
+        self._check(marks, requests, rows)
+        return rows
+
+    def get_many(self, wanted: Sequence[tuple[int, Sequence[bytes]]]) -> list[list[bytes | None]]:
+        """See `OnlineSnapshot.get_many`."""
+        if not wanted:
+            return []
+        marks, found = self._read_many(wanted)
+        if self._seen is not None:
+            requests = [(group, key) for group, keys in wanted for key in keys]
+            self._check(marks, requests, list(chain.from_iterable(found)))
+        self._seen = self._seen or marks
+        return found
+
+    def _check(self, marks: Marks, requests: Requests, rows: Sequence[bytes | None]) -> None:
         if self._seen is None:
             self._seen = marks
         elif not self._seen.still(marks, requests, rows):
             raise StaleSnapshotError("the online store changed between two reads of a snapshot", todo="read again")
-        return rows
 
 
 class Steps:

@@ -37,8 +37,8 @@ def columns(
     arrays: dict[str, pa.Array] = {}
     wanted = dict(zip(plan.names, types, strict=True))
     places = {name: at for at, name in enumerate(plan.names)}
-    for number, step in enumerate(plan.steps):
-        rows = [answer[number] for answer in every]
+    by_step = zip(*every, strict=True) if every else ((),) * len(plan.steps)
+    for step, rows in zip(plan.steps, by_step, strict=True):
         absent = _absent(step, rows, times_us)
         found = _floats(step, rows, absent) if step.float_row_bytes else _decoded(step, rows, absent, wanted)
         for name, array in found.items():
@@ -92,11 +92,17 @@ def _decoded(
     step: Step, rows: Sequence[RawRow], absent: Mapping[int, int], types: Mapping[str, pa.DataType]
 ) -> dict[str, pa.Array]:
     """Return the columns of a look-up, by way of Python values."""
-    decoded = iter(decode_payloads([row for at, row in enumerate(rows) if at not in absent]))
-    values: list[list[Value]] = [[] if at in absent else next(decoded) for at in range(len(rows))]
+    values = decode_payloads([row for at, row in enumerate(rows) if at not in absent])
+    nulls: list[Value] = [None] * step.width
+    if absent:
+        decoded = iter(values)
+        values = [nulls if at in absent else next(decoded) for at in range(len(rows))]
+    if min(map(len, values), default=0) < step.width:  # features were added later
+        values = [[*row, *nulls[len(row) :]] for row in values]
+    by_feature = list(zip(*values)) if values else [()] * step.width  # noqa: B905 - rows may hold features that came after the plan
     found: dict[str, pa.Array] = {}
     for name, place, convert in step.outputs:
-        column = [row[place] if place < len(row) else None for row in values]
+        column = by_feature[place]
         if convert is not None:
             column = [None if value is None else convert(value) for value in column]
         found[name] = pa.array(column, types[name])

@@ -14,7 +14,7 @@ from asof.records import SEMANTICS
 from asof.serving.columns import columns
 from asof.serving.plan import Plan, RawRow, Value
 
-Answer = tuple[Plan, Mapping[str, Value], str | None, list[RawRow], Mapping[int, Applied], int]
+Answer = tuple[Plan, Mapping[str, Value], str | None, Sequence[RawRow], Mapping[int, Applied], int]
 """What the reader hands over: plan, keys, request as JSON, raw rows, applied commits, T. Nothing is decoded yet."""
 
 _NOTHING = Applied()

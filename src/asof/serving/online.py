@@ -46,7 +46,7 @@ class Vector:
         plan: Plan,
         keys: Mapping[str, Value],
         request: Mapping[str, Value] | None,
-        rows: list[RawRow],
+        rows: Sequence[RawRow],
         applied: Mapping[int, Applied],
         t_us: int,
     ) -> None:
@@ -112,7 +112,7 @@ class Vector:
 class Vectors(Sequence[Vector]):
     """Online answers for several keys, from one snapshot. A vector is made when it is first asked for."""
 
-    def __init__(self, plan: Plan, rows: Sequence[list[RawRow]], t_us: int, make: Callable[[int], Vector]) -> None:
+    def __init__(self, plan: Plan, rows: Sequence[Sequence[RawRow]], t_us: int, make: Callable[[int], Vector]) -> None:
         """Keep the raw rows."""
         self._plan = plan
         self._rows = rows
@@ -210,16 +210,16 @@ class OnlineReader:
     ) -> Vectors:
         """Answer several key sets from one snapshot."""
         plan = self.plan(name)
-        if not isinstance(keys, Sequence) or not all(isinstance(each, Mapping) for each in keys):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        dicts = isinstance(keys, Sequence) and {*map(type, keys)} <= {dict}  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        if not dicts and not (isinstance(keys, Sequence) and all(isinstance(each, Mapping) for each in keys)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(
                 f"{type(keys).__name__} is no sequence of keys", where=plan.ref, todo="pass a dict, or a list of dicts"
             )
-        for each in keys:
-            plan.check(each)
+        plan.check_all(keys)
         inputs = None if request is None else request_text(request)
         rows, applied, t_us = self._fetched(plan, plan.fetch_many, keys)
         request = request and dict(request)
-        keys = [dict(each) for each in keys]
+        keys = list(map(dict, keys))
         if plan.log and self._log is not None:
             for each, raw in zip(keys, rows, strict=True):
                 if random() < plan.log:  # noqa: S311 - a sample

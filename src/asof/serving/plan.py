@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from asof.arrow.keys import key_encoder
+from asof.arrow.keys import key_encoder, only_encoder
 from asof.arrow.rows import from_wire
 from asof.arrow.types import arrow_type
 from asof.definitions import Lookup
@@ -49,7 +49,8 @@ class Step:
         self.plain = all(isinstance(source, str) for source in lookup.sources)
         self.width = len(group.layout)
         self.key_types = tuple(arrow_type(t) for t in lookup.group.entity.keys.values())
-        self.encode = key_encoder(self.key_types, [str(s) for s in lookup.sources], where=f"group {lookup.group.name}")
+        self.where = f"group {lookup.group.name}"
+        self.encode = key_encoder(self.key_types, [str(s) for s in lookup.sources], where=self.where)
         place = {name: at for at, name in enumerate(group.layout)}
         read = {
             feature.name: (place[feature.name], from_wire(arrow_type(feature.dtype))) for feature, _ in lookup.outputs
@@ -109,6 +110,13 @@ class Plan:
         self._array_head = _array_head(len(self.steps))
         self._pick, self._converters = _picks(self.steps, self.names)
 
+    def check_all(self, every: Sequence[Keys]) -> None:
+        """Refuse keys of which some are not those of the view."""
+        columns = self._column_set
+        for keys in every:
+            if keys.keys() != columns:
+                self.check(keys)
+
     def check(self, keys: Keys) -> None:
         """Refuse keys that are not those of the view."""
         if keys.keys() == self._column_set:
@@ -135,15 +143,13 @@ class Plan:
             return self._fetch_some(snapshot, [keys], [encoded], now_us)[0]
         return snapshot.get([(group, encoded[at]) for group, at in self._requests])  # type: ignore[misc]
 
-    def fetch_many(self, snapshot: OnlineSnapshot, every: Sequence[Keys], now_us: int) -> list[list[RawRow]]:
+    def fetch_many(self, snapshot: OnlineSnapshot, every: Sequence[Keys], now_us: int) -> Sequence[Sequence[RawRow]]:
         """Return the raw rows of each key set, in one round trip; keys that come from answers need further ones."""
-        encoded = [[encode(keys) for encode in self._encoders] for keys in every]
+        encoded = [[encode(keys) for keys in every] for encode in self._encoders]
         if self.chained or any(None in keys for keys in encoded):
-            return self._fetch_some(snapshot, every, encoded, now_us)
-        requests = self._requests
-        found = snapshot.get([(group, keys[at]) for keys in encoded for group, at in requests])  # type: ignore[misc]
-        width = len(requests)
-        return [found[start : start + width] for start in range(0, len(found), width)]
+            return self._fetch_some(snapshot, every, list(zip(*encoded, strict=True)), now_us)
+        found = snapshot.get_many([(group, encoded[at]) for group, at in self._requests])  # type: ignore[misc]
+        return list(zip(*found, strict=True))
 
     def _fetch_some(
         self, snapshot: OnlineSnapshot, every: Sequence[Keys], encoded: Sequence[Sequence[RawRow]], now_us: int
@@ -254,11 +260,23 @@ def _requests(steps: Sequence[Step]) -> tuple[list[Callable[[Keys], RawRow]], li
 
 def _encoder(step: Step) -> Callable[[Keys], RawRow]:
     names = [str(source) for source in step.sources]
+    if len(names) == 1:
+        return _only_encoder(names[0], step)
     encode = step.encode
 
     def encoded(keys: Keys) -> RawRow:
         values = [keys[name] for name in names]
         return None if None in values else encode(values)
+
+    return encoded
+
+
+def _only_encoder(name: str, step: Step) -> Callable[[Keys], RawRow]:
+    encode = only_encoder(step.key_types[0], name, where=step.where)
+
+    def encoded(keys: Keys) -> RawRow:
+        value = keys[name]
+        return None if value is None else encode(value)
 
     return encoded
 

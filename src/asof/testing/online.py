@@ -209,6 +209,8 @@ class OnlineStoreSuite:
         store.apply([change_of(1, {b"a": (1, b"a"), b"b": (1, b"b")}), change_of(1, {b"a": (2, b"c")}, group=2)])
         with store.snapshot() as snapshot:
             found = snapshot.get([(2, b"a"), (1, b"zz"), (1, b"b"), (1, b"a"), (3, b"a"), (1, b"b")])
+            many = snapshot.get_many([(3, [b"a"]), (1, [b"b", b"zz", b"b"]), (2, []), (2, [b"a"])])
+        assert many == [[None], [row_of(1, 1, b"b"), None, row_of(1, 1, b"b")], [], [row_of(2, 1, b"c")]]
         assert found == [row_of(2, 1, b"c"), None, row_of(1, 1, b"b"), row_of(1, 1, b"a"), None, row_of(1, 1, b"b")]
 
     def test_keys_and_rows_are_bytes_of_any_kind(self, store: OnlineStore) -> None:
@@ -401,8 +403,9 @@ class OnlineStoreSuite:
             assert lasting.apply(changes) == model.apply(changes)
             with lasting.snapshot() as snapshot:
                 assert dict(snapshot.applied) == model.applied
-                every = [(group, key) for group in (1, 2) for key in KEYS]
-                assert snapshot.get(every) == [model.rows.get(place) for place in every]
+                rows = [[model.rows.get((group, key)) for key in KEYS] for group in (1, 2)]
+                assert snapshot.get([(group, key) for group in (1, 2) for key in KEYS]) == [*rows[0], *rows[1]]
+                assert snapshot.get_many([(1, KEYS), (2, KEYS)]) == rows
             assert [lasting.count(group) for group in (1, 2)] == [
                 sum(place[0] == group for place in model.rows) for group in (1, 2)
             ]
