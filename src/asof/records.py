@@ -23,6 +23,8 @@ Status = Literal["PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"]
 COMMIT_COLUMN = "__commit"
 AVAILABLE_COLUMN = "__available_at"
 RETIRED_COLUMN = "__retired"
+NAMED_EVENT_COLUMN = "__named_event"
+NAMED_COMMIT_COLUMN = "__named_commit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class DataFile:
         max_event_us: Greatest event time; 0 in a static group.
         late: Whether some row of a stamped file became available after its event time.
         width: How many features of the group's layout it has: those added later are not in it. None: all.
+        confirms: Whether it holds confirmations: keys, event times and the rows that they name, in place of features.
         stamped: Whether the file itself says the commit and arrival of each row (after compaction); else its rows
             are those of one commit, which the registry names.
         first_commit: Least commit in it; 0 until it is published.
@@ -49,6 +52,7 @@ class DataFile:
     min_event_us: int
     max_event_us: int
     width: int | None = None
+    confirms: bool = False
     stamped: bool = False
     late: bool = True
     first_commit: int = 0
@@ -73,6 +77,8 @@ class Draft:
         idempotency_key: The caller's name for this write, "" for none.
         digest: Hash of the content, with an idempotency_key.
         unchanged: Rows that were equal to their predecessor.
+        changes: See `Commit.changes`.
+        drops: With confirmations: `Snapshot.drops` when the rows that they name were read.
         quarantined: Rows that were set aside.
         meta: What the caller wants to remember with the commit.
     """
@@ -90,6 +96,8 @@ class Draft:
     idempotency_key: str = ""
     digest: str = ""
     unchanged: int = 0
+    changes: Mapping[str, int] = field(default_factory=dict[str, int])
+    drops: int | None = None
     quarantined: int = 0
     meta: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -104,6 +112,9 @@ class Commit:
         committed_at_us: When it became visible, strictly increasing with the number.
         kind: What it did.
         rows: Rows that it added.
+        unchanged: Rows that were equal to their predecessor: of them there are confirmations, and no values.
+        changes: By feature, in how many of the rows compared it changed, and "" their number; empty if the group
+            compares none. Source: SEMANTICS section 5.
         writer: Who published it: "user@host", or what ASOF_WRITER said; "" before it was recorded.
         repeated: Whether this answer is the first commit of a repeated idempotency_key.
     """
@@ -122,6 +133,7 @@ class Commit:
     meta: Mapping[str, str] = field(default_factory=dict[str, str])
     min_event_us: int | None = None
     max_event_us: int | None = None
+    changes: Mapping[str, int] = field(default_factory=dict[str, int])
     writer: str = ""
     repeated: bool = field(default=False, compare=False)
 
@@ -156,6 +168,8 @@ class Snapshot:
         journal: Rows not yet in files, in the journal's form, with their stamps, in commit order.
         retracted: Hidden commits to the time since which they are hidden; None: at every time (backfills).
         horizon_us: Before this time superseded history was dropped by retention; None: nothing was.
+        drops: How often rows of the group were dropped, by retention or an erasure.
+        sources: The whole history, if parts of it were left out and confirmations may name rows of them.
     """
 
     pin: int
@@ -164,6 +178,8 @@ class Snapshot:
     journal: tuple[tuple[Stamp, bytes], ...] = ()
     retracted: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
     horizon_us: int | None = None
+    drops: int = 0
+    sources: "Snapshot | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ TIMES = st.sampled_from(["0h", "1h", "2h", "3h", "4h", "now", "now-1us", "now+60
 NUMBERS = st.sampled_from([None, 0, 1, 2, "nan"])
 ROWS = st.lists(st.tuples(KEYS, TIMES, NUMBERS), min_size=1, max_size=4)
 ARRIVALS = st.none() | st.lists(st.sampled_from(["0h", "1h", "2h", "3h", "now"]), min_size=1, max_size=2)
+KINDS = st.sampled_from(["store", "skip"])
 ON_CONFLICT = st.sampled_from(["error", "error", "last"])
 VERBS = st.sampled_from(["write", "backfill", "push", "retire", "retract", "together", "compact", "seal", "amend"])
 STEPS = st.sampled_from([
@@ -64,13 +65,15 @@ class Machine(RuleBasedStateMachine):
         self.touched: set[str] = set()
         self.count = 0
 
-    @initialize(ttl=st.sampled_from([None, 1, 2]), delay=st.sampled_from([0, 1]), static=st.booleans())
-    def begin(self, ttl, delay, static) -> None:
+    @initialize(
+        ttl=st.sampled_from([None, 1, 2]), delay=st.sampled_from([0, 1]), static=st.booleans(), on_unchanged=KINDS
+    )
+    def begin(self, ttl, delay, static, on_unchanged) -> None:
         done["examples"] += 1
         features = tuple(FEATURE_TYPES)
         timed = Group(features, ttl_us=ttl and ttl * HOUR_US, delay_us=delay * HOUR_US)
-        self.add(History(timed, ("string",), ()), self.bench.name())
-        self.add(History(Group(features, static=static), ("string", "int64"), ()), self.bench.name())
+        self.add(History(timed, ("string",), (), on_unchanged), self.bench.name())
+        self.add(History(Group(features, static=static), ("string", "int64"), (), "skip"), self.bench.name())
         self.view = f"view_{self.groups[0].name}"
         self.pin_view(self.groups[0])
 
@@ -141,7 +144,9 @@ class Machine(RuleBasedStateMachine):
     def new_version(self, ttl) -> None:
         first = self.groups[0]
         group = Group(tuple(FEATURE_TYPES), ttl_us=ttl * HOUR_US, delay_us=first.history.group.delay_us)
-        self.pin_view(self.add(History(group, first.history.key_types, ()), first.name, version=2))
+        self.pin_view(
+            self.add(History(group, first.history.key_types, (), first.history.on_unchanged), first.name, version=2)
+        )
 
     @rule(who=st.integers(0, 1))
     def remove_what_views_read(self, who) -> None:

@@ -2,13 +2,23 @@
 
 A stored row has the group's keys, its event time, its features (in the order declared), and three columns of ours:
 whether the row is a retirement, and, in stamped files only (else null), its commit and its arrival.
+
+A confirmation has the event time and commit of the row that it names in the place of features (SEMANTICS section 5).
 """
+
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from asof.arrow.types import TIMESTAMP, arrow_type
 from asof.definitions import FeatureGroup
-from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
+from asof.records import (
+    AVAILABLE_COLUMN,
+    COMMIT_COLUMN,
+    NAMED_COMMIT_COLUMN,
+    NAMED_EVENT_COLUMN,
+    RETIRED_COLUMN,
+)
 
 
 def declared_schema(group: FeatureGroup) -> pa.Schema:
@@ -32,6 +42,17 @@ def stored_schema(group: FeatureGroup) -> pa.Schema:
             pa.field(AVAILABLE_COLUMN, TIMESTAMP),
         ]
     )
+
+
+def confirmation_schema(schema: pa.Schema, keys: Sequence[str], event_time: str | None) -> pa.Schema:
+    """Return the columns of confirmations: those of stored rows, with the version of the named row as features.
+
+    `__named_event` is in microseconds, 0 in a static group.
+    """
+    ours = (COMMIT_COLUMN, AVAILABLE_COLUMN, RETIRED_COLUMN)
+    named = [pa.field(name, pa.int64(), nullable=False) for name in (NAMED_EVENT_COLUMN, NAMED_COMMIT_COLUMN)]
+    kept = [field for field in schema if field.name in keys or field.name == event_time]
+    return pa.schema([*kept, *named, *(field for field in schema if field.name in ours)])
 
 
 def stored_rows(

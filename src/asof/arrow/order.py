@@ -75,14 +75,19 @@ def arrange(  # noqa: PLR0913 - one rule
 
 def newest_per_key(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     """Return the last row of each key of rows that are ordered by key and version."""
-    if table.num_rows <= 1:
-        return table
+    last = last_of_keys(table, keys)
+    return table if last.all() else table.take(np.flatnonzero(last))
+
+
+def last_of_keys(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
+    """Return for each of rows that are ordered by key whether it is the last of its key."""
+    if not table.num_rows:
+        return np.ones(0, dtype=bool)
     changes = np.zeros(table.num_rows - 1, dtype=bool)
     for key in keys:
         column = table.column(key)
         changes |= pc.not_equal(column.slice(1), column.slice(0, table.num_rows - 1)).to_numpy()
-    last = np.append(changes, True)
-    return table if last.all() else table.take(np.flatnonzero(last))
+    return np.append(changes, True)
 
 
 def key_codes(table: pa.Table, keys: Sequence[str]) -> np.ndarray:

@@ -66,5 +66,3 @@ def _refuse_unsupported(group: FeatureGroup) -> None:
         raise UnsupportedError(
             "on_violation='quarantine' is not there yet", where=f"group {group.name}", todo='"strict"'
         )
-    if group.on_unchanged == "skip":
-        raise UnsupportedError("on_unchanged='skip' is not there yet", where=f"group {group.name}", todo='"store"')

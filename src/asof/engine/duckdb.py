@@ -14,12 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.engine import point_in_time
+from asof.engine.compare import compare
 from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to
 from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
 from asof.engine.spill import Spill
 from asof.errors import BackendError, NotFoundError, PermanentError, TransientError, UsageError
-from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
+from asof.records import (
+    AVAILABLE_COLUMN,
+    COMMIT_COLUMN,
+    NAMED_COMMIT_COLUMN,
+    NAMED_EVENT_COLUMN,
+    RETIRED_COLUMN,
+)
 
 BATCH_ROWS = 1_000_000
 
@@ -171,6 +178,34 @@ class DuckDBEngine:
             statement = point_in_time.newest(rows, journal=names["__asof_journal"], keys_table=names.get("__asof_keys"))
             return _stream(run, statement, schema)
 
+    def compare(self, rows: Rows, frame: pa.Table) -> pa.Table:
+        """See `Engine.compare`."""
+        features = [name for name in frame.column_names if name not in rows.keys and name != "__event"]
+        names = ["__same", NAMED_EVENT_COLUMN, NAMED_COMMIT_COLUMN, *features]
+        types = [pa.bool_(), pa.int64(), pa.int64(), *(pa.bool_() for _ in features)]
+        schema = pa.schema(list(zip(names, types, strict=True)))
+        if not frame.num_rows or (not rows.files and rows.journal is None):
+            return pa.table([pa.nulls(frame.num_rows, field.type) for field in schema], schema=schema)
+        if rows.event_time is None:  # all are as early as the stored rows
+            frame = frame.set_column(frame.column_names.index("__event"), "__event", pa.repeat(NO_TIME, len(frame)))
+        numbered = frame.append_column("__row", pa.array(np.arange(frame.num_rows)))
+        with self._session(rows, __asof_frame=numbered) as (run, tables):
+            statement = compare(
+                rows,
+                frame=tables["__asof_frame"],
+                journal=tables["__asof_journal"],
+                columns=features,
+            )
+            found = run.sql(statement).to_arrow_table()
+        order = np.full(frame.num_rows, -1)
+        order[found.column("__row").to_numpy()] = np.arange(found.num_rows)
+        places = pa.array(order, mask=order < 0)
+        found = found.drop_columns(["__row"]).take(places).rename_columns(names)
+        if rows.event_time is None:
+            zeros = pc.if_else(pc.is_valid(found.column(NAMED_EVENT_COLUMN)), 0, pa.scalar(None, pa.int64()))
+            found = found.set_column(1, NAMED_EVENT_COLUMN, zeros)
+        return found.cast(schema)
+
     def stamped(
         self,
         rows: Rows,
@@ -203,11 +238,15 @@ class DuckDBEngine:
         self, rows: Rows, **tables: pa.Table | None
     ) -> Generator[tuple[duckdb.DuckDBPyConnection, dict[str, str]]]:
         """Open a cursor with the given tables registered, native errors translated."""
-        given = {"__asof_journal": rows.journal, **tables}
-        names = {"__asof_journal": "__asof_journal"}
+        journal = f"__asof_journal_{next(self._numbers)}"
+        names = {"__asof_journal": journal}
         with _translated():
             cursor = self._connection.cursor()
-            for name, table in given.items():
+            if rows.journal is not None:
+                cursor.register(journal, _unsliced(rows.journal))
+            if rows.sources is not None and rows.sources.journal is not None:
+                cursor.register(point_in_time.sources_of(journal), _unsliced(rows.sources.journal))
+            for name, table in tables.items():
                 if table is not None:
                     names[name] = f"{name}_{next(self._numbers)}"
                     cursor.register(names[name], _unsliced(table))

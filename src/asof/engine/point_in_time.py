@@ -13,17 +13,27 @@ in one of three ways:
     hash       join on the key with the visibility predicate, then the greatest version: for shallow histories, where
                it is faster than the sorting of as-of joins; and for keys with rows that were visible for a while and
                then retracted
+
+Confirmations of unchanged rows (SEMANTICS section 5) compete like any row. The winner's features are then fetched from
+the row that it names, which is the winner itself if it is none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, Known, Rows
-from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Stamp
+from asof.records import (
+    AVAILABLE_COLUMN,
+    COMMIT_COLUMN,
+    NAMED_COMMIT_COLUMN,
+    NAMED_EVENT_COLUMN,
+    RETIRED_COLUMN,
+    Stamp,
+)
 
 COMMIT_SPAN = 1 << 40
 """Commits of a group stay below this; the packed version then fits 128 bits for every int64 time."""
@@ -129,11 +139,63 @@ def base(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
     for width, by_stamp in plain.items():
         parts.append(_plain_part(rows, by_stamp, _wanted(rows, columns, width)))
     for width, places in stamped.items():
-        visible = f"WHERE {quoted(COMMIT_COLUMN)} <= {rows.pin}"
-        parts.append(f"SELECT {_wanted(rows, columns, width)}, {_stored(rows)} FROM {_files(places)} {visible}")
+        pinned = f"WHERE {quoted(COMMIT_COLUMN)} <= {rows.pin}"
+        parts.append(f"SELECT {_wanted(rows, columns, width)}, {_stored(rows)} FROM {_files(places)} {pinned}")
     if rows.journal is not None:
         parts.append(f"SELECT {_wanted(rows, columns, len(rows.layout))}, {_stored(rows)} FROM {journal}")
     return " UNION ALL ".join(parts)
+
+
+def confirming(rows: Rows) -> bool:
+    """Return whether there are confirmations in a history."""
+    return any(file.confirms for _, file, _ in rows.files)
+
+
+def competing(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
+    """Return the rows that may answer as a relation: that of `base` if there are no confirmations.
+
+    If there are, it has no features, and two columns more: `__pe` and `__pc`, the version of the row that has them.
+    """
+    if not confirming(rows):
+        return base(rows, columns, journal=journal)
+    time = _time(rows, columns)
+    named = replace(_only(rows, confirms=True), journal=None, layout=())
+    event = quoted(NAMED_EVENT_COLUMN) if rows.event_time is not None else f"({NO_TIME})"
+    row = ", ".join([*(quoted(name) for name in (*rows.keys, *time)), "__e, __c, __a, __x"])
+    confirmations = base(named, [*time, NAMED_EVENT_COLUMN, NAMED_COMMIT_COLUMN], journal=journal)
+    parts = [f"SELECT {row}, {event} AS __pe, {quoted(NAMED_COMMIT_COLUMN)} AS __pc FROM ({confirmations})"]
+    own = base(_only(rows, confirms=False), time, journal=journal)
+    if own:
+        parts.append(f"SELECT {row}, __e AS __pe, __c AS __pc FROM ({own})")
+    return " UNION ALL ".join(parts)
+
+
+def payloads(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
+    """Return the rows that confirmations may name as a relation, that of `base`."""
+    whole = rows if rows.sources is None else rows.sources
+    features = [name for name in columns if name != rows.event_time]
+    return base(_only(whole, confirms=False), features, journal=journal if whole is rows else sources_of(journal))
+
+
+def sources_of(journal: str) -> str:
+    """Return the name of the registered journal rows of `Rows.sources`."""
+    return f"{journal}_sources"
+
+
+def _filled(rows: Rows, relation: str, columns: Sequence[str], *, journal: str) -> str:
+    """Return a part of `competing`, in parentheses, with its features."""
+    if not confirming(rows):
+        return relation
+    features = "".join(f", p.{quoted(name)}" for name in columns if name != rows.event_time)
+    same = " AND ".join(f"p.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
+    return (
+        f"(SELECT r.*{features} FROM {relation} r LEFT JOIN ({payloads(rows, columns, journal=journal)}) p"
+        f" ON {same} AND p.__e = r.__pe AND p.__c = r.__pc)"
+    )
+
+
+def _only(rows: Rows, *, confirms: bool) -> Rows:
+    return replace(rows, files=tuple(item for item in rows.files if item[1].confirms is confirms))
 
 
 def _wanted(rows: Rows, columns: Sequence[str], width: int) -> str:
@@ -213,27 +275,38 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
 
     The statement gives the columns, `__status`, `__event_us`, `__commit` and `__row`, in no order.
     """
-    sources = base(rows, columns, journal=journal)
+    sources = competing(rows, columns, journal=journal)
     keys = ", ".join(quoted(key) for key in rows.keys)
     same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
     late = is_late(rows, known)
-    payload = ", ".join(["__e", "__c", "__x", *(quoted(name) for name in columns)])
+    only = f" SEMI JOIN {spine} USING ({keys})" if narrow else ""
+    named = confirming(rows)
+    payload = ", ".join(["__e", "__c", "__x", *(("__pe", "__pc") if named else map(quoted, columns))])
     stored = (
         f"SELECT {keys}, {'greatest(__e, __a)' if late else '__e'} AS __s,"
         f" {Packing.of(rows).version()} AS __v, {payload}"
-        f" FROM ({sources}){f' SEMI JOIN {spine} USING ({keys})' if narrow else ''}"
-        f"{_where(_shown(rows) if late else _visible(rows, known), last_us)}"
+        f" FROM ({sources}){only}"
+        f"{_where(_shown(rows) if late else visible(rows, known), last_us)}"
     )
+    answer = _answer(columns, ttl_us, of="p" if named else "r")
+    rest = _named(rows, columns, journal, only) if named else ""
     if plan == "whole" and not _hidden_later(rows, late=late):
         found = _as_of(rows, spine, "ASOF LEFT JOIN", "*", late=late)
-        return f"WITH b AS ({stored}) SELECT {_answer(columns, ttl_us)} FROM {found}"
+        return f"WITH b AS ({stored}) SELECT {answer} FROM {found}{rest}"
     # Else as-of joins sort keys and versions only, and read the history again for the rest.
     once = "MATERIALIZED" if plan == "hash" else "NOT MATERIALIZED"
     return (
         f"WITH b AS {once} ({stored}), best AS ({_best(rows, spine, plan, late=late)})"
-        f" SELECT {_answer(columns, ttl_us)} FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row)) s"
-        f" LEFT JOIN b r ON {same_key} AND r.__v = s.__best"
+        f" SELECT {answer} FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row)) s"
+        f" LEFT JOIN b r ON {same_key} AND r.__v = s.__best{rest}"
     )
+
+
+def _named(rows: Rows, columns: Sequence[str], journal: str, only: str) -> str:
+    """Return the join of the rows `s` of a spine and their winners `r` with the rows `p` that have the features."""
+    own = f"(SELECT * FROM ({payloads(rows, columns, journal=journal)}){only})"
+    same_key = " AND ".join(f"s.{quoted(key)} = p.{quoted(key)}" for key in rows.keys)
+    return f" LEFT JOIN {own} p ON {same_key} AND p.__e = r.__pe AND p.__c = r.__pc"
 
 
 def _hidden_later(rows: Rows, *, late: bool) -> dict[int, int]:
@@ -309,7 +382,7 @@ def _shown(rows: Rows) -> str:
     return f" WHERE __c NOT IN ({_list(never)})" if never else ""
 
 
-def _visible(rows: Rows, known: Known) -> str:
+def visible(rows: Rows, known: Known) -> str:
     """Return the filter of the modes in which visibility does not depend on T."""
     conditions: list[str] = []
     if isinstance(known, int):
@@ -322,13 +395,13 @@ def _visible(rows: Rows, known: Known) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def _answer(columns: Sequence[str], ttl_us: int | None) -> str:
+def _answer(columns: Sequence[str], ttl_us: int | None, *, of: str) -> str:
     expired = "false" if ttl_us is None else f"(r.__e <= s.__t_us - {ttl_us})"
     status = (
         f"(CASE WHEN r.__e IS NULL THEN {MISSING} WHEN r.__x THEN {RETIRED} WHEN {expired} THEN {EXPIRED}"
         f" ELSE {FOUND} END)::TINYINT AS {STATUS_COLUMN}"
     )
-    value = "r.{0}" if ttl_us is None else f"CASE WHEN NOT {expired} THEN r.{{0}} END AS {{0}}"
+    value = f"{of}.{{0}}" if ttl_us is None else f"CASE WHEN NOT {expired} THEN {of}.{{0}} END AS {{0}}"
     return ", ".join(
         [
             *(value.format(quoted(name)) for name in columns),
@@ -353,10 +426,9 @@ def scan(  # noqa: PLR0913 - the parts of one statement
 ) -> str:
     """Return the statement that reads stored rows; see `Engine.scan`."""
     features = [name for name in columns if name not in rows.keys]
-    sources = base(
-        rows, [name for name in features if name != rows.event_time] + _time(rows, features), journal=journal
-    )
-    conditions = [condition for condition in (_visible(rows, known).removeprefix(" WHERE "),) if condition]
+    stored = [name for name in features if name != rows.event_time] + _time(rows, features)
+    sources = competing(rows, stored, journal=journal)
+    conditions = [condition for condition in (visible(rows, known).removeprefix(" WHERE "),) if condition]
     if after_us is not None:
         conditions.append(f"__e > {after_us}")
     if until_us is not None:
@@ -370,16 +442,14 @@ def scan(  # noqa: PLR0913 - the parts of one statement
             f"__c AS {quoted(COMMIT_COLUMN)}",
             f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
         ]
-    return (
-        f"SELECT {', '.join(wanted)} FROM (SELECT * FROM ({sources}){where}{newest})"
-        f" WHERE NOT __x ORDER BY {keys}, __e, __c"
-    )
+    shown = _filled(rows, f"(SELECT * FROM ({sources}){where}{newest})", stored, journal=journal)
+    return f"SELECT {', '.join(wanted)} FROM {shown} WHERE NOT __x ORDER BY {keys}, __e, __c"
 
 
 def newest(rows: Rows, *, journal: str, keys_table: str | None) -> str:
     """Return the statement that finds the newest row of each key; see `Engine.newest`."""
     features = _features(rows)
-    sources = base(rows, features, journal=journal)
+    sources = competing(rows, features, journal=journal)
     keys = ", ".join(quoted(key) for key in rows.keys)
     wanted = [
         keys,
@@ -388,12 +458,15 @@ def newest(rows: Rows, *, journal: str, keys_table: str | None) -> str:
         f"__x AS {quoted(RETIRED_COLUMN)}",
         *(quoted(name) for name in features),
     ]
-    visible = _visible(rows, "event")
+    shown = visible(rows, "event")
     only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
-    return (
-        f"SELECT {', '.join(wanted)} FROM (SELECT * FROM ({sources}){visible}){only}"
-        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1 ORDER BY {keys}"
+    best = (
+        f"FROM (SELECT * FROM ({sources}){shown}){only}"
+        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1"
     )
+    if confirming(rows):
+        best = f"FROM {_filled(rows, f'(SELECT * {best})', features, journal=journal)}"
+    return f"SELECT {', '.join(wanted)} {best} ORDER BY {keys}"
 
 
 def stamped(
@@ -406,7 +479,7 @@ def stamped(
 ) -> str:
     """Return the statement that gives all rows with their stamps; see `Engine.stamped`."""
     features = _features(rows)
-    sources = base(rows, features + _time(rows, [rows.event_time or ""]), journal=journal)
+    sources = competing(rows, features + _time(rows, [rows.event_time or ""]), journal=journal)
     keys = ", ".join(quoted(key) for key in rows.keys)
     time = [] if rows.event_time is None else [quoted(rows.event_time)]
     wanted = [
@@ -427,6 +500,7 @@ def stamped(
         relation = (
             f"(SELECT * FROM {relation} QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
         )
+    relation = _filled(rows, relation, features, journal=journal)
     return f"SELECT {', '.join(wanted)} FROM {relation} ORDER BY {keys}, __e, __c"
 
 

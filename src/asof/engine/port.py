@@ -41,6 +41,10 @@ class Rows:
         files: (where to read it, what it is, the stamp of its rows or None if they are stamped).
         journal: Rows not in files yet, stamped; None if there are none.
         retracted: Hidden commits to the time since which they are; None: always.
+        sources: The rows that confirmations may name, if they are not all among these.
+
+    A file of confirmations holds, in place of features, the versions of the rows whose features they have (SEMANTICS
+    section 5): those rows give them even if they are retracted, or not visible themselves.
     """
 
     schema: pa.Schema
@@ -52,6 +56,7 @@ class Rows:
     files: tuple[tuple[str, DataFile, Stamp | None], ...] = ()
     journal: pa.Table | None = None
     retracted: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
+    sources: "Rows | None" = None
 
 
 @dataclass(slots=True)
@@ -156,6 +161,21 @@ class Engine(Protocol):
 
         Returns:
             The key columns, `__event_us` (0 in a static group), `__commit`, `__retired`, and the features.
+        """
+        ...
+
+    def compare(self, rows: Rows, frame: pa.Table) -> pa.Table:
+        """Compare rows that are to be written with the newest row of their keys, by the rules of `newest`.
+
+        Args:
+            rows: The history.
+            frame: The keys, each at most once, all features, and `__event` (int64 us, any number in a static group).
+
+        Returns:
+            As many rows as the frame, in its order: `__same`, whether the newest row of the key is not later, no
+            retirement, and has the same features (null is null, NaN is NaN); `__named_event` (0 in a static group) and
+            `__named_commit`, the version of the stored row that has those features; and for each feature, by its name,
+            whether it changed. All are null for rows whose key has no row, or a later one, or a retirement.
         """
         ...
 

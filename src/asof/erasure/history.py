@@ -10,8 +10,8 @@ from asof.engine.port import Rows
 from asof.erasure.certificate import Erased, Rewritten
 from asof.erasure.target import Holding
 from asof.errors import ConflictError
-from asof.ingest.upkeep import LateRows, current_rows
-from asof.parts import Parts, pinned_rows, table_of
+from asof.ingest.upkeep import current_rows, rewritten
+from asof.parts import Parts, apart, pinned_rows
 from asof.records import DataFile, Stamp
 from asof.registry.port import RegisteredGroup
 
@@ -22,11 +22,12 @@ File = tuple[str, DataFile, Stamp | None]
 
 def count_in_history(parts: Parts, holding: Holding) -> list[Erased]:
     """Return how many rows of a holding lie in files, and how many in the journal."""
-    rows, _ = pinned_rows(parts, holding.group)
-    ref = holding.group.ref
+    group = holding.group
+    rows, _ = pinned_rows(parts, group)
+    ref = group.ref
     found = (
-        Erased("history", ref, _count(parts, replace(rows, journal=None), holding.keys)),
-        Erased("journal", ref, _count(parts, replace(rows, files=()), holding.keys)),
+        Erased("history", ref, _count(parts, group, replace(rows, journal=None), holding.keys)),
+        Erased("journal", ref, _count(parts, group, replace(rows, files=()), holding.keys)),
     )
     return [each for each in found if each.rows]
 
@@ -49,17 +50,17 @@ def erase_in_history(parts: Parts, holding: Holding) -> list[Erased]:
 def _erase(parts: Parts, holding: Holding) -> list[Erased]:
     keys = holding.keys
     group, rows, snapshot = current_rows(parts, holding.group)
-    hits = [(file, _count(parts, replace(rows, files=(file,), journal=None), keys)) for file in rows.files]
+    hits = [(file, _count(parts, group, replace(rows, files=(file,), journal=None), keys)) for file in rows.files]
     hits = [(file, hit) for file, hit in hits if hit]
-    in_journal = _count(parts, replace(rows, files=()), keys)
+    in_journal = _count(parts, group, replace(rows, files=()), keys)
     sealed = [stamp.number for stamp, _ in snapshot.journal] if in_journal else []
     added: list[DataFile] = []
-    rewritten: list[Rewritten] = []
+    renewed: list[Rewritten] = []
     try:
         for file, _ in hits:
             new = _without(parts, group, replace(rows, files=(file,), journal=None), keys, _commits(file))
             added += new
-            rewritten.append(_rewritten(parts, file[1], new))
+            renewed.append(_rewritten(parts, file[1], new))
         if sealed:
             added += _without(parts, group, replace(rows, files=()), keys, (sealed[0], sealed[-1]))
         if hits or sealed:
@@ -69,12 +70,13 @@ def _erase(parts: Parts, holding: Holding) -> list[Erased]:
                 added=added,
                 sealed=sealed,
                 now_us=parts.now_us(),
+                read=snapshot.pin,
             )
     except ConflictError:
         parts.history.discard(file.path for file in added)
         raise
     found = (
-        Erased("history", group.ref, sum(hit for _, hit in hits), tuple(rewritten)),
+        Erased("history", group.ref, sum(hit for _, hit in hits), tuple(renewed)),
         Erased("journal", group.ref, in_journal),
     )
     return [each for each in found if each.rows]
@@ -84,18 +86,10 @@ def _without(
     parts: Parts, group: RegisteredGroup, rows: Rows, keys: pa.Table, commits: tuple[int, int]
 ) -> list[DataFile]:
     """Write rows anew, without those of the keys, each with its commit and arrival."""
-    late = LateRows(group.definition.event_time)
-    reader = late.watch(parts.engine.stamped(rows, without=keys))
     return [
-        replace(
-            file,
-            width=len(group.layout),
-            stamped=True,
-            late=late.found,
-            first_commit=commits[0],
-            last_commit=commits[1],
-        )
-        for file in parts.history.stage(table_of(group), reader)
+        replace(file, first_commit=commits[0], last_commit=commits[1])
+        for table, part in apart(group, rows)
+        for file in rewritten(parts, group, table, part, without=keys)
     ]
 
 
@@ -104,10 +98,10 @@ def _commits(file: File) -> tuple[int, int]:
     return (data.first_commit, data.last_commit) if stamp is None else (stamp.number, stamp.number)
 
 
-def _count(parts: Parts, rows: Rows, keys: pa.Table) -> int:
-    if not keys.num_rows or (not rows.files and rows.journal is None):
+def _count(parts: Parts, group: RegisteredGroup, rows: Rows, keys: pa.Table) -> int:
+    if not keys.num_rows:
         return 0
-    return sum(batch.num_rows for batch in parts.engine.stamped(rows, keys=keys))
+    return sum(batch.num_rows for _, part in apart(group, rows) for batch in parts.engine.stamped(part, keys=keys))
 
 
 def _rewritten(parts: Parts, before: DataFile, after: list[DataFile]) -> Rewritten:

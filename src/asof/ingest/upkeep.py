@@ -18,7 +18,8 @@ from asof.engine.port import Rows
 from asof.errors import AsofError, ConflictError, NotFoundError
 from asof.ingest.feed import current_group
 from asof.ingest.merge import MOST_BYTES, SOON_BYTES, mergeable
-from asof.parts import Parts, pinned_rows, rewriting, table_of
+from asof.offline.port import Table
+from asof.parts import Parts, apart, pinned_rows, rewriting, table_of
 from asof.records import AVAILABLE_COLUMN, DataFile, Snapshot
 from asof.registry.port import RegisteredGroup
 
@@ -226,7 +227,8 @@ class Upkeep:
         had = sum(file.rows for file, _ in snapshot.files) + (rows.journal.num_rows if rows.journal else 0)
         keep_us = group.definition.retention_us
         horizon_us = None if keep_us is None else max(now_us - keep_us, snapshot.horizon_us or -(2**62))
-        settled = before <= 1 and all(stamp is None for _, stamp in snapshot.files) and not snapshot.journal
+        kinds = len({file.confirms for file, _ in snapshot.files})
+        settled = before == kinds and all(stamp is None for _, stamp in snapshot.files)
         if settled and horizon_us is None:
             self._mirror_now(group)  # an earlier one may have failed
             return Compaction(group.ref, before, before, had, 0)
@@ -295,24 +297,16 @@ class Upkeep:
         horizon_us: int | None = None,
     ) -> list[DataFile]:
         parts = self._parts
-        late = LateRows(group.definition.event_time)
-        reader = late.watch(parts.engine.stamped(rows, horizon_us=horizon_us))
-        files = parts.history.stage(table_of(group), reader)
         gone = {*removed}
         replaced = [file for file, _ in snapshot.files if file.path in gone]
         first = min([file.first_commit for file in replaced] + sealed, default=1)
         last = max([file.last_commit for file in replaced] + sealed, default=snapshot.pin)
-        stamped = [
-            replace(
-                file,
-                width=len(group.layout),
-                stamped=True,
-                late=late.found,
-                first_commit=first,
-                last_commit=last,
-            )
-            for file in files
-        ]
+        # With a horizon, what confirmations name may go: then they become rows of their own.
+        kinds = apart(group, rows) if horizon_us is None else [(table_of(group), rows)]
+        stamped: list[DataFile] = []
+        for table, part in kinds:
+            new = rewritten(parts, group, table, part, horizon_us=horizon_us)
+            stamped += [replace(file, first_commit=first, last_commit=last) for file in new]
         try:
             parts.log.replace_files(
                 group,
@@ -323,14 +317,14 @@ class Upkeep:
                 horizon=None if horizon_us is None else (horizon_us, snapshot.pin),
             )
         except ConflictError:  # not after a failure: the files may be in place all the same
-            parts.history.discard(file.path for file in files)
+            parts.history.discard(file.path for file in stamped)
             raise
         return stamped
 
     def _mirror_now(self, group: RegisteredGroup) -> None:
         snapshot = self._parts.log.snapshot(group)
         group = current_group(self._parts, group)
-        self._parts.history.mirror(table_of(group), live=[file for file, _ in snapshot.files])
+        self._parts.history.mirror(table_of(group), live=[file for file, _ in snapshot.files if not file.confirms])
 
     def _wake(self) -> None:
         with self._lock:
@@ -373,6 +367,25 @@ def current_rows(parts: Parts, group: RegisteredGroup) -> tuple[RegisteredGroup,
         if current.layout == group.layout:
             return group, rows, snapshot
         group = current
+
+
+def rewritten(
+    parts: Parts,
+    group: RegisteredGroup,
+    table: Table,
+    rows: Rows,
+    *,
+    horizon_us: int | None = None,
+    without: pa.Table | None = None,
+) -> list[DataFile]:
+    """Write rows anew, each with its commit and arrival; see `Engine.stamped`. The files lack their commits."""
+    late = LateRows(group.definition.event_time)
+    reader = late.watch(parts.engine.stamped(rows, horizon_us=horizon_us, without=without))
+    confirms = table.schema != table_of(group).schema
+    return [
+        replace(file, width=len(group.layout), confirms=confirms, stamped=True, late=late.found)
+        for file in parts.history.stage(table, reader)
+    ]
 
 
 def _sealing(group: RegisteredGroup) -> str:

@@ -4,7 +4,7 @@ Nothing is visible before the commit record is published, and everything is when
 either debris (files that no commit names) or a commit that the online store has not applied yet; both are repaired.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -24,11 +24,15 @@ from asof.ingest.feed import OnlineFeed, Published
 from asof.ingest.load import PART_BYTES, PART_ROWS, load, streams
 from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement
 from asof.ingest.push import Pusher
+from asof.ingest.unchanged import Divided, divided, whole
 from asof.ingest.upkeep import Upkeep
 from asof.online.port import Applied
-from asof.parts import Parts, table_of
+from asof.parts import Parts, confirmations_of, table_of
 from asof.records import Commit, CommitKind, DataFile, Draft
-from asof.registry.port import RegisteredGroup
+from asof.registry.port import RegisteredGroup, StaleRowsError
+
+ATTEMPTS = 3
+"""How often rows are compared with history before they are stored in full, if history loses rows meanwhile."""
 
 MOST_DIGITS = 18
 """The longest commit number: it fits 64 bits."""
@@ -88,15 +92,19 @@ class Writer:
 
     def publish(self, prepared: Sequence[Prepared]) -> list[Commit]:
         """Make prepared rows durable, publish them as one, and serve them."""
-        history = self._parts.history
+        for _ in range(ATTEMPTS):
+            with suppress(StaleRowsError):  # rows that confirmations name may be gone
+                return self._store(prepared, [divided(self._parts, item) for item in prepared])
+        return self._store(prepared, [whole(item) for item in prepared])
+
+    def _store(self, prepared: Sequence[Prepared], parts: Sequence[Divided]) -> list[Commit]:
         files: list[list[DataFile]] = []
         try:
-            for item in prepared:
-                files.append(history.stage(table_of(item.group), item.rows))  # noqa: PERF401 - a part must be known
-            drafts = [
-                replace(item.draft, files=tuple(replace(file, width=len(item.group.layout)) for file in new))
-                for item, new in zip(prepared, files, strict=True)
-            ]
+            for item, part in zip(prepared, parts, strict=True):
+                files.append([])
+                for new in self._staged(item.group, part):
+                    files[-1] += new  # a part must be known
+            drafts = [replace(part.draft, files=tuple(new)) for part, new in zip(parts, files, strict=True)]
         except AsofError:
             self._discard(files)
             raise
@@ -153,6 +161,14 @@ class Writer:
     def close(self) -> None:
         """Finish the upkeep."""
         self.upkeep.close()
+
+    def _staged(self, group: RegisteredGroup, part: Divided) -> Iterator[list[DataFile]]:
+        stage = self._parts.history.stage
+        width = len(group.layout)
+        yield [replace(file, width=width) for file in stage(table_of(group), part.rows)]
+        if part.confirmations is not None:
+            files = stage(confirmations_of(group), part.confirmations)
+            yield [replace(file, width=width, confirms=True) for file in files]
 
     def _discard(self, files: Sequence[Sequence[DataFile]]) -> None:
         with suppress(BackendError):  # it must not hide what happened; debris is found later

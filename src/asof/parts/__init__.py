@@ -1,7 +1,7 @@
 """The parts of a store, opened by name, and the pinned history that they share."""
 
 from asof.parts.open import Parts, open_online, open_parts
-from asof.parts.pinned import pinned_rows, pinned_together, table_of
+from asof.parts.pinned import apart, confirmations_of, pinned_rows, pinned_together, table_of
 from asof.parts.pins import Pins, given_pins, pin_of
 from asof.parts.question import Question, resolve
 from asof.parts.turns import rewriting
@@ -10,6 +10,8 @@ __all__ = [
     "Parts",
     "Pins",
     "Question",
+    "apart",
+    "confirmations_of",
     "given_pins",
     "open_online",
     "open_parts",

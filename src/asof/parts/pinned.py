@@ -1,11 +1,12 @@
 """The pinned history of a group, as an engine reads it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from asof.arrow.layout import declared_schema, stored_rows, stored_schema
+from asof.arrow.layout import confirmation_schema, declared_schema, stored_rows, stored_schema
 from asof.arrow.rows import decode_blocks
 from asof.arrow.types import TIMESTAMP
 from asof.engine.port import Rows
@@ -20,6 +21,12 @@ def table_of(group: RegisteredGroup) -> Table:
     definition = group.definition
     time = () if definition.event_time is None else (definition.event_time,)
     return Table(f"{group.ref}.{group.id}", stored_schema(definition), (*definition.keys, *time), definition.event_time)
+
+
+def confirmations_of(group: RegisteredGroup) -> Table:
+    """Return where the confirmations of a group lie, and their shape."""
+    table = table_of(group)
+    return replace(table, schema=confirmation_schema(table.schema, group.definition.keys, table.event_time))
 
 
 def journal_schema(group: RegisteredGroup) -> pa.Schema:
@@ -51,6 +58,17 @@ def pinned_together(parts: Parts, pins: Sequence[tuple[RegisteredGroup, int | No
     return [(_rows(parts, group, snapshot), snapshot) for (group, _), snapshot in zip(pins, snapshots, strict=True)]
 
 
+def apart(group: RegisteredGroup, rows: Rows) -> list[tuple[Table, Rows]]:
+    """Return the stored rows of a history and its confirmations, each as rows that can be written anew as they are."""
+    plain = tuple(item for item in rows.files if not item[1].confirms)
+    named = tuple((place, replace(file, confirms=False), stamp) for place, file, stamp in rows.files if file.confirms)
+    table = confirmations_of(group)
+    found = [(table_of(group), replace(rows, files=plain, sources=None))]
+    if named:
+        found.append((table, replace(rows, schema=table.schema, layout=(), files=named, journal=None, sources=None)))
+    return [(table, part) for table, part in found if part.files or part.journal is not None]
+
+
 def _rows(parts: Parts, group: RegisteredGroup, snapshot: Snapshot) -> Rows:
     definition = group.definition
     return Rows(
@@ -63,6 +81,7 @@ def _rows(parts: Parts, group: RegisteredGroup, snapshot: Snapshot) -> Rows:
         files=tuple((parts.history.location(file.path), file, stamp) for file, stamp in snapshot.files),
         journal=_journal(group, snapshot),
         retracted=snapshot.retracted,
+        sources=None if snapshot.sources is None else _rows(parts, group, snapshot.sources),
     )
 
 

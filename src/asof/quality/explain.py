@@ -301,7 +301,7 @@ class _Asked:
             for item in files:
                 path = item[1].path
                 if path not in held:
-                    only = replace(rows, files=(item,), journal=None)
+                    only = replace(rows, files=(item,), journal=None, sources=rows.sources or rows)
                     held[path] = {(other.event_us, other.commit) for other in self._stored(only)}
                 if place in held[path]:
                     found[place] = path

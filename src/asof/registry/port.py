@@ -58,6 +58,10 @@ class StaleDefinitionsError(ConflictError):
     """Definitions changed since the drafts were prepared: nothing was published, prepare them again."""
 
 
+class StaleRowsError(ConflictError):
+    """Rows that a draft's confirmations name may be gone: nothing was published, compare it again."""
+
+
 class Registry(Protocol):
     """Remembers definitions. All methods are atomic, and safe to call from several threads and processes."""
 
@@ -144,6 +148,7 @@ class CommitLog(Protocol):
 
         Answers in place of an inner sequence:
             ConflictError: An idempotency_key with other content, or a group that is gone.
+            StaleRowsError: Rows of the group were dropped since the rows that a draft's confirmations name were read.
             NotFoundError: A retract of an unknown commit. UsageError: a retract of a retract, or a second one.
         """
         ...
@@ -173,7 +178,8 @@ class CommitLog(Protocol):
         Args:
             group: The group.
             pin: The last commit that counts.
-            after: Leave out files and journal rows all of whose commits are <= this one.
+            after: Leave out files and journal rows all of whose commits are <= this one. If confirmations are left,
+                `sources` is the history without leaving out anything.
 
         Raises:
             ConflictError: Retention dropped rows that the pin could see.
@@ -191,7 +197,7 @@ class CommitLog(Protocol):
         """
         ...
 
-    def replace_files(
+    def replace_files(  # noqa: PLR0913 - one step
         self,
         group: RegisteredGroup,
         *,
@@ -200,6 +206,7 @@ class CommitLog(Protocol):
         sealed: Iterable[int] = (),
         now_us: int,
         horizon: tuple[int, int] | None = None,
+        read: int | None = None,
     ) -> None:
         """Put stamped files in the place of others and of the journal rows of the `sealed` commits, in one step.
 
@@ -208,9 +215,12 @@ class CommitLog(Protocol):
         With a horizon (time, commit), rows that were superseded before that time are gone: earlier pins, and retracts
         of commits up to that one, are refused from then on.
 
+        With `read`, the last commit that was read, rows are left out: confirmations that were published since then may
+        name them.
+
         Raises:
-            ConflictError: Some of them are gone, or the horizon's commit is not the last one: somebody was first;
-                nothing was changed.
+            ConflictError: Some of them are gone, or the horizon's commit is not the last one, or there are
+                confirmations since `read`: somebody was first; nothing was changed.
         """
         ...
 

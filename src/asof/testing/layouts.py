@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from asof.arrow.layout import stored_schema
 from asof.engine.port import Rows
-from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Availability, DataFile, Stamp
+from asof.records import (
+    AVAILABLE_COLUMN,
+    COMMIT_COLUMN,
+    NAMED_COMMIT_COLUMN,
+    NAMED_EVENT_COLUMN,
+    RETIRED_COLUMN,
+    Availability,
+    DataFile,
+    Stamp,
+)
 from asof.testing.played import declared, key_columns, times
 from asof.testing.reference import Reference, Stored
 from asof.testing.strategies import FEATURE_TYPES, History
@@ -65,7 +74,9 @@ def lay(
         keep: Rows to write; the clocks of the commits stay as they are.
     """
     last = len(history.ops) if pin is None else pin
-    every = [row for row in reference.rows(retracted=True) if keep(row)]
+    kept = [row for row in reference.rows(retracted=True) if keep(row)]
+    named = _named(history, kept, places)
+    every = [row for row in kept if (row.key, row.event_time, row.commit) not in named]
     files: list[tuple[str, DataFile, Stamp | None]] = []
     for number, op in enumerate(history.ops[:last], 1):
         mine = [row for row in every if row.commit == number]
@@ -81,6 +92,10 @@ def lay(
     if shared and shared[0].commit <= last:
         place, file = _file(_stamped(history, shared), shared, folder)
         files.append((place, replace(file, stamped=True, late=any(map(_is_late, shared))), None))
+    for row, other in named.values():
+        if row.commit <= last:
+            place, file = _file(_confirmation(history, row, other), [row], folder)
+            files.append((place, replace(file, confirms=True, stamped=True, late=_is_late(row)), None))
     journal = [row for row in every if places[row.commit - 1] == "journal" and row.commit <= last]
     group = declared(history, "g")
     rows = Rows(
@@ -99,6 +114,33 @@ def lay(
         },
     )
     return Laid(history, reference, rows)
+
+
+def _named(
+    history: History, rows: Sequence[Stored], places: Sequence[Place]
+) -> dict[tuple[object, ...], tuple[Stored, Stored]]:
+    """Return the rows that lie as confirmations, with the rows that they name, by key and version."""
+    found: dict[tuple[object, ...], tuple[Stored, Stored]] = {}
+    full: list[Stored] = []
+    for row in sorted(rows, key=lambda row: row.commit):
+        same = [
+            other
+            for other in full
+            if (other.key, other.values) == (row.key, row.values) and other.commit < row.commit and not other.retired
+        ]
+        skipped = history.on_unchanged == "skip" and not row.retired and places[row.commit - 1] != "journal"
+        if skipped and same:
+            found[row.key, row.event_time, row.commit] = (row, same[-1])
+        else:
+            full.append(row)
+    return found
+
+
+def _confirmation(history: History, row: Stored, other: Stored) -> pa.Table:
+    stamped = _stamped(history, [row])
+    event = pa.array([other.event_time or 0], pa.int64())
+    table = stamped.drop_columns(list(FEATURE_TYPES)).append_column(NAMED_EVENT_COLUMN, event)
+    return table.append_column(NAMED_COMMIT_COLUMN, pa.array([other.commit], pa.int64()))
 
 
 def lay_stamped(laid: Laid, table: pa.Table, folder: Path) -> Laid:

@@ -54,6 +54,7 @@ def declared(
         ttl=None if group.ttl_us is None else timedelta(microseconds=group.ttl_us),
         delay=timedelta(microseconds=group.delay_us),
         online=online,
+        on_unchanged=history.on_unchanged,
     )
 
 

@@ -21,6 +21,8 @@ HOUR_US = 3_600_000_000
 SKEW_US = 60_000_000  # the default skew: no event_time is further ahead of its op's now
 FEATURE_TYPES: Mapping[str, str] = {"x": "float64", "n": "int64", "s": "string"}
 
+OnUnchanged = Literal["store", "skip"]
+
 _LATTICE = [BASE_US + hour * HOUR_US for hour in range(5)]
 _KEYS: Mapping[tuple[str, ...], list[Key]] = {
     ("string",): [("a",), ("b",), ("",)],
@@ -56,11 +58,15 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A group and its commits, each of which the rules accept. The features are those of FEATURE_TYPES."""
+    """A group and its commits, each of which the rules accept. The features are those of FEATURE_TYPES.
+
+    `on_unchanged` is for a store: the oracle stores every row.
+    """
 
     group: Group
     key_types: tuple[str, ...]
     ops: tuple[Op, ...]
+    on_unchanged: OnUnchanged = "store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,10 @@ def histories(
     nows = draw(st.lists(now_times, min_size=least, max_size=max_ops))
     if not clock_steps_back or draw(st.sampled_from([True, True, True, False])):
         nows.sort()
+    on_unchanged: OnUnchanged = draw(st.sampled_from(["store", "skip"]))
+    values: st.SearchStrategy[Mapping[str, object]] = st.fixed_dictionaries(dict(_VALUES))
+    if on_unchanged == "skip":  # few, so that rows are often equal
+        values = st.sampled_from(draw(st.lists(values, min_size=1, max_size=2)))
     ops: list[Op] = []
     for now in nows:
         open_targets = _retractable(ops)
@@ -124,8 +134,8 @@ def histories(
         if kind == "retract":
             ops.append(Op(kind, now, target=draw(st.sampled_from(open_targets))))
         else:
-            ops.append(draw(_ops_with_rows(group, _KEYS[key_types], kind=kind, now=now)))
-    return History(group, key_types, tuple(ops))
+            ops.append(draw(_ops_with_rows(group, _KEYS[key_types], values, kind=kind, now=now)))
+    return History(group, key_types, tuple(ops), on_unchanged)
 
 
 def _retractable(ops: Sequence[Op]) -> list[int]:
@@ -134,7 +144,15 @@ def _retractable(ops: Sequence[Op]) -> list[int]:
 
 
 @st.composite
-def _ops_with_rows(draw: st.DrawFn, group: Group, keys: Sequence[Key], *, kind: Kind, now: int) -> Op:
+def _ops_with_rows(
+    draw: st.DrawFn,
+    group: Group,
+    keys: Sequence[Key],
+    values: st.SearchStrategy[Mapping[str, object]],
+    *,
+    kind: Kind,
+    now: int,
+) -> Op:
     few = st.lists(st.sampled_from(_event_times(now)), min_size=1, max_size=3)  # so that duplicates are common
     times = st.none() if group.static else st.sampled_from(draw(few))
     if kind == "retire":
@@ -146,7 +164,7 @@ def _ops_with_rows(draw: st.DrawFn, group: Group, keys: Sequence[Key], *, kind: 
         Row,
         st.sampled_from(keys),
         times,
-        st.fixed_dictionaries(dict(_VALUES)),
+        values,
         arrival=st.sampled_from(_arrivals(now)) if recorded else st.none(),
     )
     # An empty frame makes a commit of 0 rows; a push of nothing is not defined.

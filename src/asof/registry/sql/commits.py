@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 
 from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
 from asof.records import Commit, DataFile, Draft, Snapshot, Stamp
-from asof.registry.port import RegisteredGroup, StaleDefinitionsError
+from asof.registry.port import RegisteredGroup, StaleDefinitionsError, StaleRowsError
 from asof.registry.sql.database import Database
 from asof.registry.sql.generation import READ
 from asof.registry.sql.plain import Cursor, Record
@@ -23,9 +23,9 @@ FETCH = 1000
 SLICE = 500
 """Values in one SQL list, below every database's limit."""
 
-_GROUP = select(group_version.c.name, group_version.c.version, group_version.c.horizon_commit).where(
-    group_version.c.id == bindparam("g")
-)
+_GROUP = select(
+    group_version.c.name, group_version.c.version, group_version.c.horizon_commit, group_version.c.drops
+).where(group_version.c.id == bindparam("g"))
 _LAST = (
     select(commit_record.c.number, commit_record.c.committed_at_us)
     .where(commit_record.c.group_id == bindparam("g"))
@@ -138,7 +138,7 @@ class SqlCommitLog:
         with self._database.read() as connection:
             return [_snapshot(connection, group, pin, 0) for group, pin in pins]
 
-    def replace_files(
+    def replace_files(  # noqa: PLR0913 - one step
         self,
         group: RegisteredGroup,
         *,
@@ -147,10 +147,16 @@ class SqlCommitLog:
         sealed: Iterable[int] = (),
         now_us: int,
         horizon: tuple[int, int] | None = None,
+        read: int | None = None,
     ) -> None:
         """See `CommitLog.replace_files`."""
         gone = ConflictError(f"the files of {group.ref} changed meanwhile", todo="run it again")
         with self._database.write() as connection:
+            if read is not None and _confirmed_since(connection, group.id, read):
+                raise gone
+            if read is not None or horizon is not None:
+                mine = update(group_version).where(group_version.c.id == group.id)
+                connection.execute(mine.values(drops=group_version.c.drops + 1))
             for part in _slices(removed):
                 live = data_file.c.replaced_at_us.is_(None)
                 done = connection.execute(
@@ -223,6 +229,7 @@ class _Publication:
                 return repeated
             for draft in drafts:
                 self.check_target(draft)
+                self.check_named(draft)
         except AsofError as error:
             return error
         time_us = max(
@@ -293,6 +300,14 @@ class _Publication:
                 todo="rows that it replaced are gone; write a correction instead",
             )
 
+    def check_named(self, draft: Draft) -> None:
+        if draft.drops is None:
+            return
+        group = self.statements.group.first(self.cursor, g=draft.group_id)
+        if group is None or group.drops != draft.drops:
+            ref = self.head(draft.group_id)[0]
+            raise StaleRowsError(f"rows of {ref} were dropped meanwhile", todo="compare the rows again")
+
     def insert(self, draft: Draft, head: tuple[str, int, int], time_us: int) -> Commit:
         ref, last, _ = head
         number = last + 1
@@ -313,6 +328,7 @@ class _Publication:
             "idempotency_key": draft.idempotency_key or None,
             "digest": draft.digest,
             "meta": json.dumps(dict(draft.meta), ensure_ascii=False) if draft.meta else "{}",
+            "changes": json.dumps(dict(draft.changes)) if draft.changes else "{}",
             "writer": self.writer,
         }
         self.commits.append(values)
@@ -336,6 +352,7 @@ class _Publication:
             meta=dict(draft.meta),
             min_event_us=draft.min_event_us,
             max_event_us=draft.max_event_us,
+            changes=dict(draft.changes),
             writer=self.writer,
         )
 
@@ -346,9 +363,12 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
         records = records.where(commit_record.c.number <= pin)
     last = connection.execute(records.order_by(commit_record.c.number.desc()).limit(1)).first()
     horizon = connection.execute(
-        select(group_version.c.horizon_us, group_version.c.horizon_commit).where(group_version.c.id == group.id)
+        select(group_version.c.horizon_us, group_version.c.horizon_commit, group_version.c.drops).where(
+            group_version.c.id == group.id
+        )
     ).first()
     horizon_us = horizon.horizon_us if horizon else None
+    drops = horizon.drops if horizon else 0
     if horizon is not None and pin is not None and pin < (horizon.horizon_commit or 0):
         raise ConflictError(
             f"retention dropped rows that commit {group.ref}:{pin} could see",
@@ -359,7 +379,7 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
             f"there is no commit {group.ref}:{pin} yet", todo=f"the last one is {last.number if last else 0}"
         )
     if last is None:
-        return Snapshot(0, 0, horizon_us=horizon_us)
+        return Snapshot(0, 0, horizon_us=horizon_us, drops=drops)
     through = last.number
     mine = (
         data_file.c.group_id == group.id,
@@ -402,7 +422,15 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
         journal=tuple([(Stamp(number, time_us, kind), payload) for number, payload, time_us, kind in rows]),
         retracted={r.number: None if r.kind == "backfill" else r.committed_at_us for r in retracts},
         horizon_us=horizon_us,
+        drops=drops,
+        sources=_snapshot(connection, group, through, 0) if after and any(r.confirms for r in files) else None,
     )
+
+
+def _confirmed_since(connection: Connection, group_id: int, commit: int) -> bool:
+    c = data_file.c
+    since = select(c.path).where(c.group_id == group_id, c.confirms, c.replaced_at_us.is_(None), c.last_commit > commit)
+    return connection.execute(since.limit(1)).first() is not None
 
 
 def _stamp(number: int, row: Record) -> Stamp:
@@ -417,6 +445,7 @@ def _file_of(row: Record) -> DataFile:
         min_event_us=row.min_event_us,
         max_event_us=row.max_event_us,
         width=row.width,
+        confirms=row.confirms,
         stamped=row.stamped,
         late=row.late,
         first_commit=row.first_commit,
@@ -433,6 +462,7 @@ def _file_row(group_id: int, file: DataFile) -> dict[str, Any]:
         "min_event_us": file.min_event_us,
         "max_event_us": file.max_event_us,
         "width": file.width,
+        "confirms": file.confirms,
         "stamped": file.stamped,
         "late": file.late,
         "first_commit": file.first_commit,
@@ -457,6 +487,7 @@ def _commit_of(row: Record, ref: str, *, repeated: bool = False) -> Commit:
         meta=json.loads(row.meta),
         min_event_us=row.min_event_us,
         max_event_us=row.max_event_us,
+        changes=json.loads(row.changes),
         writer=row.writer,
         repeated=repeated,
     )

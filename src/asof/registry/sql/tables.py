@@ -12,9 +12,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration; a database with another one is migrated, or refused if it is newer."""
 
 metadata = MetaData()
@@ -32,6 +33,7 @@ group_version = Table(
     Column("created_at_us", BigInteger, nullable=False),
     Column("horizon_us", BigInteger),
     Column("horizon_commit", BigInteger),
+    Column("drops", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("name", "version"),
     sqlite_autoincrement=True,  # an id is never used again: it names folders and online rows
 )
@@ -68,6 +70,7 @@ commit_record = Table(
     Column("digest", String(64), nullable=False),
     Column("meta", Text, nullable=False),
     Column("writer", Text, nullable=False, server_default=""),
+    Column("changes", Text, nullable=False, server_default="{}"),
     UniqueConstraint("group_id", "idempotency_key"),
 )
 
@@ -89,6 +92,7 @@ data_file = Table(
     Column("min_event_us", BigInteger, nullable=False),
     Column("max_event_us", BigInteger, nullable=False),
     Column("width", Integer),
+    Column("confirms", Boolean, nullable=False, server_default=false()),
     Column("stamped", Boolean, nullable=False),
     Column("late", Boolean, nullable=False),
     Column("first_commit", BigInteger, nullable=False),
