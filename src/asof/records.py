@@ -78,7 +78,7 @@ class Draft:
         digest: Hash of the content, with an idempotency_key.
         unchanged: Rows that were equal to their predecessor.
         changes: See `Commit.changes`.
-        drops: With confirmations: `Snapshot.drops` when the rows that they name were read.
+        drops: `Snapshot.drops` when the rows were read that it was made from, if it was compared with history.
         quarantined: Rows that were set aside.
         meta: What the caller wants to remember with the commit.
     """
@@ -113,8 +113,8 @@ class Commit:
         kind: What it did.
         rows: Rows that it added.
         unchanged: Rows that were equal to their predecessor: of them there are confirmations, and no values.
-        changes: By feature, in how many of the rows compared it changed, and "" their number; empty if the group
-            compares none. Source: SEMANTICS section 5.
+        changes: What the comparison with history found: by feature, in how many of the rows compared it changed; their
+            number as ""; and as "-" the keys that were retired since a full load lacked them. Empty without comparison.
         writer: Who published it: "user@host", or what ASOF_WRITER said; "" before it was recorded.
         repeated: Whether this answer is the first commit of a repeated idempotency_key.
     """

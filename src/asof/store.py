@@ -19,7 +19,7 @@ from asof.clock import system_clock, to_us
 from asof.erasure import Certificate, Eraser
 from asof.errors import NotFoundError, UsageError, warn
 from asof.ingest.infer import infer_group
-from asof.ingest.prepare import Options
+from asof.ingest.prepare import Absent, Options
 from asof.ingest.upkeep import Compaction
 from asof.ingest.write import Together, Writer
 from asof.parts import Parts, Pins, open_parts
@@ -110,6 +110,7 @@ class Store:
         idempotency_key: str = "",
         on_conflict: OnConflict = "error",
         truncate: bool = False,
+        absent: Absent = "keep",
     ) -> Commit:
         """Store rows arriving now, as one commit: all or nothing, durable, and readable online when it returns.
 
@@ -122,6 +123,7 @@ class Store:
             idempotency_key: The same key with the same rows is stored once; with other rows it is refused.
             on_conflict: What to do with differing rows of one key and event time: "error", or "last" to keep the last.
             truncate: Cut event times to whole microseconds.
+            absent: "retire" for a full load of one event time: keys that it lacks are retired then, in the same commit.
 
         Raises:
             DataError: The rows break a rule; nothing was written.
@@ -130,7 +132,7 @@ class Store:
 
         Source: SEMANTICS sections 1 to 3.
         """
-        options = Options(None, on_conflict, truncate, idempotency_key, meta)
+        options = Options(None, on_conflict, truncate, idempotency_key, meta, absent)
         if keys is not None:
             frame = whole(frame)
             self._infer(group, frame, options, keys=keys, event_time=event_time)
@@ -146,6 +148,7 @@ class Store:
         idempotency_key: str = "",
         on_conflict: OnConflict = "error",
         truncate: bool = False,
+        absent: Absent = "keep",
     ) -> Commit:
         """Store history as one commit: its rows count as known since their event time plus the group's delay.
 
@@ -157,11 +160,12 @@ class Store:
             idempotency_key: As in `write`.
             on_conflict: As in `write`.
             truncate: As in `write`.
+            absent: As in `write`; not with `available_at`.
 
         Raises:
             As `write`.
         """
-        options = Options(available_at, on_conflict, truncate, idempotency_key, meta)
+        options = Options(available_at, on_conflict, truncate, idempotency_key, meta, absent)
         return self._writer.write(group, frame, "backfill", options)
 
     def push(

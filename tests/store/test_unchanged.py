@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 from asof import Entity, Feature, FeatureGroup
 from asof.erasure.history import erase_in_history
 from asof.erasure.target import Target
+from asof.errors import ConflictError, UsageError
 from asof.ingest.prepare import Options, prepare
 from asof.parts import pinned_rows
 from asof.testing.stored import every_type, every_value
@@ -399,3 +400,96 @@ def test_a_feature_may_have_any_name(store, at):
     for known in ("event", at(30)):
         found = store.historical("g", spine, time="at", known=known).to_arrow().to_pylist()
         assert [found[0][name] for name in names] == [1] * len(names)
+
+
+# ---- absent="retire"
+
+
+@pytest.mark.parametrize("on_unchanged", ["store", "skip"])
+@pytest.mark.parametrize("verb", ["write", "backfill"])
+def test_keys_that_a_full_load_lacks_are_retired_in_its_commit(store, weather, at, on_unchanged, verb):
+    store.apply(weather(on_unchanged=on_unchanged, ttl=None, known="event"))
+    put = getattr(store, verb)
+    put("weather", load(at, 0))
+    commit = put("weather", load(at, 1, ("EWR", "LGA"), LGA=3.0), absent="retire")
+    assert (commit.rows, commit.changes["-"]) == (3, 1)
+    assert commit.unchanged == (0 if on_unchanged == "store" else 2)
+    spine = [{"origin": origin, "t": at(hour)} for origin in ("EWR", "JFK") for hour in (0.5, 1)]
+    found = store.historical("weather", spine, time="t", statuses=True).to_arrow()
+    assert found["temp__status"].to_pylist() == ["PRESENT", "PRESENT", "PRESENT", "RETIRED"]
+    assert store.online("weather", {"origin": "JFK"}).statuses["temp"] == "RETIRED"
+    again = put("weather", load(at, 2, ("EWR", "LGA")), absent="retire")
+    assert (again.rows, again.changes["-"]) == (2, 0), "it is retired already"
+    back = put("weather", load(at, 3), absent="retire")
+    assert back.changes["-"] == 0
+    assert store.online("weather", {"origin": "JFK"}).values["temp"] == 2.0
+    assert store.quality.doctor().healthy
+
+
+def test_a_late_full_load_retires_what_was_alive_at_its_time(store, skipping, at):
+    store.apply(skipping)
+    store.write("weather", load(at, 0))
+    store.write("weather", load(at, 5, ("EWR", "JFK", "LGA", "SFO")))
+    commit = store.write("weather", load(at, 3, ("EWR",)), absent="retire")
+    assert commit.changes["-"] == 2, "SFO was not there yet"
+    assert store.online("weather", {"origin": "JFK"}).statuses["temp"] == "PRESENT"
+
+
+def test_a_full_load_of_a_static_group_retires_too(store, airport):
+    group = FeatureGroup("airports", entity=airport, features=[Feature("name", "string")], online=True)
+    store.apply(group)
+    store.write("airports", [{"origin": "JFK", "name": "Kennedy"}, {"origin": "LGA", "name": None}])
+    store.write("airports", [{"origin": "JFK", "name": "Kennedy"}], absent="retire")
+    assert store.online("airports", {"origin": "LGA"}).statuses["name"] == "RETIRED"
+
+
+def test_retracting_a_full_load_brings_absent_keys_back(store, skipping, at, clock):
+    store.apply(skipping)
+    store.write("weather", load(at, 0))
+    clock.move(minutes=1)
+    store.retract(store.write("weather", load(at, 1, ("EWR",)), absent="retire"), reason="half a file")
+    assert store.online("weather", {"origin": "JFK"}).values["temp"] == 2.0
+
+
+def test_a_full_load_that_is_none_is_refused(store, skipping, at):
+    store.apply(skipping)
+    store.write("weather", load(at, 0))
+    with pytest.raises(UsageError, match="one event time"):
+        store.write("weather", [*load(at, 1, ("EWR",)), *load(at, 2, ("JFK",))], absent="retire")
+    with pytest.raises(UsageError, match="would retire every key"):
+        store.write("weather", load(at, 1, ()), absent="retire")
+    with pytest.raises(UsageError, match="absent='remove' is not known"):
+        store.write("weather", load(at, 1), absent="remove")
+    arrived = [row | {"seen": at(2)} for row in load(at, 1)]
+    with pytest.raises(UsageError, match="arrivals"):
+        store.backfill("weather", arrived, available_at="seen", absent="retire")
+    assert len(store.catalog.commits("weather")) == 1
+
+
+def test_the_same_rows_as_a_full_load_are_other_content(store, skipping, at):
+    store.apply(skipping)
+    store.write("weather", load(at, 0), idempotency_key="daily")
+    with pytest.raises(ConflictError, match="other content"):
+        store.write("weather", load(at, 0), idempotency_key="daily", absent="retire")
+
+
+def test_a_key_that_is_forgotten_while_a_full_load_is_stored_does_not_come_back(store, skipping, at):
+    store.apply(skipping)
+    store.write("weather", load(at, 0))
+    parts = store._parts
+
+    def others():
+        store.forget("airport", {"origin": "JFK"})
+
+    store._writer._parts = replace(parts, log=Meanwhile(parts.log, "publish", others))
+    commit = store.write("weather", load(at, 1, ("EWR", "LGA")), absent="retire")
+    assert commit.changes["-"] == 0
+    assert store.online("weather", {"origin": "JFK"}).statuses["temp"] == "MISSING"
+    meanwhile = Meanwhile(parts.log, "replace_files", lambda: full(store, at))
+    erase_in_history(replace(parts, log=meanwhile), holding_of(store, "LGA"))
+    assert {row[0] for row in values(store)} == {"EWR"}
+
+
+def full(store, at):
+    store._writer._parts = store._parts
+    return store.write("weather", load(at, 2, ("EWR",)), absent="retire")

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from asof.engine.point_in_time import Packing, competing, confirming, payloads, quoted, visible
+from asof.engine.point_in_time import Packing, competing, confirming, payloads, quoted, text, visible
 from asof.engine.port import Rows
 
 
-def compare(rows: Rows, *, frame: str, journal: str, columns: Sequence[str]) -> str:
+def compare(rows: Rows, *, frame: str, journal: str, columns: Sequence[str], between: str) -> str:
     """Return the statement that compares rows with their predecessors; see `Engine.compare`.
 
     Args:
@@ -14,28 +14,40 @@ def compare(rows: Rows, *, frame: str, journal: str, columns: Sequence[str]) -> 
         frame: Name of the registered rows: keys, the columns, `__event` (us) and `__row`.
         journal: Name of the registered journal rows.
         columns: The features.
+        between: The filter of `key_range`, or "".
 
-    The statement gives `__row`, whether the row is the same, the version of the row that it would name, and for each
-    feature whether it changed; only for rows that have a predecessor, in no order.
+    The statement gives `__row`, whether the row is the same, the event time and commit of the row that it would name,
+    and for each feature whether it changed; only for rows that have a predecessor, in no order.
     """
     keys = ", ".join(quoted(key) for key in rows.keys)
-    named = "__pe, __pc" if confirming(rows) else "__e AS __pe, __c AS __pc"
+    packing = Packing.of(rows)
+    # A confirmation names a row that is no retirement, so the named row says whether the newest is one.
+    named = f", {packing.version('__pe', '__pc')} AS __pv" if confirming(rows) else ""
+    best = "max(__v) AS __v, " + ("max_by(__pv, __v) AS __pv" if named else "max(__v) AS __pv")
     newest = (
-        f"SELECT {keys}, max_by({{e: __e, x: __x, pe: __pe, pc: __pc}}, __v) AS __n"
-        f" FROM (SELECT {keys}, __e, __x, {named}, {Packing.of(rows).version()} AS __v"
-        f" FROM ({competing(rows, [], journal=journal)}) SEMI JOIN {frame} USING ({keys}){visible(rows, 'event')})"
+        f"SELECT {keys}, {best} FROM (SELECT {keys}, {packing.version()} AS __v{named}"
+        f" FROM (SELECT * FROM ({competing(rows, [], journal=journal)}){visible(rows, 'event')}){between})"
         f" GROUP BY {keys}"
     )
-    own = f"SELECT * FROM ({payloads(rows, columns, journal=journal)}) SEMI JOIN {frame} USING ({keys})"
-    same_key = " AND ".join(f"f.{quoted(key)} = {{0}}.{quoted(key)}" for key in rows.keys)
-    changed = [f"p.{quoted(name)} IS DISTINCT FROM f.{quoted(name)}" for name in columns]
-    flags = ", ".join(f"{test} AS __c{place}" for place, test in enumerate(changed))
+    payload = f"SELECT * FROM ({payloads(rows, columns, journal=journal)}){between}"
+    own = f"SELECT *, {packing.version()} AS __pv FROM ({payload})"
+    tests = [f"p.{quoted(name)} IS DISTINCT FROM f.{quoted(name)}" for name in columns]
+    flags = "".join(f", {test} AS __c{place}" for place, test in enumerate(tests))
+    found = "".join(f", __c{place}" for place in range(len(columns)))
     same = " AND ".join(f"NOT __c{place}" for place in range(len(columns)))
-    found = ", ".join(f"__c{place}" for place in range(len(columns)))
+    same_key = " AND ".join(f"f.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
     return (
-        f"SELECT __row, ({same}) AS __same, __pe, __pc, {found} FROM"
-        f" (SELECT f.__row, r.__n.pe AS __pe, r.__n.pc AS __pc, {flags} FROM {frame} f JOIN ({newest}) r"
-        f" ON {same_key.format('r')} JOIN ({own}) p"
-        f" ON {same_key.format('p')} AND p.__e = r.__n.pe AND p.__c = r.__n.pc"
-        " WHERE NOT r.__n.x AND r.__n.e <= f.__event)"
+        f"SELECT __row, ({same}) AS __same, __pe, __pc{found} FROM"
+        f" (SELECT f.__row, p.__e AS __pe, p.__c AS __pc{flags} FROM {frame} f JOIN ({newest}) r ON {same_key}"
+        f" JOIN ({own}) p ON {same_key.replace(' = r.', ' = p.')} AND p.__pv = r.__pv"
+        f" WHERE NOT p.__x AND r.__v <= {packing.bound('f.__event')})"
     )
+
+
+def key_range(rows: Rows, least: object, greatest: object) -> str:
+    """Return the filter of rows whose first key lies in a range: by it, parts of files are left out; else ""."""
+    for value in (least, greatest):
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            return ""
+    ends = [text(end) if isinstance(end, str) else str(end) for end in (least, greatest)]
+    return f" WHERE {quoted(rows.keys[0])} BETWEEN {ends[0]} AND {ends[1]}"

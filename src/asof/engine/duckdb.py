@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.engine import point_in_time
-from asof.engine.compare import compare
+from asof.engine.compare import compare, key_range
 from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to
 from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
@@ -189,12 +189,14 @@ class DuckDBEngine:
         if rows.event_time is None:  # all are as early as the stored rows
             frame = frame.set_column(frame.column_names.index("__event"), "__event", pa.repeat(NO_TIME, len(frame)))
         numbered = frame.append_column("__row", pa.array(np.arange(frame.num_rows)))
+        ends = pc.min_max(frame.column(rows.keys[0]))
         with self._session(rows, __asof_frame=numbered) as (run, tables):
             statement = compare(
                 rows,
                 frame=tables["__asof_frame"],
                 journal=tables["__asof_journal"],
                 columns=features,
+                between=key_range(rows, ends["min"].as_py(), ends["max"].as_py()),
             )
             found = run.sql(statement).to_arrow_table()
         order = np.full(frame.num_rows, -1)

@@ -87,11 +87,11 @@ class Packing:
         """Whether 64 bits suffice."""
         return (self.greatest - self.least + 1) * self.span < SMALL
 
-    def version(self) -> str:
+    def version(self, event: str = "__e", commit: str = "__c") -> str:
         """Return the packed version of a row."""
         if self.is_small:
-            return f"((__e - ({self.least})) * {self.span} + __c)"
-        return f"(__e::HUGEINT * {COMMIT_SPAN} + __c)"
+            return f"(({event} - ({self.least})) * {self.span} + {commit})"
+        return f"({event}::HUGEINT * {COMMIT_SPAN} + {commit})"
 
     def bound(self, time: str) -> str:
         """Return what the versions of all rows up to a time are not greater than."""

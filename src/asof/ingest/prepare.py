@@ -6,7 +6,7 @@ Source: SEMANTICS sections 1, 2 and 7.
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Literal, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +23,10 @@ from asof.ingest.checks import refuse, violations
 from asof.records import AVAILABLE_COLUMN, Availability, CommitKind, Draft
 from asof.registry.port import RegisteredGroup
 
+Absent = Literal["keep", "retire"]
+
 ON_CONFLICT = ("error", "last")
+ABSENT = ("keep", "retire")
 SKEW_US = 60_000_000
 DAY_US = 86_400_000_000
 
@@ -36,11 +39,13 @@ class Prepared:
         group: Their group.
         rows: In the shape and order of a data file.
         draft: The commit, without files.
+        absent: What becomes of the keys that are not among the rows.
     """
 
     group: RegisteredGroup
     rows: pa.Table
     draft: Draft
+    absent: Absent = "keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Options:
     truncate: bool = False
     idempotency_key: str = ""
     meta: dict[str, str] | None = None
+    absent: Absent = "keep"
 
 
 def prepare(
@@ -67,6 +73,8 @@ def prepare(
     where = f"group {definition.name}"
     if options.on_conflict not in ON_CONFLICT:  # callers err
         raise UsageError(f"on_conflict={options.on_conflict!r} is not known", where=where, todo='use "error" or "last"')
+    if options.absent not in ABSENT:  # callers err
+        raise UsageError(f"absent={options.absent!r} is not known", where=where, todo='use "keep" or "retire"')
     table, _ = to_table(frame, where=where)
     arrivals = _arrivals(group, table, options, now_us, kind)
     extra = () if options.available_at is None else (options.available_at,)
@@ -95,7 +103,24 @@ def prepare(
     )
     stored = stored_rows(definition, rows, arrivals=None if arrivals is None else rows.column(AVAILABLE_COLUMN))
     availability: Availability = "commit" if kind != "backfill" else "delay" if arrivals is None else "column"
-    return Prepared(group, stored, _draft(group, stored, kind, availability, options))
+    draft = _draft(group, stored, kind, availability, options)
+    if options.absent == "retire":
+        _check_full_load(draft, options, where)
+    return Prepared(group, stored, draft, absent=options.absent)
+
+
+def _check_full_load(draft: Draft, options: Options, where: str) -> None:
+    """Refuse a frame that cannot be a full load: it has no moment at which the absent keys ended."""
+    if not draft.rows:
+        raise UsageError('absent="retire" with an empty frame would retire every key', where=where, todo="use retire")
+    if options.available_at is not None:
+        raise UsageError('absent="retire" knows no arrivals of the rows that are absent', where=where)
+    if draft.min_event_us != draft.max_event_us:
+        raise UsageError(
+            'absent="retire" needs a full load of one event time: at that the absent keys end',
+            where=where,
+            todo="write one load after the other",
+        )
 
 
 def prepare_retirement(
@@ -133,6 +158,8 @@ def _draft(
         bounds = pc.min_max(stored.column(group.definition.event_time).cast(pa.int64()))
         least, greatest = bounds["min"].as_py(), bounds["max"].as_py()
     digest = digest_of(stored) if options.idempotency_key else ""
+    if digest and options.absent == "retire":  # it is another thing to say of the same rows
+        digest = hashlib.sha256(f"absent {digest}".encode()).hexdigest()
     drafted = draft_of(group, kind, options, rows=stored.num_rows, events=(least, greatest), digest=digest)
     return replace(drafted, availability=availability)
 

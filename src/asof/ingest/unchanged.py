@@ -65,10 +65,11 @@ def divided(parts: Parts, item: Prepared) -> Divided:
         equal = pc.fill_null(found.column("__same"), fill_value=False).to_numpy()
         same[chosen[equal]] = True
         named.append(found.select([NAMED_EVENT_COLUMN, NAMED_COMMIT_COLUMN]).filter(pa.array(equal)))
-    draft = replace(item.draft, changes=_trimmed(counts))
+    draft = replace(item.draft, changes={**item.draft.changes, **_trimmed(counts)})
     if not same.any():
         return Divided(item.rows, None, draft)
-    draft = replace(draft, unchanged=int(same.sum()), drops=snapshot.drops)
+    earlier = snapshot.drops if draft.drops is None else draft.drops
+    draft = replace(draft, unchanged=int(same.sum()), drops=earlier)
     return Divided(item.rows.filter(pa.array(~same)), _confirmations(item, same, pa.concat_tables(named)), draft)
 
 

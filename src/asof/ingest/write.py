@@ -20,6 +20,7 @@ from asof.clock import to_us
 from asof.definitions import FeatureGroup
 from asof.definitions.names import checked_text
 from asof.errors import AsofError, BackendError, UsageError
+from asof.ingest.absent import with_absent
 from asof.ingest.feed import OnlineFeed, Published
 from asof.ingest.load import PART_BYTES, PART_ROWS, load, streams
 from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement
@@ -94,8 +95,10 @@ class Writer:
         """Make prepared rows durable, publish them as one, and serve them."""
         for _ in range(ATTEMPTS):
             with suppress(StaleRowsError):  # rows that confirmations name may be gone
-                return self._store(prepared, [divided(self._parts, item) for item in prepared])
-        return self._store(prepared, [whole(item) for item in prepared])
+                loads = [with_absent(self._parts, item) for item in prepared]
+                return self._store(loads, [divided(self._parts, item) for item in loads])
+        loads = [with_absent(self._parts, item) for item in prepared]
+        return self._store(loads, [whole(item) for item in loads])
 
     def _store(self, prepared: Sequence[Prepared], parts: Sequence[Divided]) -> list[Commit]:
         files: list[list[DataFile]] = []

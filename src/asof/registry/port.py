@@ -215,12 +215,12 @@ class CommitLog(Protocol):
         With a horizon (time, commit), rows that were superseded before that time are gone: earlier pins, and retracts
         of commits up to that one, are refused from then on.
 
-        With `read`, the last commit that was read, rows are left out: confirmations that were published since then may
-        name them.
+        With `read`, the last commit that was read, rows are left out: commits since then that were compared with
+        history (`Commit.changes`) may be made from them.
 
         Raises:
             ConflictError: Some of them are gone, or the horizon's commit is not the last one, or there are
-                confirmations since `read`: somebody was first; nothing was changed.
+                such commits since `read`: somebody was first; nothing was changed.
         """
         ...
 

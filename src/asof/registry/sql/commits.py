@@ -152,7 +152,7 @@ class SqlCommitLog:
         """See `CommitLog.replace_files`."""
         gone = ConflictError(f"the files of {group.ref} changed meanwhile", todo="run it again")
         with self._database.write() as connection:
-            if read is not None and _confirmed_since(connection, group.id, read):
+            if read is not None and _derived_since(connection, group.id, read):
                 raise gone
             if read is not None or horizon is not None:
                 mine = update(group_version).where(group_version.c.id == group.id)
@@ -427,9 +427,10 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
     )
 
 
-def _confirmed_since(connection: Connection, group_id: int, commit: int) -> bool:
-    c = data_file.c
-    since = select(c.path).where(c.group_id == group_id, c.confirms, c.replaced_at_us.is_(None), c.last_commit > commit)
+def _derived_since(connection: Connection, group_id: int, commit: int) -> bool:
+    """Return whether commits were made since then from rows that were read: confirmations, and absent keys."""
+    c = commit_record.c
+    since = select(c.number).where(c.group_id == group_id, c.number > commit, c.changes != "{}")
     return connection.execute(since.limit(1)).first() is not None
 
 
