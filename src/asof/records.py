@@ -27,6 +27,10 @@ NAMED_EVENT_COLUMN = "__named_event"
 NAMED_COMMIT_COLUMN = "__named_commit"
 
 
+COMPARED, ABSENT = "", "-"
+"""In `Commit.changes`, the rows compared and the keys that a full load lacked: no features have these names."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataFile:
     """One immutable file of a group's history.
@@ -146,6 +150,33 @@ class Commit:
     def committed_at(self) -> datetime:
         """When it became visible."""
         return from_us(self.committed_at_us)
+
+    @property
+    def compared(self) -> int:
+        """How many rows had a predecessor with which they were compared."""
+        return self.changes.get(COMPARED, 0)
+
+    @property
+    def retired(self) -> int:
+        """How many keys were retired because a full load lacked them."""
+        return self.changes.get(ABSENT, 0)
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """In how many of the rows compared each feature changed."""
+        return {name: count for name, count in self.changes.items() if name not in (COMPARED, ABSENT)}
+
+    @property
+    def cold(self) -> tuple[str, ...]:
+        """Features that hardly ever change beside others that do: in a group of their own they would be skipped.
+
+        A feature is cold if it changed in a tenth of the rows that changed, or in fewer. They are named if one row in
+        a hundred changed, or more, and if at least half of the features are cold, and not all of them.
+        """
+        rows = self.compared - self.unchanged
+        cold = tuple(name for name, count in self.changed.items() if count * 10 <= rows)
+        told = 0 < self.compared <= rows * 100 and len(self.changed) > len(cold) >= len(self.changed) / 2
+        return cold if told else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from asof.erasure.target import Target
 from asof.errors import ConflictError, UsageError
 from asof.ingest.prepare import Options, prepare
 from asof.parts import pinned_rows
+from asof.records import Commit
 from asof.testing.stored import every_type, every_value
 
 
@@ -493,3 +494,37 @@ def test_a_key_that_is_forgotten_while_a_full_load_is_stored_does_not_come_back(
 def full(store, at):
     store._writer._parts = store._parts
     return store.write("weather", load(at, 2, ("EWR",)), absent="retire")
+
+
+# ---- the report
+
+
+def commit_of(changed, compared=1000, unchanged=900):
+    return Commit("g@1", 1, 0, "write", "commit", compared, unchanged, changes={"": compared, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "cold"),
+    [
+        ({"a": 100, "b": 10, "c": 0}, ("b", "c")),
+        ({"a": 100, "b": 11, "c": 0}, ()),  # one of three
+        ({"a": 100, "b": 11, "c": 0, "d": 0}, ("c", "d")),
+        ({"a": 10, "b": 10}, ()),  # all of them: they never change together
+    ],
+)
+def test_features_that_change_in_a_tenth_of_the_changes_are_cold(changed, cold):
+    assert commit_of(changed).cold == cold
+
+
+def test_nothing_is_told_of_groups_that_hardly_ever_change():
+    assert commit_of({"a": 9, "b": 0}, unchanged=991).cold == ()
+    assert commit_of({"a": 10, "b": 0}, unchanged=990).cold == ("b",)
+
+
+def test_a_commit_tells_how_often_features_changed(store, skipping, at):
+    store.apply(skipping)
+    store.write("weather", load(at, 0))
+    store.write("weather", load(at, 1, ("EWR", "JFK"), JFK=9.0), absent="retire")
+    commit = store.catalog.commits("weather")[-1]
+    assert (commit.compared, commit.changed, commit.retired) == (2, {"temp": 1, "visib": 0}, 1)
+    assert commit.cold == ("visib",)

@@ -43,6 +43,17 @@ def write_options(function: F) -> F:
     return function
 
 
+def absent_option(function: F) -> F:
+    """Add the option --absent."""
+    return click.option(
+        "--absent",
+        type=click.Choice(["keep", "retire"]),
+        default="keep",
+        show_default=True,
+        help="Keys that a full load of one event time lacks: leave them, or retire them then.",
+    )(function)
+
+
 def column_list(text: str | None) -> list[str] | None:
     """Return comma-separated names."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
@@ -80,8 +91,27 @@ def show_commit(screen: "Screen", commit: "Commit") -> None:
         return
     extra = [
         f"{count:,} {what}"
-        for count, what in ((commit.unchanged, "unchanged"), (commit.quarantined, "quarantined"))
+        for count, what in (
+            (commit.unchanged, "unchanged"),
+            (commit.retired, "absent keys retired"),
+            (commit.quarantined, "quarantined"),
+        )
         if count
     ]
     rest = f" ({', '.join(extra)})" if extra else ""
     screen.line(f"{commit.id}: {commit.kind} of {counted(commit.rows, 'row')}{rest}", style="green")
+    if commit.compared:
+        screen.line(f"changed since their predecessors: {change_rates(commit)}")
+    if commit.cold:
+        screen.line(
+            f"{', '.join(commit.cold)} hardly ever change, and are stored again whenever the others do: a group of"
+            " their own would skip them",
+            style="yellow",
+        )
+
+
+def change_rates(commit: "Commit", *, most: int = 8) -> str:
+    """Return in what share of the rows compared each feature changed, the most changed first."""
+    ordered = sorted(commit.changed.items(), key=lambda item: -item[1])
+    told = [f"{name} {count / commit.compared:.1%}" for name, count in ordered[:most]]
+    return ", ".join([*told, *([f"{len(ordered) - most} more"] if len(ordered) > most else [])])

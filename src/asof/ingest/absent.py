@@ -8,9 +8,7 @@ from asof.arrow.layout import stored_rows
 from asof.arrow.order import arrange
 from asof.ingest.prepare import Prepared
 from asof.parts import Parts, pinned_rows
-
-ABSENT = "-"
-"""In `Commit.changes`, the number of keys that were retired because a full load lacked them."""
+from asof.records import ABSENT
 
 
 def with_absent(parts: Parts, item: Prepared) -> Prepared:

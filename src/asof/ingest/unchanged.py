@@ -15,10 +15,7 @@ from asof.arrow.order import last_of_keys
 from asof.ingest.feed import current_group
 from asof.ingest.prepare import Prepared
 from asof.parts import Parts, pinned_rows
-from asof.records import NAMED_COMMIT_COLUMN, NAMED_EVENT_COLUMN, RETIRED_COLUMN, Draft
-
-COMPARED = ""
-"""In `Commit.changes`, the number of rows compared: no feature has this name."""
+from asof.records import COMPARED, NAMED_COMMIT_COLUMN, NAMED_EVENT_COLUMN, RETIRED_COLUMN, Draft
 
 CHUNK_ROWS = 1_000_000
 """Rows that are compared in one query, which holds them and their predecessors in memory."""

@@ -10,19 +10,21 @@ from asof.cli.command import command as asof_command
 from asof.cli.documents import COMMIT_SHAPE, commit_document
 from asof.cli.lookup import find_group
 from asof.cli.screen import progress
-from asof.cli.writing import file_arguments, meta_of, rows_for, show_commit, write_options
+from asof.cli.writing import absent_option, file_arguments, meta_of, rows_for, show_commit, write_options
 
 
 @asof_command("backfill", shape=COMMIT_SHAPE)
 @store_argument
 @file_arguments
 @click.option("--available-at", metavar="COL", help="Column of recorded arrivals, in place of the group's delay.")
+@absent_option
 @write_options
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     store: str,
     group: str,
     file: Path,
     available_at: str | None,
+    absent: Literal["keep", "retire"],
     meta: tuple[str, ...],
     idempotency_key: str,
     on_conflict: Literal["error", "last"],
@@ -44,5 +46,6 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
             idempotency_key=idempotency_key,
             on_conflict=on_conflict,
             truncate=truncate,
+            absent=absent,
         )
     return Answer(commit_document(commit), lambda screen: show_commit(screen, commit))

@@ -5,6 +5,7 @@ import click
 from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import COMMIT_SHAPE, commit_document
+from asof.cli.writing import change_rates
 
 COLUMNS = ("commit", "committed at", "by", "kind", "rows", "known since", "notes")
 KNOWN_SINCE = {"commit": "its commit", "delay": "event + delay", "column": "recorded"}
@@ -30,6 +31,9 @@ def command(store: str, group: str | None, matching: str, limit: int | None) -> 
             "; ".join(
                 [
                     *([f"hides {commit.target}: {commit.reason}"] if commit.target is not None else []),
+                    *([f"{commit.unchanged:,} unchanged"] if commit.unchanged else []),
+                    *([f"{commit.retired:,} absent keys retired"] if commit.retired else []),
+                    *([f"changed: {change_rates(commit, most=3)}"] if commit.compared else []),
                     *([f"{commit.quarantined:,} quarantined"] if commit.quarantined else []),
                     *(f"{name}={value}" for name, value in commit.meta.items()),
                 ]

@@ -10,7 +10,7 @@ from asof.cli.command import command as asof_command
 from asof.cli.documents import COMMIT_SHAPE, commit_document
 from asof.cli.lookup import find_group
 from asof.cli.screen import progress
-from asof.cli.writing import column_list, file_arguments, meta_of, rows_for, show_commit, write_options
+from asof.cli.writing import absent_option, column_list, file_arguments, meta_of, rows_for, show_commit, write_options
 
 
 @asof_command("write", shape=COMMIT_SHAPE)
@@ -18,6 +18,7 @@ from asof.cli.writing import column_list, file_arguments, meta_of, rows_for, sho
 @file_arguments
 @click.option("--keys", metavar="COL,COL", help="Key columns: infers and registers a group that does not exist yet.")
 @click.option("--event-time", metavar="COL", help="With --keys: the column that says when a row was true.")
+@absent_option
 @write_options
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     store: str,
@@ -25,6 +26,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     file: Path,
     keys: str | None,
     event_time: str | None,
+    absent: Literal["keep", "retire"],
     meta: tuple[str, ...],
     idempotency_key: str,
     on_conflict: Literal["error", "last"],
@@ -46,5 +48,6 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
             idempotency_key=idempotency_key,
             on_conflict=on_conflict,
             truncate=truncate,
+            absent=absent,
         )
     return Answer(commit_document(commit), lambda screen: show_commit(screen, commit))
