@@ -25,6 +25,7 @@ NAMES = (
     "shapes",
     "big_point_in_time",
     "ingest",
+    "change_aware",
     "small_commits",
     "layout",
     "push",

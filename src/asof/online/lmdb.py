@@ -190,9 +190,13 @@ class LmdbOnlineStore:
             return
         with txn.cursor(table) as cursor:
             found: Any = cursor.getmulti(change.keys) if change.keys else ()  # bytes, since we never ask for buffers
-            present: dict[bytes, bytes] = dict(found)
             pairs = [(key, row) for key, row in zip(change.keys, change.rows, strict=True) if row is not None]
-            if present:
+            if len(found) == len(pairs) == len(change.keys):  # a full load: nobody is new, and they come in order
+                old = [row[:HEAD_BYTES] for _, row in found]
+                newer = [row[:HEAD_BYTES] > head for head, (_, row) in zip(old, pairs, strict=True)]
+                pairs = pairs if all(newer) else list(compress(pairs, newer))
+            elif found:
+                present: dict[bytes, bytes] = dict(found)
                 newer = [row[:HEAD_BYTES] > present.get(key, b"")[:HEAD_BYTES] for key, row in pairs]
                 pairs = list(compress(pairs, newer))
             cursor.putmulti(pairs)
