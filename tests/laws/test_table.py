@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import is_hypothesis_test
 
-from asof import Entity, Feature, FeatureGroup
 from asof.engine.duckdb import PLANS
-from asof.errors import UnsupportedError
 from asof.testing.engine import EngineSuite
 
 LAWS = {
@@ -27,7 +25,7 @@ LAWS = {
     8: "Embedded, remote and distributed give the same answer.",
 }
 
-LATER = {5: 'comes with on_unchanged="skip"', 8: "comes with the server"}
+LATER = {8: "comes with the server"}
 """Laws of what is not built yet; when it is, a test below turns red until the law has its tests."""
 
 ELSEWHERE = {
@@ -112,23 +110,8 @@ def test_every_online_store_and_every_plan_of_the_engine_is_in_an_arrangement(ar
     assert {engine.partition(":")[2] for _, engine in arrangements.values()} == set(PLANS)
 
 
-def test_unchanged_rows_are_not_skipped_yet(store_folder):
-    import asof
-
-    group = FeatureGroup(
-        "g", entity=Entity("e", {"k": "string"}), features=[Feature("x", "int64")], event_time="t", on_unchanged="skip"
-    )
-    with asof.open(store_folder) as store, pytest.raises(UnsupportedError, match="skip"):
-        store.apply(group)
-
-
 def test_there_is_no_server_yet():
     assert importlib.util.find_spec("asof.server") is None, "law 8 needs its tests: take it out of LATER"
-
-
-@pytest.fixture
-def store_folder(tmp_path):
-    return tmp_path / "store"
 
 
 def table() -> str:

@@ -36,7 +36,9 @@ class FeatureGroup:
         retention: How long superseded history is kept; None: for ever.
         checks: Rules over the values.
         on_violation: What happens to rows that break a check.
-        on_unchanged: Whether rows equal to their predecessor are stored again.
+        on_unchanged: "skip" compares the rows of `write` and `backfill` with the newest row of their key, and stores
+            no values of those that are equal: for groups whose rows are states. Two equal events are two events:
+            a group of events must "store".
         description: For people and search.
         owner: Whom to ask.
         tags: For search.

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from asof.engine.point_in_time import Packing, competing, confirming, payloads, quoted, text, visible
+from asof.engine.literals import quoted, text
+from asof.engine.point_in_time import Packing, competing, confirming, payloads, visible
 from asof.engine.port import Rows
 
 

@@ -25,6 +25,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from asof.engine.literals import quoted, sources_of, text
 from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, Known, Rows
 from asof.records import (
     AVAILABLE_COLUMN,
@@ -42,16 +43,6 @@ SMALL = 1 << 62
 """Packed versions below this fit 64 bits, which sort and join in four fifths of the time of 128."""
 
 Plan = Literal["as-of", "whole", "hash"]
-
-
-def quoted(name: str) -> str:
-    """Return a column name as SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    """Return a string as SQL."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +150,9 @@ def competing(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
     if not confirming(rows):
         return base(rows, columns, journal=journal)
     time = _time(rows, columns)
-    named = replace(_only(rows, confirms=True), journal=None, layout=())
     event = quoted(NAMED_EVENT_COLUMN) if rows.event_time is not None else f"({NO_TIME})"
     row = ", ".join([*(quoted(name) for name in (*rows.keys, *time)), "__e, __c, __a, __x"])
+    named = replace(_only(rows, confirms=True), journal=None, layout=())
     confirmations = base(named, [*time, NAMED_EVENT_COLUMN, NAMED_COMMIT_COLUMN], journal=journal)
     parts = [f"SELECT {row}, {event} AS __pe, {quoted(NAMED_COMMIT_COLUMN)} AS __pc FROM ({confirmations})"]
     own = base(_only(rows, confirms=False), time, journal=journal)
@@ -175,11 +166,6 @@ def payloads(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
     whole = rows if rows.sources is None else rows.sources
     features = [name for name in columns if name != rows.event_time]
     return base(_only(whole, confirms=False), features, journal=journal if whole is rows else sources_of(journal))
-
-
-def sources_of(journal: str) -> str:
-    """Return the name of the registered journal rows of `Rows.sources`."""
-    return f"{journal}_sources"
 
 
 def _filled(rows: Rows, relation: str, columns: Sequence[str], *, journal: str) -> str:
@@ -277,7 +263,6 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
     """
     sources = competing(rows, columns, journal=journal)
     keys = ", ".join(quoted(key) for key in rows.keys)
-    same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
     late = is_late(rows, known)
     only = f" SEMI JOIN {spine} USING ({keys})" if narrow else ""
     named = confirming(rows)
@@ -295,6 +280,7 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
         return f"WITH b AS ({stored}) SELECT {answer} FROM {found}{rest}"
     # Else as-of joins sort keys and versions only, and read the history again for the rest.
     once = "MATERIALIZED" if plan == "hash" else "NOT MATERIALIZED"
+    same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
     return (
         f"WITH b AS {once} ({stored}), best AS ({_best(rows, spine, plan, late=late)})"
         f" SELECT {answer} FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row)) s"

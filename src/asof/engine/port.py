@@ -44,7 +44,8 @@ class Rows:
         sources: The rows that confirmations may name, if they are not all among these.
 
     A file of confirmations holds, in place of features, the versions of the rows whose features they have (SEMANTICS
-    section 5): those rows give them even if they are retracted, or not visible themselves.
+    section 5): those rows give them even if they are retracted, or not visible themselves. They are earlier by commit,
+    and no later by event time.
     """
 
     schema: pa.Schema

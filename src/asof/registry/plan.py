@@ -86,6 +86,8 @@ def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version:
     if _amendable(old, new):
         if new["online"] and not old["online"] and known == "event":
             details += ("historical reads still default to known='event'; declare known='served' to change that",)
+        if new["on_unchanged"] != old["on_unchanged"]:
+            details += ("what is stored stays as it is; rows are compared from now on, or no more",)
         return Change("amend", "group", name, version, details)
     return Change("new version", "group", name, version + 1, (*details, "the new version starts without history"))
 

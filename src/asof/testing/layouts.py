@@ -123,17 +123,18 @@ def _named(
     found: dict[tuple[object, ...], tuple[Stored, Stored]] = {}
     full: list[Stored] = []
     for row in sorted(rows, key=lambda row: row.commit):
-        same = [
-            other
-            for other in full
-            if (other.key, other.values) == (row.key, row.values) and other.commit < row.commit and not other.retired
-        ]
+        same = [other for other in full if (other.key, other.values) == (row.key, row.values) and _is_named(other, row)]
         skipped = history.on_unchanged == "skip" and not row.retired and places[row.commit - 1] != "journal"
         if skipped and same:
             found[row.key, row.event_time, row.commit] = (row, same[-1])
         else:
             full.append(row)
     return found
+
+
+def _is_named(other: Stored, row: Stored) -> bool:
+    """Return whether a confirmation may name a row: it is no later in any clock, and has values."""
+    return other.commit < row.commit and (other.event_time or 0) <= (row.event_time or 0) and not other.retired
 
 
 def _confirmation(history: History, row: Stored, other: Stored) -> pa.Table:
