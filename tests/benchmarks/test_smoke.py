@@ -19,6 +19,7 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
     results = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "results").glob("*.json")}
     assert sorted(results) == [
         "big_point_in_time",
+        "change_aware",
         "footprint",
         "ingest",
         "layout",
