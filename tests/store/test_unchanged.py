@@ -10,6 +10,7 @@ from asof import Entity, Feature, FeatureGroup
 from asof.erasure.history import erase_in_history
 from asof.erasure.target import Target
 from asof.errors import ConflictError, UsageError
+from asof.ingest import upkeep
 from asof.ingest.prepare import Options, prepare
 from asof.parts import pinned_rows
 from asof.records import Commit
@@ -233,6 +234,19 @@ def test_a_compaction_keeps_confirmations(store, skipping, at):
     assert store.compact("weather")[0].files_before == 2, "there is nothing to do any more"
     assert store.write("weather", load(at, 5, JFK=4.0)).unchanged == 3
     assert store.quality.doctor().healthy
+
+
+def test_confirmations_are_merged_with_confirmations_in_the_background(store, skipping, at, monkeypatch):
+    monkeypatch.setattr(upkeep, "BACKGROUND", False)
+    store.apply(skipping)
+    for hour in range(20):
+        store.write("weather", load(at, hour, JFK=float(hour)))
+    before = values(store, clocks=True)
+    merged = store._writer.upkeep.merge(store._parts.registry.group("weather"))
+    assert merged >= 16
+    assert {confirms for confirms, _ in files(store)} == {False, True}
+    assert len(files(store)) < 12
+    assert values(store, clocks=True) == before
 
 
 def test_retention_gives_confirmations_the_values_of_rows_that_go(store, weather, at, clock):

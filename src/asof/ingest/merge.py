@@ -24,7 +24,15 @@ SOON_BYTES = 16 * 1024**2
 
 
 def mergeable(files: Sequence[DataFile], *, most_bytes: int = MOST_BYTES) -> list[DataFile]:
-    """Return the files that are to become one now, in their order; none if there are few of each size."""
+    """Return the files that are to become one now, in their order; none if there are few of each size.
+
+    Confirmations are merged with confirmations, rows with rows.
+    """
+    rows = _mergeable([file for file in files if not file.confirms], most_bytes)
+    return rows or _mergeable([file for file in files if file.confirms], most_bytes)
+
+
+def _mergeable(files: Sequence[DataFile], most_bytes: int) -> list[DataFile]:
     sizes = [next((s for s in SIZES if file.size_bytes < s and 2 * file.rows < MOST_ROWS), 0) for file in files]
     for size in reversed(SIZES):
         if sizes.count(size) < FILES:

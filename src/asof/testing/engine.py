@@ -33,6 +33,7 @@ from asof.engine.port import (
     Engine,
     Known,
     Profile,
+    Rows,
 )
 from asof.errors import BackendError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Stamp
@@ -185,6 +186,33 @@ class EngineSuite:
         keys = pa.table(key_columns(case.history, some))
         chosen = _canonical_rows(engine.newest(laid.rows, keys=keys).read_all())
         assert chosen == [_as_newest(row) for row in newest.values() if row.key in some]
+
+    @searched
+    @given(case=cases(), data=st.data())
+    def test_rows_are_compared_with_the_newest_row_of_their_key(
+        self, engine: Engine, folder: Path, case: Case, data: st.DataObject
+    ) -> None:
+        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        stored = laid.reference.rows(case.pin, retracted=True)
+        newest = {row.key: row for row in sorted(laid.reference.rows(case.pin), key=_by_key_and_version)}
+        keys = list(dict.fromkeys(key for key, _ in case.spine if None not in key))
+        blank = dict.fromkeys(FEATURE_TYPES)
+        given_ = [data.draw(st.sampled_from([blank, *(row.values for row in stored)])) for _ in keys]
+        t = data.draw(st.sampled_from(instants(case.history)))
+        columns = {name: pa.array([values[name] for values in given_], kind) for name, kind in _types(laid.rows)}
+        frame = pa.table({**key_columns(case.history, keys), **columns, "__event": pa.array([t] * len(keys))})
+        for key, values, found in zip(keys, given_, engine.compare(laid.rows, frame).to_pylist(), strict=True):
+            row = newest.get(key)
+            if row is None or row.retired or (row.event_time or 0) > t:
+                assert set(found.values()) == {None}
+                continue
+            assert {name: found[name] for name in values} == {
+                name: [value] != [row.values[name]] for name, value in values.items()
+            }
+            assert found["__same"] == (values == row.values)
+            named = [other for other in stored if other.key == key and other.values == row.values]
+            versions = [(other.event_time or 0, other.commit) for other in named]
+            assert (found["__named_event"], found["__named_commit"]) in versions
 
     @searched
     @given(case=cases(), data=st.data())
@@ -454,6 +482,10 @@ def _version(row: Stored) -> tuple[int, int]:
 
 def _by_key_and_version(row: Stored) -> Any:  # noqa: ANN401 - keys have no type that sorts
     return (row.key, *_version(row))
+
+
+def _types(rows: Rows) -> list[tuple[str, pa.DataType]]:
+    return [(name, rows.schema.field(name).type) for name in FEATURE_TYPES]
 
 
 def _as_newest(row: Stored) -> list[object]:
