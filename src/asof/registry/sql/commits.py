@@ -3,16 +3,16 @@
 import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
-from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
+from asof.errors import AsofError, ConflictError, NotFoundError
 from asof.records import Commit, DataFile, Draft, Snapshot, Stamp
-from asof.registry.port import RegisteredGroup, StaleDefinitionsError, StaleRowsError
+from asof.registry.port import RegisteredGroup, StaleDefinitionsError
 from asof.registry.sql.database import Database
-from asof.registry.sql.generation import READ
-from asof.registry.sql.plain import Cursor, Record
+from asof.registry.sql.plain import Record
+from asof.registry.sql.publication import LAST, Publication, Statements, commit_of, file_row
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal
 
 T = TypeVar("T")
@@ -23,36 +23,7 @@ FETCH = 1000
 SLICE = 500
 """Values in one SQL list, below every database's limit."""
 
-_GROUP = select(
-    group_version.c.name, group_version.c.version, group_version.c.horizon_commit, group_version.c.drops
-).where(group_version.c.id == bindparam("g"))
-_LAST = (
-    select(commit_record.c.number, commit_record.c.committed_at_us)
-    .where(commit_record.c.group_id == bindparam("g"))
-    .order_by(commit_record.c.number.desc())
-    .limit(1)
-)
 _FILE = insert(data_file)
-
-
-class _Statements:
-    """What publications run."""
-
-    def __init__(self, database: Database) -> None:
-        mine = commit_record.c.group_id == bindparam("g")
-        self.generation = database.plain(READ)
-        self.group = database.plain(_GROUP)
-        self.last = database.plain(_LAST)
-        self.same_key = database.plain(
-            select(commit_record).where(mine, commit_record.c.idempotency_key == bindparam("k"))
-        )
-        self.commit = database.plain(select(commit_record).where(mine, commit_record.c.number == bindparam("n")))
-        self.retract = database.plain(
-            select(commit_record.c.number).where(mine, commit_record.c.target == bindparam("n"))
-        )
-        self.insert_commits = database.plain(insert(commit_record))
-        self.insert_journal = database.plain(insert(journal))
-        self.insert_files = database.plain(insert(data_file))
 
 
 class SqlCommitLog:
@@ -61,7 +32,7 @@ class SqlCommitLog:
     def __init__(self, database: Database) -> None:
         """Keep the database."""
         self._database = database
-        self._statements = _Statements(database)
+        self._statements = Statements(database)
 
     def publish(
         self,
@@ -77,7 +48,7 @@ class SqlCommitLog:
                 found = self._statements.generation.first(cursor)
                 if int(found.value if found else 0) != generation:
                     raise StaleDefinitionsError("definitions changed meanwhile", todo="try again")
-            transaction = _Publication(cursor, self._statements, clock(), writer)
+            transaction = Publication(cursor, self._statements, clock(), writer)
             answers = [transaction.publish(drafts) for drafts in together]
             transaction.store()
             return answers
@@ -87,7 +58,7 @@ class SqlCommitLog:
         query = select(commit_record).where(commit_record.c.group_id == group.id, commit_record.c.number > after)
         query = query.order_by(commit_record.c.number.desc()).limit(limit)
         with self._database.read() as connection:
-            return [_commit_of(row, group.ref) for row in reversed(connection.execute(query).all())]
+            return [commit_of(row, group.ref) for row in reversed(connection.execute(query).all())]
 
     def commits_together(self, after: Sequence[tuple[RegisteredGroup, int]]) -> list[list[Commit]]:
         """See `CommitLog.commits_together`."""
@@ -95,7 +66,7 @@ class SqlCommitLog:
         with self._database.read() as connection:
             return [
                 [
-                    _commit_of(row, group.ref)
+                    commit_of(row, group.ref)
                     for row in connection.execute(
                         query.where(commit_record.c.group_id == group.id, commit_record.c.number > number)
                     )
@@ -115,7 +86,7 @@ class SqlCommitLog:
         with self._database.read() as connection:
             rows = connection.execute(query.execution_options(yield_per=FETCH))
             newest = list(itertools.islice((row for row in rows if _says(row, wanted)), limit))
-            return [_commit_of(row, f"{row.name}@{row.version}") for row in reversed(newest)]
+            return [commit_of(row, f"{row.name}@{row.version}") for row in reversed(newest)]
 
     def heads(self) -> dict[int, Commit]:
         """See `CommitLog.heads`."""
@@ -126,7 +97,7 @@ class SqlCommitLog:
             .where(tuple_(commit_record.c.group_id, commit_record.c.number).in_(last))
         )
         with self._database.read() as connection:
-            return {row.group_id: _commit_of(row, f"{row.name}@{row.version}") for row in connection.execute(query)}
+            return {row.group_id: commit_of(row, f"{row.name}@{row.version}") for row in connection.execute(query)}
 
     def snapshot(self, group: RegisteredGroup, *, pin: int | None = None, after: int = 0) -> Snapshot:
         """See `CommitLog.snapshot`."""
@@ -171,9 +142,9 @@ class SqlCommitLog:
                 if done.rowcount != last - first + 1:
                     raise gone
             if added:
-                connection.execute(_FILE, [_file_row(group.id, file) for file in added])
+                connection.execute(_FILE, [file_row(group.id, file) for file in added])
             if horizon is not None:
-                last = connection.execute(_LAST, {"g": group.id}).first()
+                last = connection.execute(LAST, {"g": group.id}).first()
                 if (last.number if last else 0) != horizon[1]:
                     raise gone
                 connection.execute(
@@ -201,160 +172,6 @@ class SqlCommitLog:
     def close(self) -> None:
         """See `CommitLog.close`."""
         self._database.close()
-
-
-class _Publication:
-    """One transaction that publishes; remembers each group's last commit so that a batch asks once."""
-
-    def __init__(self, cursor: Cursor, statements: _Statements, now_us: int, writer: str) -> None:
-        self.cursor = cursor
-        self.statements = statements
-        self.now_us = now_us
-        self.writer = writer
-        self.groups: dict[int, tuple[str, int, int]] = {}  # id -> (ref, last number, last time)
-        self.commits: list[dict[str, Any]] = []
-        self.journal: list[dict[str, Any]] = []
-        self.files: list[dict[str, Any]] = []
-        self.keys: set[tuple[int, str]] = set()
-
-    def publish(self, drafts: Sequence[Draft]) -> list[Commit] | AsofError:
-        """Publish drafts as one, or say why not; nothing is written before all of them are found good."""
-        try:
-            heads = [self.head(draft.group_id) for draft in drafts]
-            earlier = [self.earlier(draft, head[0]) for draft, head in zip(drafts, heads, strict=True)]
-            repeated = [commit for commit in earlier if commit is not None]
-            if repeated:
-                if len(repeated) < len(drafts):
-                    raise ConflictError("only some of the groups written together were written before with this key")
-                return repeated
-            for draft in drafts:
-                self.check_target(draft)
-                self.check_named(draft)
-        except AsofError as error:
-            return error
-        time_us = max(
-            self.now_us,
-            *(head[2] + 1 for head in heads),
-            *(draft.max_event_us for draft in drafts if draft.max_event_us is not None),
-        )
-        return [self.insert(draft, head, time_us) for draft, head in zip(drafts, heads, strict=True)]
-
-    def head(self, group_id: int) -> tuple[str, int, int]:
-        if group_id not in self.groups:
-            group = self.statements.group.first(self.cursor, g=group_id)
-            if group is None:
-                raise ConflictError("the group was removed meanwhile", todo="apply its definition again")
-            last = self.statements.last.first(self.cursor, g=group_id)
-            number, time_us = (last.number, last.committed_at_us) if last else (0, -(2**62))
-            self.groups[group_id] = (f"{group.name}@{group.version}", number, time_us)
-        return self.groups[group_id]
-
-    def store(self) -> None:
-        """Insert what was published; a batch at once takes a fifth of the time."""
-        statements = self.statements
-        for statement, rows in (
-            (statements.insert_commits, self.commits),
-            (statements.insert_journal, self.journal),
-            (statements.insert_files, self.files),
-        ):
-            if rows:
-                statement.insert(self.cursor, rows)
-                rows.clear()
-
-    def earlier(self, draft: Draft, ref: str) -> Commit | None:
-        if not draft.idempotency_key:
-            return None
-        key = draft.group_id, draft.idempotency_key
-        if key in self.keys:
-            self.store()  # it is one of this batch
-        self.keys.add(key)
-        row = self.statements.same_key.first(self.cursor, g=key[0], k=key[1])
-        if row is None:
-            return None
-        if row.digest != draft.digest or row.kind != draft.kind:
-            raise ConflictError(
-                f"idempotency_key {draft.idempotency_key!r} was used with other content",
-                where=f"{ref}:{row.number}",
-                todo="use a new key for new content",
-            )
-        return _commit_of(row, ref, repeated=True)
-
-    def check_target(self, draft: Draft) -> None:
-        if draft.target is None:
-            return
-        self.store()
-        ref = self.head(draft.group_id)[0]
-        given = {"g": draft.group_id, "n": draft.target}
-        target = self.statements.commit.first(self.cursor, **given)
-        if target is None:
-            raise NotFoundError(f"there is no commit {ref}:{draft.target}", todo=f"see `asof commits {ref}`")
-        if target.kind == "retract":
-            raise UsageError(f"commit {ref}:{draft.target} is a retract", todo="write the rows again")
-        by = self.statements.retract.first(self.cursor, **given)
-        if by is not None:
-            raise UsageError(f"commit {ref}:{draft.target} is already retracted, by {ref}:{by.number}")
-        group = self.statements.group.first(self.cursor, g=draft.group_id)
-        if group is not None and draft.target <= (group.horizon_commit or 0):
-            raise ConflictError(
-                f"commit {ref}:{draft.target} is older than the group's retention",
-                todo="rows that it replaced are gone; write a correction instead",
-            )
-
-    def check_named(self, draft: Draft) -> None:
-        if draft.drops is None:
-            return
-        group = self.statements.group.first(self.cursor, g=draft.group_id)
-        if group is None or group.drops != draft.drops:
-            ref = self.head(draft.group_id)[0]
-            raise StaleRowsError(f"rows of {ref} were dropped meanwhile", todo="compare the rows again")
-
-    def insert(self, draft: Draft, head: tuple[str, int, int], time_us: int) -> Commit:
-        ref, last, _ = head
-        number = last + 1
-        self.groups[draft.group_id] = (ref, number, time_us)
-        values = {
-            "group_id": draft.group_id,
-            "number": number,
-            "committed_at_us": time_us,
-            "kind": draft.kind,
-            "availability": draft.availability,
-            "rows": draft.rows,
-            "unchanged": draft.unchanged,
-            "quarantined": draft.quarantined,
-            "min_event_us": draft.min_event_us,
-            "max_event_us": draft.max_event_us,
-            "target": draft.target,
-            "reason": draft.reason,
-            "idempotency_key": draft.idempotency_key or None,
-            "digest": draft.digest,
-            "meta": json.dumps(dict(draft.meta), ensure_ascii=False) if draft.meta else "{}",
-            "changes": json.dumps(dict(draft.changes)) if draft.changes else "{}",
-            "writer": self.writer,
-        }
-        self.commits.append(values)
-        if draft.payload is not None:
-            self.journal.append({"group_id": draft.group_id, "number": number, "payload": draft.payload})
-        self.files += [
-            _file_row(draft.group_id, f) | {"first_commit": number, "last_commit": number} for f in draft.files
-        ]
-        return Commit(
-            group=ref,
-            number=number,
-            committed_at_us=time_us,
-            kind=draft.kind,
-            availability=draft.availability,
-            rows=draft.rows,
-            unchanged=draft.unchanged,
-            quarantined=draft.quarantined,
-            target=draft.target,
-            reason=draft.reason,
-            idempotency_key=draft.idempotency_key,
-            meta=dict(draft.meta),
-            min_event_us=draft.min_event_us,
-            max_event_us=draft.max_event_us,
-            changes=dict(draft.changes),
-            writer=self.writer,
-        )
 
 
 def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, after: int) -> Snapshot:
@@ -451,46 +268,6 @@ def _file_of(row: Record) -> DataFile:
         late=row.late,
         first_commit=row.first_commit,
         last_commit=row.last_commit,
-    )
-
-
-def _file_row(group_id: int, file: DataFile) -> dict[str, Any]:
-    return {
-        "group_id": group_id,
-        "path": file.path,
-        "rows": file.rows,
-        "size_bytes": file.size_bytes,
-        "min_event_us": file.min_event_us,
-        "max_event_us": file.max_event_us,
-        "width": file.width,
-        "confirms": file.confirms,
-        "stamped": file.stamped,
-        "late": file.late,
-        "first_commit": file.first_commit,
-        "last_commit": file.last_commit,
-        "replaced_at_us": None,
-    }
-
-
-def _commit_of(row: Record, ref: str, *, repeated: bool = False) -> Commit:
-    return Commit(
-        group=ref,
-        number=row.number,
-        committed_at_us=row.committed_at_us,
-        kind=row.kind,
-        availability=row.availability,
-        rows=row.rows,
-        unchanged=row.unchanged,
-        quarantined=row.quarantined,
-        target=row.target,
-        reason=row.reason,
-        idempotency_key=row.idempotency_key or "",
-        meta=json.loads(row.meta),
-        min_event_us=row.min_event_us,
-        max_event_us=row.max_event_us,
-        changes=json.loads(row.changes),
-        writer=row.writer,
-        repeated=repeated,
     )
 
 
