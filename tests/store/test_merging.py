@@ -55,6 +55,13 @@ def test_sixteen_files_of_one_size_are_merged_with_all_that_are_smaller_and_fewe
     assert mergeable(small[1:] + middling) == small[1:] + middling
 
 
+def test_confirmations_and_rows_are_merged_apart():
+    rows = [file_of(KIB)] * (FILES - 1)
+    confirmations = [replace(file_of(KIB), confirms=True)] * FILES
+    assert mergeable(rows + confirmations[1:]) == []
+    assert mergeable(rows + confirmations) == confirmations
+
+
 def test_large_files_stay_as_they_are():
     assert mergeable([file_of(SIZES[-1])] * 100) == []
     assert mergeable([file_of(MIB, rows=3_000_000)] * 100) == []

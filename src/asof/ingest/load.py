@@ -36,11 +36,11 @@ SLICE_HASHES = 8_000_000
 def streams(group: RegisteredGroup, options: Options) -> bool:
     """Return whether a load can be done in parts.
 
-    Not if rows are compared with what is stored; and not with `on_conflict="last"` and recorded arrivals, where rows
-    that lose against the last of their part could still lend it their arrival in another.
+    Not if rows are compared with what is stored, or keys with those that lack; and not with `on_conflict="last"` and
+    recorded arrivals, where rows that lose against the last of their part could still lend it their arrival in another.
     """
     last = options.on_conflict == "last" and options.available_at is not None
-    return group.definition.on_unchanged != "skip" and not last
+    return group.definition.on_unchanged != "skip" and options.absent != "retire" and not last
 
 
 def load(parts: Parts, group: RegisteredGroup, tables: Iterable[pa.Table], kind: CommitKind, options: Options) -> Draft:
