@@ -10,7 +10,7 @@ from asof import Entity, Feature, FeatureGroup
 from asof.erasure.history import erase_in_history
 from asof.erasure.target import Target
 from asof.errors import ConflictError, UsageError
-from asof.ingest import upkeep
+from asof.ingest import upkeep, write
 from asof.ingest.prepare import Options, prepare
 from asof.parts import pinned_rows
 from asof.records import Commit
@@ -542,3 +542,12 @@ def test_a_commit_tells_how_often_features_changed(store, skipping, at):
     commit = store.catalog.commits("weather")[-1]
     assert (commit.compared, commit.changed, commit.retired) == (2, {"temp": 1, "visib": 0}, 1)
     assert commit.cold == ("visib",)
+
+
+def test_a_full_load_that_would_be_loaded_in_parts_retires_all_the_same(store, weather, at, monkeypatch):
+    monkeypatch.setattr(write, "PART_ROWS", 2)
+    store.apply(weather(ttl=None, known="event"))
+    store.write("weather", load(at, 0, ("A", "B", "C", "D")))
+    rows = pa.Table.from_pylist(load(at, 1, ("B", "C", "D")))
+    commit = store.write("weather", rows.to_reader(max_chunksize=1), absent="retire")
+    assert (commit.rows, commit.retired) == (4, 1)
