@@ -20,6 +20,7 @@ ARRANGEMENTS = {
     "lmdb": ("lmdb:online/", "duckdb"),
     "memory as-of": ("memory:", "duckdb:as-of"),
     "memory hash": ("memory:", "duckdb:hash"),
+    "memory whole": ("memory:", "duckdb:whole"),
     "redis": ("redis_server", "duckdb"),
     "postgresql": ("postgres_server", "duckdb"),
 }

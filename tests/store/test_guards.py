@@ -153,3 +153,19 @@ def test_replay_says_that_an_erasure_is_not_finished(filled, monkeypatch):
     filled.forget("airport", {"origin": "LGA"})
     with pytest.raises(NotFoundError, match="was erased by erasure 1"):
         filled.replay(receipt)
+
+
+def test_a_store_opened_by_a_relative_path_stays_where_it_is(tmp_path, monkeypatch, clock, weather, at):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    with asof.open("features", clock=clock) as store:
+        store.apply(weather())
+        monkeypatch.chdir(there)
+        store.push("weather", row(at))
+        store.write("weather", [row(at, time_hour=at(22))])
+        store.compact()
+        assert store.online("weather", {"origin": "JFK"}).values["temp"] == 1.0
+        assert store.read("weather").to_arrow().num_rows == 2
+    assert not list(there.iterdir())

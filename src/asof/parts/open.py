@@ -109,6 +109,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         raise PermanentError(
             f"the folder cannot be used: {error.strerror}", where=str(folder), todo="check its permissions"
         ) from error
+    folder = folder.absolute()  # the process may stand elsewhere when the background writes
     root = str(folder)
     metadata: Metadata = _adapter("registry", settings["registry"])(_in_folder(settings["registry"], folder))
     with ExitStack() as opened:  # what is open is closed again if a later part fails
