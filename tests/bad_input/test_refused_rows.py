@@ -425,7 +425,7 @@ def test_options_of_a_wrong_type_are_refused_before_anything_is_staged(store, go
 def test_what_holds_no_rows_is_refused(store, good, refused):
     for rows, what in (
         (5, "int is no"),
-        ("weather.csv", "str is no"),
+        ("weather.csv", " is no"),
         (None, "NoneType is no"),
         ([good, 5], "list is no"),
         ([[1]], "list is no"),

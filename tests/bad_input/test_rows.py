@@ -255,7 +255,7 @@ def test_retirements_that_make_no_sense_are_refused(nothing_written, store, at):
 def test_what_is_no_frame_says_what_to_pass(nothing_written, store, good):
     for frame, message in (
         (7, r"int is no frame -> pass a pandas, polars or DuckDB frame"),
-        ("weather.csv", "str is no frame"),
+        ("weather.csv", "'weather.csv' is no frame"),
         (None, "NoneType is no frame"),
         ([1, 2], "list is no frame"),
         (good, r"column 'origin' is str, no list of values -> pass one record as a list"),

@@ -109,8 +109,12 @@ def test_an_interrupted_waiter_stores_nothing_and_holds_nobody_up(tmp_path: Path
         assert leading.wait(30)
         timer = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
         timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            store.push("a", row | {"x": 2.0})
+        handled = signal.signal(signal.SIGINT, signal.default_int_handler)  # workers of pytest-xdist ignore it
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                store.push("a", row | {"x": 2.0})
+        finally:
+            signal.signal(signal.SIGINT, handled)
         go_on.set()
         leader.join(30)
         assert store.push("a", row | {"x": 3.0}).number == 2
