@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from asof.engine.literals import quoted, text
+from asof.engine.literals import quoted, same_key, text
 from asof.engine.point_in_time import Packing, competing, confirming, payloads, visible
 from asof.engine.port import Rows
 
@@ -36,11 +36,11 @@ def compare(rows: Rows, *, frame: str, journal: str, columns: Sequence[str], bet
     flags = "".join(f", {test} AS __c{place}" for place, test in enumerate(tests))
     found = "".join(f", __c{place}" for place in range(len(columns)))
     same = " AND ".join(f"NOT __c{place}" for place in range(len(columns)))
-    same_key = " AND ".join(f"f.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
     return (
         f"SELECT __row, ({same}) AS __same, __pe, __pc{found} FROM"
-        f" (SELECT f.__row, p.__e AS __pe, p.__c AS __pc{flags} FROM {frame} f JOIN ({newest}) r ON {same_key}"
-        f" JOIN ({own}) p ON {same_key.replace(' = r.', ' = p.')} AND p.__pv = r.__pv"
+        f" (SELECT f.__row, p.__e AS __pe, p.__c AS __pc{flags} FROM {frame} f JOIN ({newest}) r"
+        f" ON {same_key(rows.keys, 'f', 'r')}"
+        f" JOIN ({own}) p ON {same_key(rows.keys, 'f', 'p')} AND p.__pv = r.__pv"
         f" WHERE NOT p.__x AND r.__v <= {packing.bound('f.__event')})"
     )
 

@@ -1,5 +1,7 @@
 """Names and values as SQL text."""
 
+from collections.abc import Sequence
+
 
 def quoted(name: str) -> str:
     """Return a column name as SQL."""
@@ -9,6 +11,11 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Return a string as SQL."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def same_key(keys: Sequence[str], one: str, other: str) -> str:
+    """Return the condition that rows of two relations have the same key."""
+    return " AND ".join(f"{one}.{quoted(key)} = {other}.{quoted(key)}" for key in keys)
 
 
 def sources_of(journal: str) -> str:

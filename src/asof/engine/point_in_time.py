@@ -25,7 +25,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.engine.literals import quoted, sources_of, text
+from asof.engine.literals import quoted, same_key, sources_of, text
 from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, Known, Rows
 from asof.records import (
     AVAILABLE_COLUMN,
@@ -173,10 +173,9 @@ def _filled(rows: Rows, relation: str, columns: Sequence[str], *, journal: str) 
     if not confirming(rows):
         return relation
     features = "".join(f", p.{quoted(name)}" for name in columns if name != rows.event_time)
-    same = " AND ".join(f"p.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
     return (
         f"(SELECT r.*{features} FROM {relation} r LEFT JOIN ({payloads(rows, columns, journal=journal)}) p"
-        f" ON {same} AND p.__e = r.__pe AND p.__c = r.__pc)"
+        f" ON {same_key(rows.keys, 'p', 'r')} AND p.__e = r.__pe AND p.__c = r.__pc)"
     )
 
 
@@ -280,19 +279,18 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
         return f"WITH b AS ({stored}) SELECT {answer} FROM {found}{rest}"
     # Else as-of joins sort keys and versions only, and read the history again for the rest.
     once = "MATERIALIZED" if plan == "hash" else "NOT MATERIALIZED"
-    same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
+    same = same_key(rows.keys, "s", "r")
     return (
         f"WITH b AS {once} ({stored}), best AS ({_best(rows, spine, plan, late=late)})"
         f" SELECT {answer} FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row)) s"
-        f" LEFT JOIN b r ON {same_key} AND r.__v = s.__best{rest}"
+        f" LEFT JOIN b r ON {same} AND r.__v = s.__best{rest}"
     )
 
 
 def _named(rows: Rows, columns: Sequence[str], journal: str, only: str) -> str:
     """Return the join of the rows `s` of a spine and their winners `r` with the rows `p` that have the features."""
     own = f"(SELECT * FROM ({payloads(rows, columns, journal=journal)}){only})"
-    same_key = " AND ".join(f"s.{quoted(key)} = p.{quoted(key)}" for key in rows.keys)
-    return f" LEFT JOIN {own} p ON {same_key} AND p.__e = r.__pe AND p.__c = r.__pc"
+    return f" LEFT JOIN {own} p ON {same_key(rows.keys, 's', 'p')} AND p.__e = r.__pe AND p.__c = r.__pc"
 
 
 def _hidden_later(rows: Rows, *, late: bool) -> dict[int, int]:
@@ -303,54 +301,54 @@ def _hidden_later(rows: Rows, *, late: bool) -> dict[int, int]:
 def _best(rows: Rows, spine: str, plan: Plan, *, late: bool) -> str:
     """Return the statement that finds the version that answers each row of the spine: `__row`, `__best`."""
     keys = ", ".join(quoted(key) for key in rows.keys)
-    same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
+    same = same_key(rows.keys, "s", "r")
     later = _hidden_later(rows, late=late)
     if plan == "hash":
-        return _greatest(spine, same_key, later)
+        return _greatest(spine, same, later)
     wanted = f"{keys}, {'__s, ' if late else ''}__v"
     found = "SELECT s.__row, r.__v AS __best FROM"
     if not later:
         return f"{found} {_as_of(rows, spine, 'ASOF JOIN', wanted, late=late)}"
     # The keys with rows that were visible and then hidden go the other way.
     odd = f"(SELECT DISTINCT {keys} FROM b WHERE __c IN ({_list(later)}))"
-    is_odd = f"EXISTS (SELECT 1 FROM {odd} r WHERE {same_key})"
+    is_odd = f"EXISTS (SELECT 1 FROM {odd} r WHERE {same})"
     even = f"(SELECT * FROM {spine} s WHERE NOT {is_odd})"
     as_of = _as_of(rows, even, "ASOF JOIN", wanted, late=late)
-    return f"{found} {as_of} UNION ALL {_greatest(spine, same_key, later, only=is_odd)}"
+    return f"{found} {as_of} UNION ALL {_greatest(spine, same, later, only=is_odd)}"
 
 
 def _as_of(rows: Rows, spine: str, join: str, wanted: str, *, late: bool) -> str:
     """Return the relation of the rows `s` of the spine, each with the row `r` of `b` that answers it."""
     keys = ", ".join(quoted(key) for key in rows.keys)
-    same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
+    same = same_key(rows.keys, "s", "r")
     if not late:
         bound = Packing.of(rows).bound("s.__t_us")
         return (
             f"(SELECT *, {bound} AS __bound FROM {spine} s) s"
-            f" {join} (SELECT {wanted} FROM b) r ON {same_key} AND s.__bound >= r.__v"
+            f" {join} (SELECT {wanted} FROM b) r ON {same} AND s.__bound >= r.__v"
         )
     winners = (
         f"SELECT {wanted} FROM (SELECT {wanted} FROM b) QUALIFY __v = max(__v) OVER (PARTITION BY {keys} ORDER BY __s)"
     )
-    return f"{spine} s {join} ({winners}) r ON {same_key} AND s.__t_us >= r.__s"
+    return f"{spine} s {join} ({winners}) r ON {same} AND s.__t_us >= r.__s"
 
 
-def _greatest(spine: str, same_key: str, later: Mapping[int, int], *, only: str = "true") -> str:
+def _greatest(spine: str, same: str, later: Mapping[int, int], *, only: str = "true") -> str:
     rows, still = "b", ""
     if later:
         hidden = ", ".join(f"({commit}, {since})" for commit, since in later.items())
         rows = f"(SELECT b.*, __until FROM b LEFT JOIN (VALUES {hidden}) AS x(__commit, __until) ON __c = x.__commit)"
         still = " AND (r.__until IS NULL OR s.__t_us < r.__until)"
     return (
-        f"SELECT s.__row, max(r.__v) AS __best FROM {spine} s JOIN {rows} r ON {same_key} AND s.__t_us >= r.__s{still}"
+        f"SELECT s.__row, max(r.__v) AS __best FROM {spine} s JOIN {rows} r ON {same} AND s.__t_us >= r.__s{still}"
         f" WHERE {only} GROUP BY s.__row"
     )
 
 
 def matches(rows: Rows, place: str, *, sample: str) -> str:
     """Return the statement that counts the rows of one file that have a key of the sample, for each row of it."""
-    same_key = " AND ".join(f"s.{quoted(key)} = r.{quoted(key)}" for key in rows.keys)
-    return f"SELECT count(*) FROM {sample} s JOIN {_files([place])} r ON {same_key}"
+    same = same_key(rows.keys, "s", "r")
+    return f"SELECT count(*) FROM {sample} s JOIN {_files([place])} r ON {same}"
 
 
 def _list(commits: Iterable[int]) -> str:

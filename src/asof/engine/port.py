@@ -100,6 +100,17 @@ class Profile:
         self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
 
 
+def total(*values: int | None) -> int | None:
+    """Return the sum of what an engine told; None if it told nothing."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def greatest(*values: int | None) -> int | None:
+    """Return the greatest of what an engine told; None if it told nothing."""
+    return max((value for value in values if value is not None), default=None)
+
+
 class Engine(Protocol):
     """Computes over history. Safe to call from several threads."""
 

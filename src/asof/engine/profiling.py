@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from asof.engine.port import Profile
+from asof.engine.port import Profile, greatest, total
 
 WORK = {
     "TABLE_SCAN": "read",
@@ -20,11 +20,11 @@ def add_query(profile: Profile, told: str) -> None:
     """Add a query to a profile."""
     found: dict[str, Any] = json.loads(told) if told else {}
     query, system = found.get("query", {}), found.get("system", {})
-    profile.row_groups = _sum(profile.row_groups, query.get("total_row_groups_to_scan"))
-    profile.row_groups_read = _sum(profile.row_groups_read, query.get("total_row_groups_scanned"))
-    profile.rows_read = _sum(profile.rows_read, query.get("total_rows_scanned"))
-    profile.peak_bytes = _most(profile.peak_bytes, system.get("peak_buffer_memory"))
-    profile.spilled_bytes = _most(profile.spilled_bytes, system.get("peak_temp_dir_size"))
+    profile.row_groups = total(profile.row_groups, query.get("total_row_groups_to_scan"))
+    profile.row_groups_read = total(profile.row_groups_read, query.get("total_row_groups_scanned"))
+    profile.rows_read = total(profile.rows_read, query.get("total_rows_scanned"))
+    profile.peak_bytes = greatest(profile.peak_bytes, system.get("peak_buffer_memory"))
+    profile.spilled_bytes = greatest(profile.spilled_bytes, system.get("peak_temp_dir_size"))
     for operator in _operators(found):
         work = WORK.get(operator.get("type", ""), "other")
         spent = profile.processor_seconds.get(work, 0.0) + operator.get("timing", 0.0)
@@ -36,11 +36,3 @@ def _operators(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for child in node.get(key, ()):
             yield child
             yield from _operators(child)
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else one + other
-
-
-def _most(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else max(one, other)

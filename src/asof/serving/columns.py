@@ -53,7 +53,7 @@ def columns(
 
 def _absent(step: Step, rows: Sequence[RawRow], times_us: Sequence[int]) -> dict[int, int]:
     """Return the letter of each row that is not PRESENT, by its place."""
-    if step.ttl_us is None and None not in rows and min(map(len, rows), default=0) > HEAD_BYTES:  # type: ignore[arg-type]
+    if step.ttl_us is None and None not in rows and min(map(len, rows), default=0) > HEAD_BYTES:  # type: ignore[arg-type] - none is None
         return {}
     return {
         at: ord(status[0])
@@ -65,10 +65,10 @@ def _absent(step: Step, rows: Sequence[RawRow], times_us: Sequence[int]) -> dict
 def _floats(step: Step, rows: Sequence[RawRow], absent: Mapping[int, int]) -> dict[str, pa.Array]:
     """Return the columns of a look-up whose group has floats only."""
     size, width = step.float_row_bytes, step.width
-    sizes = [0 if at in absent else len(row) for at, row in enumerate(rows)] if absent else list(map(len, rows))  # type: ignore[arg-type]
+    sizes = [0 if at in absent else len(row) for at, row in enumerate(rows)] if absent else list(map(len, rows))  # type: ignore[arg-type] - absent ones
     fitting = np.flatnonzero(np.array(sizes) == size)
     raw = rows if len(fitting) == len(rows) else [rows[at] for at in fitting.tolist()]
-    cells = np.frombuffer(b"".join(raw), np.uint8).reshape(-1, size)[:, size - width * _FLOAT_BYTES :]  # type: ignore[arg-type]
+    cells = np.frombuffer(b"".join(raw), np.uint8).reshape(-1, size)[:, size - width * _FLOAT_BYTES :]  # type: ignore[arg-type] - None does not fit
     cells = cells.reshape(-1, width, _FLOAT_BYTES)
     floats = (cells[:, :, 0] == _FLOAT_MARKER).all(axis=1)
     numbers = cells[:, :, 1:].copy().view(">f8")[:, :, 0].T.astype("<f8", order="C")

@@ -211,7 +211,7 @@ class OnlineReader:
         """Answer several key sets from one snapshot."""
         plan = self.plan(name)
         dicts = isinstance(keys, Sequence) and {*map(type, keys)} <= {dict}  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
-        if not dicts and not (isinstance(keys, Sequence) and all(isinstance(each, Mapping) for each in keys)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not dicts and not (isinstance(keys, Sequence) and all(isinstance(each, Mapping) for each in keys)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
             raise UsageError(
                 f"{type(keys).__name__} is no sequence of keys", where=plan.ref, todo="pass a dict, or a list of dicts"
             )

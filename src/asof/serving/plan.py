@@ -141,14 +141,14 @@ class Plan:
         encoded = [encode(keys) for encode in self._encoders]
         if self.chained or None in encoded:
             return self._fetch_some(snapshot, [keys], [encoded], now_us)[0]
-        return snapshot.get([(group, encoded[at]) for group, at in self._requests])  # type: ignore[misc]
+        return snapshot.get([(group, encoded[at]) for group, at in self._requests])  # type: ignore[misc] - no key is None here
 
     def fetch_many(self, snapshot: OnlineSnapshot, every: Sequence[Keys], now_us: int) -> Sequence[Sequence[RawRow]]:
         """Return the raw rows of each key set, in one round trip; keys that come from answers need further ones."""
         encoded = [[encode(keys) for keys in every] for encode in self._encoders]
         if self.chained or any(None in keys for keys in encoded):
             return self._fetch_some(snapshot, every, list(zip(*encoded, strict=True)), now_us)
-        found = snapshot.get_many([(group, encoded[at]) for group, at in self._requests])  # type: ignore[misc]
+        found = snapshot.get_many([(group, encoded[at]) for group, at in self._requests])  # type: ignore[misc] - no key is None here
         return list(zip(*found, strict=True))
 
     def _fetch_some(
@@ -210,13 +210,13 @@ class Plan:
     def _decoded(self, rows: Sequence[RawRow], t_us: int) -> list[list[Value]] | None:
         """Return the values of each row; None if one is not PRESENT, or has not the columns that its group has now."""
         try:
-            payloads: list[bytes] = [row[HEAD_BYTES:] for row in rows]  # type: ignore[index]
+            payloads: list[bytes] = [row[HEAD_BYTES:] for row in rows]  # type: ignore[index] - see below
         except TypeError:  # a row is None: looking at each first takes longer than all the rest
             return None
         if b"" in payloads:
             return None
         for at, ttl_us in self._expiring:
-            if version_of(rows[at])[0] <= t_us - ttl_us:  # type: ignore[arg-type]
+            if version_of(rows[at])[0] <= t_us - ttl_us:  # type: ignore[arg-type] - no row is None here
                 return None
         decoded: list[list[Value]] = _decode(self._array_head + b"".join(payloads))
         return decoded if list(map(len, decoded)) == self._widths else None
@@ -316,7 +316,7 @@ def _picks(
 
 def decode_payloads(rows: Sequence[RawRow]) -> list[list[Value]]:
     """Return the values of rows that are neither missing nor retired."""
-    return _decode(_array_head(len(rows)) + b"".join([row[HEAD_BYTES:] for row in rows]))  # type: ignore[index]
+    return _decode(_array_head(len(rows)) + b"".join([row[HEAD_BYTES:] for row in rows]))  # type: ignore[index] - none is None
 
 
 def _float_row_bytes(group: RegisteredGroup) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from asof.engine.port import Profile
+from asof.engine.port import Profile, greatest, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +27,16 @@ def merged(one: Profile, other: Profile) -> Profile:
     return Profile(
         plan=one.plan if one.plan == other.plan else f"{one.plan}, {other.plan}",
         why=one.why if same else f"{one.why}; {other.why}",
-        files=_greatest(one.files, other.files),
-        files_read=_greatest(one.files_read, other.files_read),
-        row_groups=_sum(one.row_groups, other.row_groups),
-        row_groups_read=_sum(one.row_groups_read, other.row_groups_read),
-        rows=_greatest(one.rows, other.rows),
-        rows_read=_sum(one.rows_read, other.rows_read),
-        peak_bytes=_greatest(one.peak_bytes, other.peak_bytes),
-        spilled_bytes=_greatest(one.spilled_bytes, other.spilled_bytes),
-        seconds=_total(one.seconds, other.seconds),
-        processor_seconds=_total(one.processor_seconds, other.processor_seconds),
+        files=greatest(one.files, other.files),
+        files_read=greatest(one.files_read, other.files_read),
+        row_groups=total(one.row_groups, other.row_groups),
+        row_groups_read=total(one.row_groups_read, other.row_groups_read),
+        rows=greatest(one.rows, other.rows),
+        rows_read=total(one.rows_read, other.rows_read),
+        peak_bytes=greatest(one.peak_bytes, other.peak_bytes),
+        spilled_bytes=greatest(one.spilled_bytes, other.spilled_bytes),
+        seconds=_times_of_both(one.seconds, other.seconds),
+        processor_seconds=_times_of_both(one.processor_seconds, other.processor_seconds),
     )
 
 
@@ -45,16 +45,7 @@ def plain(profile: Profile) -> dict[str, object]:
     return {field.name: getattr(profile, field.name) for field in fields(profile)}
 
 
-def _sum(*values: int | None) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
-
-
-def _greatest(*values: int | None) -> int | None:
-    return max((value for value in values if value is not None), default=None)
-
-
-def _total(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+def _times_of_both(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
     return {name: one.get(name, 0.0) + other.get(name, 0.0) for name in (*one, *other)}
 
 
