@@ -179,18 +179,13 @@ class OnlineFeed:
         """
         if item.rows is None or not item.rows.num_rows:
             return False
-        number, group_id = item.commit.number, item.group.id
         with self._parts.online.snapshot() as snapshot:
-            if snapshot.applied.get(group_id, Applied()).commit != number - 1:
-                return False
-        newest = newest_of(item.rows, item.group, number)
-        reached: dict[int, Applied] = {}
-        for start in range(0, newest.num_rows, STEP_ROWS):
-            keys, rows = encode_online(newest.slice(start, STEP_ROWS), item.group)
-            final = start + STEP_ROWS >= newest.num_rows
-            change = Change(group_id, number - 1, number, item.commit.committed_at_us, keys, rows, final=final)
-            reached = self._parts.online.apply([change])
-        return reached[group_id].commit >= number
+            applied = snapshot.applied.get(item.group.id, Applied())
+        if applied.commit != item.commit.number - 1:
+            return False
+        newest = newest_of(item.rows, item.group, item.commit.number)
+        _, reached = self._put(item.group, applied, item.commit, iter([newest]))
+        return reached.commit >= item.commit.number
 
     def catch_up(self, group: RegisteredGroup, *, until: int | None = None) -> int:
         """Apply the commits of a group that the online store lacks.
@@ -284,30 +279,27 @@ class OnlineFeed:
         None of them is a retract, unless nothing is applied: then there are no rows that it would have to hide.
         """
         rows, _ = pinned_rows(self._parts, group, pin=last.number, after=applied.commit)
-        put = 0
-        steps = self._steps(self._newest(rows, group))
+        put, _ = self._put(group, applied, last, self._newest(rows, group))
+        return put
+
+    def _put(
+        self, group: RegisteredGroup, applied: Applied, last: Commit, tables: Iterator[pa.Table]
+    ) -> tuple[int, Applied]:
+        """Put rows that bring a group from what is applied to a commit; return how many, and how far it got."""
+        change = Change(group.id, applied.commit, last.number, last.committed_at_us)
+        put, reached = 0, applied
+        steps = self._steps(tables)
         current = next(steps, None)
         while current is not None:
             following = next(steps, None)
             keys, values = encode_online(current, group)
-            self._parts.online.apply(
-                [
-                    Change(
-                        group.id,
-                        applied.commit,
-                        last.number,
-                        last.committed_at_us,
-                        keys,
-                        values,
-                        final=following is None,
-                    )
-                ]
-            )
+            step = replace(change, keys=keys, rows=values, final=following is None)
+            reached = self._parts.online.apply([step])[group.id]
             put += len(keys)
             current = following
         if not put:
-            self._parts.online.apply([Change(group.id, applied.commit, last.number, last.committed_at_us)])
-        return put
+            reached = self._parts.online.apply([change])[group.id]
+        return put, reached
 
     def _newest(self, rows: Rows, group: RegisteredGroup) -> Iterator[pa.Table]:
         if not rows.files and rows.journal is not None and not rows.retracted:

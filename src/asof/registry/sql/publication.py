@@ -156,8 +156,7 @@ class Publication:
         ref, last, _ = head
         number = last + 1
         self.groups[draft.group_id] = (ref, number, time_us)
-        values = {
-            "group_id": draft.group_id,
+        same: dict[str, Any] = {
             "number": number,
             "committed_at_us": time_us,
             "kind": draft.kind,
@@ -169,13 +168,18 @@ class Publication:
             "max_event_us": draft.max_event_us,
             "target": draft.target,
             "reason": draft.reason,
-            "idempotency_key": draft.idempotency_key or None,
-            "digest": draft.digest,
-            "meta": json.dumps(dict(draft.meta), ensure_ascii=False) if draft.meta else "{}",
-            "changes": json.dumps(dict(draft.changes)) if draft.changes else "{}",
             "writer": self.writer,
         }
-        self.commits.append(values)
+        self.commits.append(
+            {
+                **same,
+                "group_id": draft.group_id,
+                "idempotency_key": draft.idempotency_key or None,
+                "digest": draft.digest,
+                "meta": json.dumps(dict(draft.meta), ensure_ascii=False) if draft.meta else "{}",
+                "changes": json.dumps(dict(draft.changes)) if draft.changes else "{}",
+            }
+        )
         if draft.payload is not None:
             self.journal.append({"group_id": draft.group_id, "number": number, "payload": draft.payload})
         self.files += [
@@ -183,21 +187,10 @@ class Publication:
         ]
         return Commit(
             group=ref,
-            number=number,
-            committed_at_us=time_us,
-            kind=draft.kind,
-            availability=draft.availability,
-            rows=draft.rows,
-            unchanged=draft.unchanged,
-            quarantined=draft.quarantined,
-            target=draft.target,
-            reason=draft.reason,
             idempotency_key=draft.idempotency_key,
             meta=dict(draft.meta),
-            min_event_us=draft.min_event_us,
-            max_event_us=draft.max_event_us,
             changes=dict(draft.changes),
-            writer=self.writer,
+            **same,
         )
 
 
