@@ -3,7 +3,7 @@
 Storing a row in full is always right: what cannot be compared in one step is stored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,8 +14,9 @@ from asof.arrow.layout import confirmation_schema
 from asof.arrow.order import last_of_keys
 from asof.ingest.feed import current_group
 from asof.ingest.prepare import Prepared
-from asof.parts import Parts, pinned_rows
-from asof.records import COMPARED, NAMED_COMMIT_COLUMN, NAMED_EVENT_COLUMN, RETIRED_COLUMN, Draft
+from asof.parts import Parts, confirmations_of, pinned_rows, table_of
+from asof.records import COMPARED, NAMED_COMMIT_COLUMN, NAMED_EVENT_COLUMN, RETIRED_COLUMN, DataFile, Draft
+from asof.registry.port import RegisteredGroup
 
 CHUNK_ROWS = 1_000_000
 """Rows that are compared in one query, which holds them and their predecessors in memory."""
@@ -68,6 +69,16 @@ def divided(parts: Parts, item: Prepared) -> Divided:
     earlier = snapshot.drops if draft.drops is None else draft.drops
     draft = replace(draft, unchanged=int(same.sum()), drops=earlier)
     return Divided(item.rows.filter(pa.array(~same)), _confirmations(item, same, pa.concat_tables(named)), draft)
+
+
+def staged(parts: Parts, group: RegisteredGroup, divided: Divided) -> Iterator[list[DataFile]]:
+    """Make what a commit stores durable; each step gives the files of one kind."""
+    width = len(group.layout)
+    files = parts.history.stage(table_of(group), divided.rows)
+    yield [replace(file, width=width) for file in files]
+    if divided.confirmations is not None:
+        files = parts.history.stage(confirmations_of(group), divided.confirmations)
+        yield [replace(file, width=width, confirms=True) for file in files]
 
 
 def _candidates(item: Prepared) -> np.ndarray:

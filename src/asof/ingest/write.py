@@ -4,7 +4,7 @@ Nothing is visible before the commit record is published, and everything is when
 either debris (files that no commit names) or a commit that the online store has not applied yet; both are repaired.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -25,10 +25,10 @@ from asof.ingest.feed import OnlineFeed, Published
 from asof.ingest.load import PART_BYTES, PART_ROWS, load, streams
 from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement
 from asof.ingest.push import Pusher
-from asof.ingest.unchanged import Divided, divided, whole
+from asof.ingest.unchanged import Divided, divided, staged, whole
 from asof.ingest.upkeep import Upkeep
 from asof.online.port import Applied
-from asof.parts import Parts, confirmations_of, table_of
+from asof.parts import Parts
 from asof.records import Commit, CommitKind, DataFile, Draft
 from asof.registry.port import RegisteredGroup, StaleRowsError
 
@@ -105,7 +105,7 @@ class Writer:
         try:
             for item, part in zip(prepared, parts, strict=True):
                 files.append([])
-                for new in self._staged(item.group, part):
+                for new in staged(self._parts, item.group, part):
                     files[-1] += new  # a part must be known
             drafts = [replace(part.draft, files=tuple(new)) for part, new in zip(parts, files, strict=True)]
         except AsofError:
@@ -164,14 +164,6 @@ class Writer:
     def close(self) -> None:
         """Finish the upkeep."""
         self.upkeep.close()
-
-    def _staged(self, group: RegisteredGroup, part: Divided) -> Iterator[list[DataFile]]:
-        stage = self._parts.history.stage
-        width = len(group.layout)
-        yield [replace(file, width=width) for file in stage(table_of(group), part.rows)]
-        if part.confirmations is not None:
-            files = stage(confirmations_of(group), part.confirmations)
-            yield [replace(file, width=width, confirms=True) for file in files]
 
     def _discard(self, files: Sequence[Sequence[DataFile]]) -> None:
         with suppress(BackendError):  # it must not hide what happened; debris is found later
