@@ -327,7 +327,7 @@ class Store:
             clocks: Add `__commit` and `__available_at`.
 
         Raises:
-            NotFoundError: Unknown group or column.
+            NotFoundError: Unknown group or column. DataError: Of a serving log, times before its retention.
         """
         return read_rows(
             self._parts,
@@ -411,11 +411,11 @@ class Store:
     def compact(self, group: str | None = None) -> list[Compaction]:
         """Merge small files and the journal of one group or all, and drop what retention no longer keeps.
 
-        No answer changes, but for times before a group's retention, which are refused from then on.
+        No answer changes, but for times before a group's retention, which are refused from then on. Of a serving
+        log all answers go that are older.
         """
-        now_us = self._parts.now_us()
         groups = self.catalog.groups() if group is None else [self._parts.registry.group(group)]
-        return [self._writer.upkeep.compact(registered, now_us=now_us) for registered in groups]
+        return [self._writer.upkeep.compact(registered, now_us=self._parts.now_us()) for registered in groups]
 
     def close(self) -> None:
         """Finish background work and release the store; closing twice is harmless."""

@@ -204,7 +204,9 @@ def _describe_view(view: RegisteredView) -> Description:
         ("reads", ", ".join(sorted(group.ref for group in view.groups.values()))),
     ]
     if definition.log:
-        facts.append(("log", f"{definition.log:.0%} of the online answers, in {log_name(definition.name)}"))
+        kept_us = definition.log_retention_us
+        kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
+        facts.append(("log", f"{definition.log:.0%} of the online answers, in {log_name(definition.name)}{kept}"))
     features = tuple(
         (name, str(ref.feature.dtype), ref.feature.unit, f"{ref.group.name}.{ref.feature.name}")
         for name, ref in zip(definition.output_names(), definition.features, strict=True)

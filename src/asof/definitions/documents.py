@@ -86,6 +86,7 @@ def view_document(view: FeatureView, pins: Mapping[str, int]) -> Document:
         "owner": view.owner,
         "tags": dict(view.tags),
         "log": view.log,
+        "log_retention_us": view.log_retention_us,
     }
 
 
@@ -98,6 +99,7 @@ def view_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureView:
         owner=document["owner"],
         tags=document["tags"],
         log=document.get("log", 0.0),
+        log_retention=_length(document.get("log_retention_us")),
     )
 
 
@@ -106,7 +108,7 @@ AMENDABLE = frozenset(
 )
 """Parts of a group that change in place."""
 
-VIEW_AMENDABLE = frozenset({"description", "owner", "tags", "log"})
+VIEW_AMENDABLE = frozenset({"description", "owner", "tags", "log", "log_retention_us"})
 
 
 def group_identity(document: Mapping[str, Any]) -> str:

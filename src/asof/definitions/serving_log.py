@@ -5,6 +5,7 @@ It is a group like any other, so that `read`, `describe` and `compact` know it; 
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
@@ -87,6 +88,7 @@ def log_group(view: FeatureView) -> FeatureGroup:
         entity=Entity(name, {KEY: "string"}, f"an answer of the view {view.name}"),
         event_time=CLOCK,
         features=features,
+        retention=None if view.log_retention_us is None else timedelta(microseconds=view.log_retention_us),
         description=f"what the view {view.name} answered online (serving log, written by asof)",
         owner=view.owner,
         tags={"serving_log": view.name, ABOUT: " ".join(about)},

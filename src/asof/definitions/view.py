@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
+from asof.definitions.durations import duration_us
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
 from asof.definitions.names import checked_name
@@ -43,9 +45,10 @@ class FeatureView:
         tags: For search.
         log: Which share of the online answers is kept in the serving log, the group `<name>_log`, which `apply`
             registers beside the view; 0.0 for none.
+        log_retention: How long answers are kept in the log; None: for ever.
 
     Raises:
-        UsageError: Two features would have the same name, or `log` is no share.
+        UsageError: Two features would have the same name, `log` is no share, or `log_retention` is given without it.
     """
 
     name: str
@@ -54,8 +57,9 @@ class FeatureView:
     owner: str = ""
     tags: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     log: float = 0.0
+    log_retention_us: int | None = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a declaration: all but the name by keyword
         self,
         name: str,
         *,
@@ -64,6 +68,7 @@ class FeatureView:
         owner: str = "",
         tags: Mapping[str, str] | None = None,
         log: float = 0.0,
+        log_retention: str | timedelta | None = None,
     ) -> None:
         """Check and keep the parts."""
         put = object.__setattr__
@@ -84,6 +89,11 @@ class FeatureView:
         put(self, "owner", owner)
         put(self, "tags", dict(tags or {}))
         put(self, "log", _checked_rate(log, name))
+        if log_retention is not None and not log:
+            todo = "leave it out: what a log holds is kept as long as the view said when it logged"
+            raise UsageError("log_retention= needs log=", where=f"view {name}", todo=todo)
+        kept_us = None if log_retention is None else duration_us(log_retention, what="log_retention")
+        put(self, "log_retention_us", kept_us)
         self.output_names()
 
     def output_names(self, *, full_names: bool = False) -> tuple[str, ...]:

@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.clock import system_clock
+from asof.definitions.serving_log import is_log
 from asof.engine.port import Rows
 from asof.errors import AsofError, ConflictError, NotFoundError
 from asof.ingest.feed import current_group
 from asof.ingest.merge import MOST_BYTES, SOON_BYTES, mergeable
+from asof.ingest.retention import aged, horizon_of, younger
 from asof.offline.port import Table
 from asof.parts import Parts, apart, pinned_rows, rewriting, table_of
 from asof.records import AVAILABLE_COLUMN, DataFile, Snapshot
@@ -169,9 +171,12 @@ class Upkeep:
     def merge(self, group: RegisteredGroup) -> int:
         """Merge small files of a group while there are too many of them; return how many were merged.
 
-        Nothing happens if the store's settings say so, or while others write files anew.
+        Files of a serving log that are too old are dropped first. Nothing happens if the store's settings say so, or
+        while others write files anew.
         """
         merged = 0
+        if self._parts.compaction == "auto" and self._drop_answers(group):
+            self._sweep_seldom()
         while self._parts.compaction == "auto" and (now := self._merge_once(group)):
             merged += now
         if merged:
@@ -196,6 +201,21 @@ class Upkeep:
         count = sum(file.rows for file in files)
         self.merged[group.ref] = Merged(had.merges + 1, had.files + len(chosen), had.rows + count)
         return len(chosen)
+
+    def _drop_answers(self, group: RegisteredGroup) -> int:
+        """Drop the files of a serving log that are too old as a whole; return how many."""
+        now_us = self._parts.now_us()
+        snapshot = self._parts.log.snapshot(group)
+        horizon_us = horizon_of(self._parts, group, snapshot, now_us=now_us)
+        gone = [] if horizon_us is None else aged(group, snapshot, horizon_us)
+        if horizon_us is None or not gone:
+            return 0
+        with rewriting(self._parts.root, wait=False) as ours:
+            if not ours:
+                return 0
+            horizon = (horizon_us, snapshot.pin)
+            self._parts.log.replace_files(group, removed=gone, added=[], now_us=now_us, horizon=horizon)
+        return len(gone)
 
     def _sweep_seldom(self) -> None:
         """Delete what was replaced long ago; by a clock that a test sets, readers may hold it all the same."""
@@ -225,8 +245,7 @@ class Upkeep:
         group, rows, snapshot = current_rows(self._parts, group)
         before = len(rows.files) + len(snapshot.journal)
         had = sum(file.rows for file, _ in snapshot.files) + (rows.journal.num_rows if rows.journal else 0)
-        keep_us = group.definition.retention_us
-        horizon_us = None if keep_us is None else max(now_us - keep_us, snapshot.horizon_us or -(2**62))
+        horizon_us = horizon_of(self._parts, group, snapshot, now_us=now_us)
         kinds = len({file.confirms for file, _ in snapshot.files})
         settled = before == kinds and all(stamp is None for _, stamp in snapshot.files)
         if settled and horizon_us is None:
@@ -380,7 +399,11 @@ def rewritten(
 ) -> list[DataFile]:
     """Write rows anew, each with its commit and arrival; see `Engine.stamped`. The files lack their commits."""
     late = LateRows(group.definition.event_time)
-    reader = late.watch(parts.engine.stamped(rows, horizon_us=horizon_us, without=without))
+    if horizon_us is not None and is_log(group.definition):
+        stamped = younger(parts.engine.stamped(rows, without=without), horizon_us)
+    else:
+        stamped = parts.engine.stamped(rows, horizon_us=horizon_us, without=without)
+    reader = late.watch(stamped)
     confirms = table.schema != table_of(group).schema
     return [
         replace(file, width=len(group.layout), confirms=confirms, stamped=True, late=late.found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from asof.definitions.documents import AMENDABLE, VIEW_AMENDABLE
+from asof.definitions.durations import show_duration
 
 Action = Literal["create", "amend", "new version", "unchanged"]
 SIGNS: Mapping[Action, str] = {"create": "+", "amend": "~", "new version": "^", "unchanged": "="}
@@ -97,9 +98,11 @@ def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: 
     name = str(new["name"])
     if old is None:
         names = [f"{f['group']}.{f['feature']}" for f in new["features"]]
-        logged = (f"log: {new['log']:g} of the answers",) if new["log"] else ()
+        kept_us = new["log_retention_us"]
+        kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
+        logged = (f"log: {new['log']:g} of the answers{kept}",) if new["log"] else ()
         return Change("create", "view", name, 1, (_features(names), *logged))
-    old = {"log": 0.0, **old}  # stores from before the serving log
+    old = {"log": 0.0, "log_retention_us": None, **old}  # stores from before the serving log, and its retention
     details = tuple(_differences(old, new))
     if not details:
         return Change("unchanged", "view", name, version)

@@ -356,11 +356,20 @@ def check_horizon(pinned: Mapping[str, tuple[Rows, int | None]], times: pa.Chunk
     first = pc.min(times.cast(pa.int64())).as_py()
     first = min(first, known) if isinstance(known, int) else first
     for name, horizon in horizons.items():
-        if first < horizon:
-            raise DataError(
-                f"the history of group {name!r} begins at {show_us(horizon)}, the question at {show_us(first)}",
-                todo="its retention dropped what was superseded before; ask for later times",
-            )
+        check_begin(name, horizon, first)
+
+
+def check_begin(name: str, horizon_us: int, first_us: int) -> None:
+    """Refuse a time before what the retention of a group left.
+
+    Raises:
+        DataError: It lies before.
+    """
+    if first_us < horizon_us:
+        raise DataError(
+            f"the history of group {name!r} begins at {show_us(horizon_us)}, the question at {show_us(first_us)}",
+            todo="its retention dropped older rows; ask for later times",
+        )
 
 
 def _label(lookup: Lookup, lookups: Sequence[Lookup]) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from asof.arrow.frames import Origin
+from asof.definitions.serving_log import is_log
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, Pins, given_pins, pin_of, pinned_rows
 from asof.training.frame import HistoricalFrame
-from asof.training.historical import known_mode
+from asof.training.historical import check_begin, known_mode
 
 
 def read_rows(  # noqa: PLR0913 - the words of `Store.read`
@@ -22,7 +23,11 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
     latest: bool,
     clocks: bool,
 ) -> HistoricalFrame:
-    """Return stored rows; see `Store.read`."""
+    """Return stored rows; see `Store.read`.
+
+    Raises:
+        DataError: A bound, or K, lies before what retention left of a serving log.
+    """
     group = parts.registry.group(name)
     declared = group.definition.columns
     for column in columns or ():
@@ -33,13 +38,18 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
         raise UsageError('known="served" needs a time', todo="pass a datetime: what was available then")
     if group.definition.static and (start_us is not None or end_us is not None):
         raise UsageError("a static group has no event time", where=f"group {group.ref}", todo="leave out start and end")
-    rows, _ = pinned_rows(parts, group, pin=pin)
+    rows, snapshot = pinned_rows(parts, group, pin=pin)
+    mode = "event" if known is None else known_mode(known)
+    if snapshot.horizon_us is not None and is_log(group.definition):  # of other groups the newest rows are left
+        for bound_us in (start_us, end_us, mode):
+            if isinstance(bound_us, int):
+                check_begin(name, snapshot.horizon_us, bound_us)
     reader = parts.engine.scan(
         rows,
         columns=list(columns or declared),
         after_us=start_us,
         until_us=end_us,
-        known="event" if known is None else known_mode(known),
+        known=mode,
         latest=latest,
         clocks=clocks,
     )
