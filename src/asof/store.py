@@ -1,14 +1,9 @@
 """The store: what people type. Each method is one call into the floors below."""
 
-import atexit
-import ctypes
-import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
-from weakref import WeakSet
 
 from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
@@ -17,12 +12,15 @@ from asof.catalog import Catalog
 from asof.catalog.python_file import Definition, definitions_of
 from asof.clock import system_clock, to_us
 from asof.erasure import Certificate, Eraser
-from asof.errors import NotFoundError, UsageError, warn
-from asof.ingest.infer import infer_group
+from asof.errors import UsageError, warn
+from asof.forks import opened, opening
+from asof.ingest.infer import unregistered
 from asof.ingest.prepare import Absent, Options
+from asof.ingest.reading import reading
 from asof.ingest.upkeep import Compaction
 from asof.ingest.write import Together, Writer
 from asof.parts import Parts, Pins, open_parts
+from asof.progress import Progress, showing
 from asof.quality import Quality
 from asof.quality.verify import Verification, verify
 from asof.records import Commit
@@ -56,7 +54,7 @@ class Store:
         self._online = OnlineReader(parts, log=self._log)
         self.catalog = Catalog(parts, self._online.forget_plans)
         self.quality = Quality(parts, self._writer.feed, self._writer.upkeep, self._log)
-        _opened.add(self)
+        opened.add(self)
 
     @classmethod
     def open(
@@ -66,12 +64,14 @@ class Store:
         create: bool = True,
         clock: Callable[[], datetime] | None = None,
         repair: bool = False,
+        progress: Progress | bool = False,
     ) -> "Store":
         """Open a store and repair what a crash left; see `asof.open`."""
         parts = open_parts(Path(path), create=create, clock=clock or system_clock, repair=repair)
         store = cls(parts)
         try:
-            store._writer.recover(tolerant=repair)
+            with showing(f"opening {path}", progress=progress, unit="groups") as advance:
+                store._writer.recover(tolerant=repair, advance=advance)
             store._eraser.resume()
         except BaseException:
             parts.close()
@@ -111,6 +111,7 @@ class Store:
         on_conflict: OnConflict = "error",
         truncate: bool = False,
         absent: Absent = "keep",
+        progress: Progress | bool = False,
     ) -> Commit:
         """Store rows arriving now, as one commit: all or nothing, durable, and readable online when it returns.
 
@@ -124,6 +125,8 @@ class Store:
             on_conflict: What to do with differing rows of one key and event time: "error", or "last" to keep the last.
             truncate: Cut event times to whole microseconds.
             absent: "retire" for a full load of one event time: keys that it lacks are retired then, in the same commit.
+            progress: True for a bar (on a terminal, in a notebook), or a callable that is told (done, total): rows
+                read of a frame that is not in memory yet, and all rows when they are stored.
 
         Raises:
             DataError: The rows break a rule; nothing was written.
@@ -133,10 +136,9 @@ class Store:
         Source: SEMANTICS sections 1 to 3.
         """
         options = Options(None, on_conflict, truncate, idempotency_key, meta, absent)
-        if keys is not None:
-            frame = whole(frame)
-            self._infer(group, frame, options, keys=keys, event_time=event_time)
-        return self._writer.write(group, frame, "write", options)
+        with reading(group, frame, progress=progress) as (rows, stored):
+            known = rows if keys is None else self._inferred(group, whole(rows), options, keys, event_time)
+            return stored(self._writer.write(group, known, "write", options))
 
     def backfill(  # noqa: PLR0913 - pinned
         self,
@@ -149,6 +151,7 @@ class Store:
         on_conflict: OnConflict = "error",
         truncate: bool = False,
         absent: Absent = "keep",
+        progress: Progress | bool = False,
     ) -> Commit:
         """Store history as one commit: its rows count as known since their event time plus the group's delay.
 
@@ -161,12 +164,14 @@ class Store:
             on_conflict: As in `write`.
             truncate: As in `write`.
             absent: As in `write`; not with `available_at`.
+            progress: As in `write`.
 
         Raises:
             As `write`.
         """
         options = Options(available_at, on_conflict, truncate, idempotency_key, meta, absent)
-        return self._writer.write(group, frame, "backfill", options)
+        with reading(group, frame, progress=progress) as (rows, stored):
+            return stored(self._writer.write(group, rows, "backfill", options))
 
     def push(
         self,
@@ -232,7 +237,7 @@ class Store:
         *,
         reason: str = "",
         dry_run: bool = False,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | bool = False,
     ) -> Certificate:
         """Erase keys of an entity for ever: from history, journal, online store and serving logs, byte by byte.
 
@@ -244,7 +249,7 @@ class Store:
             keys: A dict of one key, or a frame of the entity's key columns.
             reason: Why; kept in the certificate.
             dry_run: Only count.
-            progress: Called with (done, total).
+            progress: True for a bar, or a callable that is told (done, total) of the places.
 
         Returns:
             What was erased where, with the hashes of the files before and after. It holds no key.
@@ -257,7 +262,8 @@ class Store:
         """
         if dry_run:
             return self._eraser.count(entity, keys, reason=reason)
-        return self._eraser.forget(entity, keys, reason=reason, progress=progress)
+        with showing(f"forgetting {entity}", progress=progress) as advance:
+            return self._eraser.forget(entity, keys, reason=reason, progress=advance)
 
     def historical(  # noqa: PLR0913 - pinned
         self,
@@ -273,6 +279,7 @@ class Store:
         truncate: bool = False,
         explain: bool = False,
         batch_rows: int | None = None,
+        progress: Progress | bool = False,
     ) -> HistoricalFrame:
         """Answer a spine point in time: for each row the values that were known at its time.
 
@@ -290,6 +297,8 @@ class Store:
             explain: Have `frame.report.plan` say how each group was read, and how long that took.
             batch_rows: Answer so many rows of the spine at a time, when `frame.batches()` comes to them: for results
                 that do not fit memory. Each batch reads the history again.
+            progress: True for a bar, or a callable that is told (done, total) of the spine's rows: by batches, or else
+                as each group that is looked up counts for its share of them.
 
         Raises:
             NotFoundError: Unknown view, or the spine lacks a column.
@@ -299,7 +308,7 @@ class Store:
         """
         return self._history.read(
             view, spine, time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
-            timezone=timezone, truncate=truncate, explain=explain, batch_rows=batch_rows,
+            timezone=timezone, truncate=truncate, explain=explain, batch_rows=batch_rows, progress=progress,
         )  # fmt: skip
 
     def read(  # noqa: PLR0913 - pinned
@@ -388,7 +397,7 @@ class Store:
         instants: int = 40,
         keys: int = 50,
         logged: int = 500,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | bool = False,
     ) -> Verification:
         """Prove on this store's data that online equals offline.
 
@@ -401,21 +410,27 @@ class Store:
             instants: At how many times to stand.
             keys: How many key sets to read at each.
             logged: How many answers of the serving log to compare: a sample of the newest.
-            progress: Called with (done, total).
+            progress: True for a bar, or a callable that is told (done, total) of the times.
 
         Source: SEMANTICS section 9, law 3.
         """
         self._log.flush()
-        return verify(self._parts, view, instants=instants, keys=keys, logged=logged, progress=progress)
+        with showing(f"verifying {view}", progress=progress) as advance:
+            return verify(self._parts, view, instants=instants, keys=keys, logged=logged, progress=advance)
 
-    def compact(self, group: str | None = None) -> list[Compaction]:
+    def compact(self, group: str | None = None, *, progress: Progress | bool = False) -> list[Compaction]:
         """Merge small files and the journal of one group or all, and drop what retention no longer keeps.
 
         No answer changes, but for times before a group's retention, which are refused from then on. Of a serving
         log all answers go that are older.
+
+        Args:
+            group: Name of a group; None for all.
+            progress: True for a bar, or a callable that is told (done, total) of their rows.
         """
         groups = self.catalog.groups() if group is None else [self._parts.registry.group(group)]
-        return [self._writer.upkeep.compact(registered, now_us=self._parts.now_us()) for registered in groups]
+        with showing("compacting", progress=progress, unit="rows") as advance:
+            return self._writer.upkeep.compact_all(groups, now_us=self._parts.now_us(), advance=advance)
 
     def close(self) -> None:
         """Finish background work and release the store; closing twice is harmless."""
@@ -446,55 +461,28 @@ class Store:
                 raise AttributeError(name)
             if self._closed:
                 raise UsageError(f"the store {str(self._root)!r} is closed", todo="open it again with asof.open")
-            with _opening:
+            with opening():
                 if name not in vars(self):
                     self.__init__(open_parts(self._root, create=False, clock=self._clock))
             return vars(self)[name]
 
+    def _inferred(
+        self, group: str, frame: Frame, options: Options, keys: Sequence[str], event_time: str | None
+    ) -> Frame:
+        """Return a frame, of whose columns the group is made if there is none."""
+        made = unregistered(self._parts, group, frame, keys, event_time)
+        if made is not None:
+            self._writer.rehearse(made, frame, options)
+            warn(f"group {group!r} was inferred and registered:\n{self.plan(made)}")
+            self.apply(made)
+        return frame
+
     def _let_go(self) -> dict[str, object]:
         """Drop the parts; the next use opens them again, unless the store is closed."""
+        if "_parts" not in vars(self):
+            return {}
         self._clock = self._parts.clock
         return {name: vars(self).pop(name) for name in _PARTS}
 
-    def _infer(
-        self, group: str, frame: Frame, options: Options, *, keys: Sequence[str], event_time: str | None
-    ) -> None:
-        try:
-            known = self._parts.registry.group(group).definition
-        except NotFoundError:
-            inferred = infer_group(group, frame, keys, event_time)
-            self._writer.rehearse(inferred, frame, options)
-            warn(f"group {group!r} was inferred and registered:\n{self.plan(inferred)}")
-            self.apply(inferred)
-            return
-        if tuple(keys) != known.keys or event_time != known.event_time:
-            raise UsageError(
-                f"group {group!r} exists with keys {list(known.keys)} and event_time {known.event_time!r}",
-                todo="leave out keys= and event_time=",
-            )
-
 
 _PARTS = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "quality")
-_opened: WeakSet[Store] = WeakSet()
-_opening = threading.Lock()
-
-
-def _forget_parent() -> None:
-    """Let a forked child open its stores for itself: connections, locks and threads are its parent's."""
-    global _opening  # noqa: PLW0603 - a thread of the parent may have held it
-    _opening = threading.Lock()
-    for store in _opened:
-        if "_parts" in vars(store):
-            of_parent = store._let_go()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-            # Never freed, not even at exit: DuckDB would wait for threads that only the parent has, and crash.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(of_parent))
-
-
-@atexit.register
-def _close_all() -> None:
-    """Close what a program left open: threads of DuckDB that outlive the interpreter may crash it."""
-    for store in list(_opened):
-        store.close()
-
-
-os.register_at_fork(after_in_child=_forget_parent)

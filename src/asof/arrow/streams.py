@@ -43,6 +43,18 @@ def to_batches(frame: Frame, *, where: str = "") -> pa.RecordBatchReader | None:
     return None
 
 
+def known_rows(frame: Frame) -> int:
+    """Return how many rows a frame has that is not in memory; 0 if that is not known before they are read."""
+    kind = cast("type[object]", type(frame))
+    if isinstance(frame, str | Path):
+        from pyarrow import parquet  # noqa: PLC0415 - 0.1 s, and only files need it
+
+        return int(parquet.read_metadata(frame).num_rows)
+    if kind.__name__ == "FileSystemDataset" and frame.format.default_extname == "parquet":
+        return int(frame.count_rows())  # it reads the ends of the files only
+    return int(frame.metadata.num_rows) if kind.__name__ == "ParquetFile" else 0
+
+
 def whole(frame: Frame) -> Frame:
     """Return a frame that can be read twice: one that is not in memory yet is read."""
     batches = to_batches(frame)

@@ -1,13 +1,14 @@
 """What people see: tables and lines, with colour and boxes only on a terminal."""
 
 import sys
-import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from asof.progress import Progress, showing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,8 +19,7 @@ Cell = Any
 LONGEST = 60
 """Characters of a value in a table."""
 
-Advance = Callable[[int, int], None]
-"""Called with (done, total)."""
+Advance = Progress
 
 
 class Screen:
@@ -113,40 +113,9 @@ def shown(cell: Cell) -> str:
             return str(cell)
 
 
-@contextmanager
-def progress(text: str, *, unit: str = "") -> Generator[Advance]:
-    """Show a bar on stderr while the block runs, if somebody looks; it goes away when done.
-
-    Args:
-        text: What is done.
-        unit: What is counted, such as "rows": then the bar says how many a second.
-
-    Yields:
-        A function to be called with (done, total); until then the bar only moves.
-    """
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    counts = TextColumn("{task.fields[counts]}")
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        counts,
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=None, counts="")
-        begun = time.monotonic()
-
-        def advance(done: int, total: int) -> None:
-            rate = f" {unit}, {done / max(time.monotonic() - begun, 0.001):,.0f}/s" if unit else ""
-            bar.update(task, completed=done, total=total, counts=f"{done:,}/{total:,}{rate}")
-
-        yield advance
+def progress(text: str, *, unit: str = "") -> AbstractContextManager[Advance]:
+    """Show a bar on stderr while the block runs, if somebody looks; see `asof.progress.showing`."""
+    return showing(text, progress=True, unit=unit)
 
 
 def _plain_table(columns: Sequence[str], texts: Sequence[Sequence[str]], right: Sequence[bool]) -> None:

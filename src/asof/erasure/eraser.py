@@ -25,9 +25,8 @@ from asof.ingest.feed import OnlineFeed
 from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts
 from asof.parts.open import FILE
+from asof.progress import Progress, unheard
 from asof.records import Erasure
-
-Progress = Callable[[int, int], None]
 
 
 class Eraser:
@@ -50,7 +49,7 @@ class Eraser:
         dry = Erasure(0, entity, parts.now_us(), parts.writer, reason)
         return self._certificate(dry, target, found, holdings, finished_at_us=None)
 
-    def forget(self, entity: str, keys: Frame, *, reason: str, progress: Progress | None = None) -> Certificate:
+    def forget(self, entity: str, keys: Frame, *, reason: str, progress: Progress = unheard) -> Certificate:
         """Erase keys; see `Store.forget`."""
         checked_text(reason, "reason")
         parts = self._parts
@@ -82,16 +81,15 @@ class Eraser:
             try:
                 if begun.pending:
                     self._finish(
-                        begun, Target.of(self._parts, begun.entity, _unpacked(begun.pending)), None, again=True
+                        begun, Target.of(self._parts, begun.entity, _unpacked(begun.pending)), unheard, again=True
                     )
                 elif begun.pending is not None:
                     self._scrub(begun)
             except AsofError as error:  # an old erasure must not keep anybody from opening the store
                 warn(f"erasure {begun.id} of {begun.entity} is not finished: {error}")
 
-    def _finish(self, begun: Erasure, target: Target, progress: Progress | None, *, again: bool = False) -> Certificate:
+    def _finish(self, begun: Erasure, target: Target, advance: Progress, *, again: bool = False) -> Certificate:
         parts = self._parts
-        advance = progress or _nobody_looks
         *first, _ = self._places
         holdings = target.holdings(parts)
         found: list[Erased] = []
@@ -109,7 +107,7 @@ class Eraser:
             certificate = replace(certificate, notes=(note, *certificate.notes))
         parts.erasures.finish(begun, certificate.to_json(), keys=encode_keys(target.keys))
         self._scrub(begun)
-        advance(1, 1)
+        advance(2 * len(first), 2 * len(first))
         return certificate
 
     def _scrub(self, begun: Erasure) -> None:
@@ -176,10 +174,6 @@ def _until_us(erasure: Erasure) -> int:
     """Return the T up to which answers may hold what an erasure erased."""
     done = Certificate.from_json(erasure.certificate) if erasure.certificate else None
     return 1 << 62 if done is None or done.finished_at_us is None else done.finished_at_us
-
-
-def _nobody_looks(done: int, total: int) -> None:
-    del done, total
 
 
 def certificates(parts: Parts) -> list[Certificate]:

@@ -7,6 +7,28 @@ from asof.arrow.types import inferred_type
 from asof.definitions import Entity, Feature, FeatureGroup
 from asof.definitions.names import checked_name
 from asof.errors import DataError, NotFoundError, UsageError
+from asof.parts import Parts
+
+
+def unregistered(
+    parts: Parts, name: str, frame: Frame, keys: Sequence[str], event_time: str | None
+) -> FeatureGroup | None:
+    """Return the group that a frame is of, if it is not registered yet.
+
+    Raises:
+        UsageError: It is registered otherwise.
+        NotFoundError, DataError: As `infer_group`.
+    """
+    try:
+        known = parts.registry.group(name).definition
+    except NotFoundError:
+        return infer_group(name, frame, keys, event_time)
+    if tuple(keys) != known.keys or event_time != known.event_time:
+        raise UsageError(
+            f"group {name!r} exists with keys {list(known.keys)} and event_time {known.event_time!r}",
+            todo="leave out keys= and event_time=",
+        )
+    return None
 
 
 def infer_group(name: str, frame: Frame, keys: Sequence[str], event_time: str | None) -> FeatureGroup:

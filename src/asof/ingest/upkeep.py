@@ -22,6 +22,7 @@ from asof.ingest.merge import MOST_BYTES, SOON_BYTES, mergeable
 from asof.ingest.retention import aged, horizon_of, younger
 from asof.offline.port import Table
 from asof.parts import Parts, apart, pinned_rows, rewriting, table_of
+from asof.progress import Progress, unheard
 from asof.records import AVAILABLE_COLUMN, DataFile, Snapshot
 from asof.registry.port import RegisteredGroup
 
@@ -223,6 +224,19 @@ class Upkeep:
         if self._parts.clock is system_clock and now_us - self._swept_us > GRACE_US:
             self._swept_us = now_us
             self.sweep(now_us=now_us)
+
+    def compact_all(
+        self, groups: Sequence[RegisteredGroup], *, now_us: int, advance: Progress = unheard
+    ) -> list[Compaction]:
+        """Compact groups one after the other; `advance` is told how many of their rows are done."""
+        stored = [self._parts.log.snapshot(group) for group in groups]
+        rows = [sum(file.rows for file, _ in snapshot.files) for snapshot in stored]
+        done: list[Compaction] = []
+        for at, group in enumerate(groups):
+            advance(sum(rows[:at]), sum(rows))
+            done.append(self.compact(group, now_us=now_us))
+        advance(sum(rows), sum(rows))
+        return done
 
     def compact(self, group: RegisteredGroup, *, now_us: int) -> Compaction:
         """Write all rows of a group anew, ordered and stamped, and drop what its retention no longer keeps.

@@ -29,6 +29,7 @@ from asof.ingest.unchanged import Divided, divided, staged, whole
 from asof.ingest.upkeep import Upkeep
 from asof.online.port import Applied
 from asof.parts import Parts
+from asof.progress import Progress, unheard
 from asof.records import Commit, CommitKind, DataFile, Draft
 from asof.registry.port import RegisteredGroup, StaleRowsError
 
@@ -135,17 +136,20 @@ class Writer:
         self.feed.apply([Published(*each) for each in zip(groups, commits, rows, strict=True)])
         return commits
 
-    def recover(self, *, tolerant: bool = False) -> None:
+    def recover(self, *, tolerant: bool = False, advance: Progress = unheard) -> None:
         """Apply commits that the online store lacks, after a crash or a definition that turned it on.
 
         Args:
             tolerant: Keep what fails for `doctor` to tell, instead of raising it.
+            advance: Told how many of the groups are done.
         """
         with self._parts.online.snapshot() as snapshot:
             applied = dict(snapshot.applied)
         heads = self._parts.log.heads()  # after the marks: what is applied was published before
         suspect = self._parts.online.suspect
-        for group in self._parts.registry.groups():
+        groups = self._parts.registry.groups()
+        for done, group in enumerate(groups):
+            advance(done, len(groups))
             mark, head = applied.get(group.id, Applied()), heads.get(group.id)
             if not group.definition.online or (head is None and not mark.commit):
                 continue
@@ -160,6 +164,7 @@ class Writer:
                 self.upkeep.failures[f"applying {group.ref} online"] = str(error)
         if suspect:
             self._parts.online.trust()
+        advance(len(groups), len(groups))
 
     def close(self) -> None:
         """Finish the upkeep."""

@@ -27,6 +27,7 @@ from asof.engine.port import (
 )
 from asof.errors import DataError, NotFoundError, UsageError, warn
 from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, resolve
+from asof.progress import Progress, showing, unheard
 from asof.records import Status
 from asof.training.frame import HistoricalFrame
 from asof.training.plan import ReadPlan
@@ -109,6 +110,7 @@ class HistoricalReader:
         truncate: bool = False,
         explain: bool = False,
         batch_rows: int | None = None,
+        progress: Progress | bool = False,
     ) -> HistoricalFrame:
         """Answer a spine; see `Store.historical`."""
         if batch_rows is not None and batch_rows < 1:
@@ -124,17 +126,21 @@ class HistoricalReader:
         seen = {question.groups[g].ref: rows.pin for g, (rows, _) in pinned.items()}
         outputs = question.view.output_names(full_names=full_names)
 
-        def answered(at: int, count: int) -> tuple[pa.Table, Report]:
-            part = _Part(self, question, lookups, table.slice(at, count), times.slice(at, count), pinned)
+        def answered(at: int, count: int, advance: Progress = unheard) -> tuple[pa.Table, Report]:
+            part = _Part(self, question, lookups, table.slice(at, count), times.slice(at, count), pinned, advance)
             return part.read(mode, outputs, statuses=statuses, explain=explain)
 
+        text, every = f"reading {name}", table.num_rows
         if batch_rows is None:
-            result, report = answered(0, table.num_rows)
+            with showing(text, progress=progress, unit="rows") as advance:
+                result, report = answered(0, every, lambda done, of: advance(every * done // of, every))
             return HistoricalFrame(result, origin, seen, report)
 
         def chunks() -> Iterator[tuple[pa.Table, Report]]:
-            for at in range(0, max(table.num_rows, 1), batch_rows):
-                yield answered(at, batch_rows)
+            with showing(text, progress=progress, unit="rows") as advance:
+                for at in range(0, max(every, 1), batch_rows):
+                    yield answered(at, batch_rows)
+                    advance(min(at + batch_rows, every), every)
 
         return StreamedFrame(answered(0, 0)[0], table.num_rows, chunks, origin, seen)
 
@@ -148,6 +154,7 @@ class HistoricalReader:
         known: Known | None,
         *,
         explain: bool = False,
+        advance: Progress = unheard,
     ) -> list[Answered]:
         """Answer every look-up of a view; None for `known` takes each group's default."""
         answered: list[Answered] = []
@@ -165,6 +172,7 @@ class HistoricalReader:
                 profile=profile,
             )
             answered.append(Answered(lookup, _label(lookup, lookups), mode, found, profile))
+            advance(len(answered), len(lookups))
         return answered
 
     def keys(self, lookup: Lookup, spine: pa.Table, answered: Sequence[Answered]) -> pa.Table:
@@ -283,12 +291,13 @@ class _Part:
     spine: pa.Table
     times: pa.ChunkedArray
     pinned: Mapping[str, tuple[Rows, int | None]]
+    advance: Progress
 
     def read(
         self, mode: Known | None, outputs: Sequence[str], *, statuses: bool, explain: bool
     ) -> tuple[pa.Table, Report]:
         """Return the rows with their answers, and the report."""
-        answered = self._answer(mode, explain=explain)
+        answered = self._answer(mode, explain=explain, advance=self.advance)
         columns = {name: self.spine.column(name) for name in self.spine.column_names}
         names = [*self.spine.column_names, *outputs]
         for answer in answered:
@@ -314,10 +323,9 @@ class _Part:
         )
         return pa.table([columns[name] for name in names], names=names), report
 
-    def _answer(self, mode: Known | None, *, explain: bool = False) -> list[Answered]:
-        return self.reader.answer(
-            self.question, self.lookups, self.spine, self.times, self.pinned, mode, explain=explain
-        )
+    def _answer(self, mode: Known | None, *, explain: bool = False, advance: Progress = unheard) -> list[Answered]:
+        parts = (self.question, self.lookups, self.spine, self.times, self.pinned)
+        return self.reader.answer(*parts, mode, explain=explain, advance=advance)
 
 
 def known_mode(known: str | datetime) -> Known:

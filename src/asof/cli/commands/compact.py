@@ -4,7 +4,6 @@ import click
 
 from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
-from asof.cli.screen import progress
 
 COLUMNS = ("group", "files before", "files after", "rows", "dropped by retention")
 
@@ -21,8 +20,8 @@ def command(store: str, group: str | None) -> Answer:
     Works on GROUP, or on all groups. No answer changes, but for times before a group's retention, which are refused
     from then on.
     """
-    with open_store(store) as opened, progress("compacting"):
-        done = opened.compact(group)
+    with open_store(store) as opened:
+        done = opened.compact(group, progress=True)
     rows = [(c.group, c.files_before, c.files_after, c.rows, c.dropped) for c in done]
     return Answer(
         {"compactions": done}, lambda screen: screen.table(COLUMNS, rows) if rows else screen.line("no groups yet")

@@ -9,7 +9,6 @@ Then today's online values are compared with history at the commits that are app
 the serving log tells it, with history.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from asof.errors import UsageError
 from asof.online.port import Applied
 from asof.parts import Parts, Question, open_online, resolve
+from asof.progress import Progress, unheard
 from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, plain_cause
 from asof.quality.verify.feed import Feed
 from asof.quality.verify.result import Verification
@@ -30,8 +30,6 @@ LOGGED = 500
 
 MOST = 1_000_000
 """Of keys, instants, or logged answers; each look costs some microseconds."""
-
-Progress = Callable[[int, int], None]
 
 
 def checked_count(what: str, number: object) -> None:
@@ -53,7 +51,7 @@ def verify(  # noqa: PLR0913 - the words of `Store.verify`
     keys: int = KEYS,
     logged: int = LOGGED,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = unheard,
 ) -> Verification:
     """Compare online with history; see `Store.verify`."""
     for what, number in (("instants", instants), ("keys", keys), ("logged", logged)):
@@ -125,7 +123,7 @@ def _today(  # noqa: PLR0917 - one stage
 class _Steps:
     """Tells how far it is."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
+    def __init__(self, total: int, progress: Progress) -> None:
         self.total = total
         self.progress = progress
         self.reached = 0
@@ -133,5 +131,4 @@ class _Steps:
     def done(self) -> None:
         """One more step is done."""
         self.reached += 1
-        if self.progress is not None:
-            self.progress(self.reached, self.total)
+        self.progress(self.reached, self.total)
