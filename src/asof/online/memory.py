@@ -4,10 +4,10 @@ import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
-from asof.online.port import HEAD_BYTES, Applied, Change, marked, pending
+from asof.online.port import HEAD_BYTES, Applied, Change, WithoutFiles, marked, pending
 
 
-class MemoryOnlineStore:
+class MemoryOnlineStore(WithoutFiles):
     """The online port over dicts; rebuilt from history whenever a process starts."""
 
     def __init__(self, url: str = "memory:", *, root: str = "", repair: bool = False) -> None:
@@ -53,19 +53,6 @@ class MemoryOnlineStore:
     def count(self, group_id: int) -> int:
         """See `OnlineStore.count`."""
         return len(self._rows.get(group_id, {}))
-
-    @property
-    def mended(self) -> str:
-        """See `OnlineStore.mended`."""
-        return ""
-
-    @property
-    def suspect(self) -> bool:
-        """See `OnlineStore.suspect`: what was in memory is gone as a whole."""
-        return False
-
-    def trust(self) -> None:
-        """See `OnlineStore.trust`."""
 
     def check(self) -> list[str]:
         """See `OnlineStore.check`: memory has no files."""

@@ -164,6 +164,23 @@ class OnlineStore(Protocol):
         ...
 
 
+class WithoutFiles:
+    """A store that has no files of its own: what it loses, in memory or on a server, goes with the marks of it."""
+
+    @property
+    def mended(self) -> str:
+        """See `OnlineStore.mended`."""
+        return ""
+
+    @property
+    def suspect(self) -> bool:
+        """See `OnlineStore.suspect`: no mark says that what is lost is applied."""
+        return False
+
+    def trust(self) -> None:
+        """See `OnlineStore.trust`."""
+
+
 def pending(changes: Sequence[Change], applied: Mapping[int, Applied]) -> list[Change] | None:
     """Return the changes that still have to be applied; None if a group lacks an earlier commit.
 

@@ -11,10 +11,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from asof.errors import BackendError, MissingDependencyError, PermanentError, TransientError, UsageError
-from asof.online.port import Applied, Change, pending
+from asof.online.port import Applied, Change, WithoutFiles, pending
 from asof.online.remote import (
     CheckedSnapshot,
-    KeptByServer,
     Mark,
     Marks,
     Memo,
@@ -102,7 +101,7 @@ class _Session:
         return cursor.fetchone() if cursor.description else None
 
 
-class PostgresOnlineStore(KeptByServer):
+class PostgresOnlineStore(WithoutFiles):
     """The online port over one PostgreSQL database.
 
     Args:

@@ -18,12 +18,11 @@ from typing import TypeVar
 from uuid import uuid4
 
 from asof.errors import BackendError, TransientError
-from asof.online.port import HEAD_BYTES, Applied, Change, pending
+from asof.online.port import HEAD_BYTES, Applied, Change, WithoutFiles, pending
 from asof.online.redis_link import Answer, Link, Links
 from asof.online.redis_scripts import DIGESTS
 from asof.online.remote import (
     CheckedSnapshot,
-    KeptByServer,
     Marks,
     Memo,
     Requests,
@@ -55,7 +54,7 @@ _Puts = dict[bytes, bytes]
 """Key to a flag and a row, see `redis_scripts`."""
 
 
-class RedisOnlineStore(KeptByServer):
+class RedisOnlineStore(WithoutFiles):
     """The online port over one Redis server.
 
     Args:

@@ -32,23 +32,6 @@ Requests = Sequence[tuple[int, bytes]]
 Wanted = Sequence[tuple[int, Sequence[bytes]]]
 
 
-class KeptByServer:
-    """A store whose files are a server's affair: what it loses, it loses with the marks that said it was applied."""
-
-    @property
-    def mended(self) -> str:
-        """See `OnlineStore.mended`."""
-        return ""
-
-    @property
-    def suspect(self) -> bool:
-        """See `OnlineStore.suspect`: what a server lost, its marks do not say is applied."""
-        return False
-
-    def trust(self) -> None:
-        """See `OnlineStore.trust`."""
-
-
 class Mark(NamedTuple):
     """What the server keeps about a group, 64 bytes.
 
