@@ -78,7 +78,8 @@ def run(folder, *, quick):
     places = {}
     for shape in SHAPES:
         if quick:
-            shape = Shape(**(vars(shape) | {"rows": 3000, "spine": 200, "features": min(shape.features, 30)}))  # noqa: PLW2901
+            small = {"rows": 3000, "spine": 200, "features": min(shape.features, 30)}
+            shape = Shape(**(vars(shape) | small))  # noqa: PLW2901 - the same shape, small
         made = (shape.rows, shape.per_key, shape.features, tuple(shape.keys.items()), shape.late)
         if made not in places:
             places[made] = fill(folder / f"store-{len(places)}", shape)

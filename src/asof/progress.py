@@ -43,8 +43,8 @@ def showing(text: str, *, progress: Progress | bool, unit: str = "") -> Generato
 
 def _bar(text: str, unit: str) -> Generator[Progress]:
     from rich.console import Console  # noqa: PLC0415 - only who looks waits for it
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-    from rich.progress import Progress as Bar  # noqa: PLC0415
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - the same
+    from rich.progress import Progress as Bar  # noqa: PLC0415 - the same
 
     columns = (
         SpinnerColumn(),

@@ -73,7 +73,7 @@ class Store:
             with showing(f"opening {path}", progress=progress, unit="groups") as advance:
                 store._writer.recover(tolerant=repair, advance=advance)
             store._eraser.resume()
-        except BaseException:
+        except BaseException:  # an interrupt too: repairing may take minutes
             parts.close()
             raise
         return store

@@ -142,7 +142,7 @@ def test_a_spine_key_that_is_no_text_is_refused(store, refused, at):
         use = lambda spine=spine: store.historical("weather", spine, time="at")  # noqa: E731 - a case
         refused(DataError, use, what=what, where="spine column origin, key origin of group weather")
     for value, what in ((SURROGATE, r"holds '\ud800'"), (object(), "holds <object")):
-        use = lambda value=value: store.historical("weather", [{"origin": value, "at": at(3)}], time="at")  # noqa: E731
+        use = lambda value=value: store.historical("weather", [{"origin": value, "at": at(3)}], time="at")  # noqa: E731 - a case
         refused(DataError, use, what=what, where="spine, column origin")
 
 
@@ -177,7 +177,7 @@ def test_an_empty_spine_is_answered_with_no_rows(store):
     empty = pd.DataFrame(columns=["number", "wing", "at"])
     for spine in (empty, pa.table({"number": [], "wing": [], "at": []}), pl.from_pandas(empty.astype("float64"))):
         if isinstance(spine, pl.DataFrame):
-            spine = spine.with_columns(at=pl.lit(None, pl.Datetime("us", "UTC")))  # noqa: PLW2901
+            spine = spine.with_columns(at=pl.lit(None, pl.Datetime("us", "UTC")))  # noqa: PLW2901 - the same, typed
         answer = store.historical("gates", spine, time="at").to_arrow()
         assert (answer.num_rows, answer.column_names) == (0, ["number", "wing", "at", "busy"])
 

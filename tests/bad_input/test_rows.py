@@ -294,7 +294,7 @@ SPINES = {
         DataError,
         r"row 0 holds 7 \(int64\), which is no string \[spine column origin",
     ),
-    "naive time": ({"origin": ["JFK"], "at": pa.array([datetime(2024, 1, 1)])}, "at", DataError, r"naive times"),  # noqa: DTZ001
+    "naive time": ({"origin": ["JFK"], "at": pa.array([datetime(2024, 1, 1)])}, "at", DataError, r"naive times"),  # noqa: DTZ001 - so
     "a feature's name": ({"origin": ["JFK"], "at": "t", "temp": [1]}, "at", UsageError, r"already has a column 'temp'"),
 }
 

@@ -39,7 +39,7 @@ def column(path, name, arrow, **options):
         (pa.string(), '"a,\nb"', "a,\nb"),
         (pa.string(), "NA", "NA"),
         (pa.binary(), "ab", b"ab"),
-        (pa.date32(), "2025-01-06", datetime(2025, 1, 6).date()),  # noqa: DTZ001
+        (pa.date32(), "2025-01-06", datetime(2025, 1, 6).date()),  # noqa: DTZ001 - a day has no zone
         (MOMENT, "2025-01-06T01:00:00.000001+01:00", datetime(2025, 1, 6, 0, 0, 0, 1, UTC)),
         (MOMENT, "2025-01-06 00:00Z", datetime(2025, 1, 6, tzinfo=UTC)),
         (pa.decimal128(10, 2), "1.25", Decimal("1.25")),

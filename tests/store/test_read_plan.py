@@ -72,7 +72,7 @@ def test_batches_go_straight_into_a_file(store, tmp_path):
 def test_the_report_of_batches_waits_until_they_were_read_and_compares_nothing(store):
     frame = store.historical("both", spine([1, 2], [1, 2]), time="t", batch_rows=1)
     with pytest.raises(UsageError, match="while the batches are read"):
-        frame.report  # noqa: B018
+        frame.report  # noqa: B018 - it raises
     frame.to_arrow()
     assert frame.report.rows == 2
     with pytest.raises(UsageError, match="not compared"):
@@ -108,4 +108,4 @@ def test_explaining_changes_no_answer_and_adds_up_over_batches(store):
 
 def test_a_read_that_was_not_explained_says_so(store):
     with pytest.raises(UsageError, match="explain=True"):
-        store.historical("both", spine([1], [1]), time="t").report.plan  # noqa: B018
+        store.historical("both", spine([1], [1]), time="t").report.plan  # noqa: B018 - it raises

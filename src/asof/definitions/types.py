@@ -14,7 +14,7 @@ from asof.errors import UsageError
 SCALARS = frozenset(
     "bool int8 int16 int32 int64 float32 float64 string bytes date timestamp".split()  # noqa: SIM905 - reads as the docstring does
 )
-KEY_TYPES = frozenset("bool int8 int16 int32 int64 string bytes date timestamp".split())  # noqa: SIM905
+KEY_TYPES = frozenset("bool int8 int16 int32 int64 string bytes date timestamp".split())  # noqa: SIM905 - read as a list
 MAX_DECIMAL_DIGITS = 38
 TOKEN = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*|\d+|[<>(),:])")
 

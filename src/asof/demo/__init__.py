@@ -31,8 +31,8 @@ def run(folder: Path | None = None, *, quick: bool = False, console: "Console | 
     """
     require_extra()
     # Imported here: scikit-learn and pandas take seconds, and only a run needs them.
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - see above
 
-    from asof.demo.flow import run_all  # noqa: PLC0415
+    from asof.demo.flow import run_all  # noqa: PLC0415 - see above
 
     return run_all(folder or Path("demo-store"), quick=quick, console=console or Console())

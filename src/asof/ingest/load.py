@@ -65,7 +65,7 @@ def load(parts: Parts, group: RegisteredGroup, tables: Iterable[pa.Table], kind:
             begun.stage(tables)
             begun.settle()
             return begun.draft()
-        except BaseException:
+        except BaseException:  # an interrupt too: a load takes minutes, its files gigabytes
             with suppress(BackendError):  # it must not hide what happened; debris is found later
                 parts.history.discard(staged.path for part in begun.files for staged in part)
             raise
@@ -99,7 +99,7 @@ class _Load:
                         done, writing = writing, None
                         self.files.append(done.result())
                     writing = pool.submit(self.parts.history.stage, self.table, rows)
-            except BaseException:
+            except BaseException:  # an interrupt too: what is being written must be known
                 if writing is not None:
                     with suppress(Exception):  # it must not hide what happened, but its files must be known
                         self.files.append(writing.result())

@@ -72,7 +72,7 @@ class DeltaHistory:
                 for rows in _in_files(batches):
                     written.append(self._write(table, folder, rows))  # noqa: PERF401 - what was written must be known
                 self._files.sync(folder)
-            except BaseException:
+            except BaseException:  # an interrupt too must leave no files behind
                 self.discard([file.path for file in written])
                 raise
         return written
@@ -197,7 +197,7 @@ class DeltaHistory:
                 size = file.tell()
             self._files.sync(unfinished)
             self._files.rename(unfinished, place)
-        except BaseException:
+        except BaseException:  # an interrupt too
             self._files.remove(unfinished)
             raise
         least, greatest = 0, 0

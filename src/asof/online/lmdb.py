@@ -259,7 +259,7 @@ class _Shared:
                 fcntl.flock(self.usage, fcntl.LOCK_SH)  # waits while the one that was first looks at the mark
             self.suspect = self._restarted_since_close()
             fcntl.flock(self.usage, fcntl.LOCK_SH)  # as long as it is open: nobody else can call it closed
-        except BaseException:
+        except BaseException:  # an interrupt too must not keep the file locked
             self.usage.close()
             raise
 

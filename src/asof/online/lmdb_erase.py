@@ -79,7 +79,8 @@ def _wait_for_readers(env: Environment, last: int, patience_seconds: float) -> N
 def _oldest_reader(env: Environment) -> int:
     """Return the oldest transaction that anybody reads; LMDB prints `pid thread txnid` of each, `-` for none."""
     lines = [line.split() for line in env.readers().splitlines()[1:]]
-    return min((int(words[2]) for words in lines if len(words) > 2 and words[2] != "-"), default=1 << 62)  # noqa: PLR2004
+    numbers = [int(words[2]) for words in lines if len(words) > 2 and words[2] != "-"]  # noqa: PLR2004 - three words
+    return min(numbers, default=1 << 62)
 
 
 def _fill(env: Environment) -> None:

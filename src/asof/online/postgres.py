@@ -283,7 +283,7 @@ class PostgresOnlineStore(WithoutFiles):
             if found[1] is None:
                 sql.execute(self._text(_SETUP))
             return _Session(sql, found[0])
-        except BaseException:
+        except BaseException:  # an interrupt too must leave no connection open
             sql.close()
             raise
 
@@ -304,7 +304,7 @@ class PostgresOnlineStore(WithoutFiles):
                     self._pool.close()
                 if last or not _may_pass(error):
                     raise self._translation(error) from error
-            except BaseException:
+            except BaseException:  # an interrupt
                 self._pool.drop(session)  # an answer may be on its way
                 raise
             else:

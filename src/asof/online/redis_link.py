@@ -164,7 +164,7 @@ class Links:
                     self._idle.drop(link)
                 if last or not _may_pass(error):
                     raise self._translation(error) from error
-            except BaseException:
+            except BaseException:  # an interrupt
                 self._idle.drop(link)  # an answer may be on its way
                 raise
             else:

@@ -65,7 +65,7 @@ class _Watched:
         if not callable(found):
             return found
 
-        def call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        def call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as it takes
             self._crashing.step(f"before {self._name}.{name}")
             answer = found(*arguments, **options)
             self._crashing.step(f"after {self._name}.{name}")

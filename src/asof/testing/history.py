@@ -125,7 +125,11 @@ class HistorySuite:
     # ---- stage
 
     @pytest.mark.parametrize("static", [False, True])
-    def test_staged_rows_are_read_as_they_were_given(self, history: History, static: bool) -> None:  # noqa: FBT001
+    def test_staged_rows_are_read_as_they_were_given(
+        self,
+        history: History,
+        static: bool,  # noqa: FBT001 - pytest passes it by name
+    ) -> None:
         rows = rows_of(1000, static=static)
         files = history.stage(table_of(static=static), rows)
         found = self.read(history, files, static=static)

@@ -413,9 +413,9 @@ def equal_values(one: pa.ChunkedArray, other: pa.ChunkedArray) -> np.ndarray:
     """Return for each row whether two columns hold the same value; null equals null and NaN equals NaN."""
     if pa.types.is_nested(one.type):
         return np.array([repr(a) == repr(b) for a, b in zip(one.to_pylist(), other.to_pylist(), strict=True)], bool)
-    same = pc.fill_null(pc.equal(one, other), False)  # noqa: FBT003
+    same = pc.fill_null(pc.equal(one, other), fill_value=False)
     same = pc.or_(same, pc.and_(pc.is_null(one), pc.is_null(other)))
     if pa.types.is_floating(one.type):
-        both = pc.and_(pc.fill_null(pc.is_nan(one), False), pc.fill_null(pc.is_nan(other), False))  # noqa: FBT003
+        both = pc.and_(pc.fill_null(pc.is_nan(one), fill_value=False), pc.fill_null(pc.is_nan(other), fill_value=False))
         same = pc.or_(same, both)
     return same.to_numpy().astype(bool)

@@ -95,6 +95,7 @@ def added(one: Report, other: Report) -> Report:
     }
     coincide = {group: here + other.coincide[group] for group, here in one.coincide.items()}
     plan = None
+    # `plan` raises where there is none
     if one._plan is not None and other._plan is not None:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         here, there = one.plan.profiles, other.plan.profiles
         plan = ReadPlan({name: merged(profile, there[name]) for name, profile in here.items()})

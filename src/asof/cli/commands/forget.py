@@ -54,7 +54,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     file: Path | None,
     reason: str,
     dry_run: bool,  # noqa: FBT001 - click's flag
-    yes: bool,  # noqa: FBT001
+    yes: bool,  # noqa: FBT001 - click's flag
 ) -> Answer:
     """Erase keys of an entity for ever.
 

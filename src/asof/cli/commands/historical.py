@@ -68,10 +68,10 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     known: str | None,
     commits: str | None,
     statuses: bool,  # noqa: FBT001 - click's flag
-    full_names: bool,  # noqa: FBT001
+    full_names: bool,  # noqa: FBT001 - click's flag
     timezone: str | None,
-    truncate: bool,  # noqa: FBT001
-    explain: bool,  # noqa: FBT001
+    truncate: bool,  # noqa: FBT001 - click's flag
+    explain: bool,  # noqa: FBT001 - click's flag
     batch_rows: int,
     limit: int | None,
 ) -> Answer:

@@ -49,7 +49,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     known: str | None,
     commits: str | None,
     latest: bool,  # noqa: FBT001 - click's flag
-    clocks: bool,  # noqa: FBT001
+    clocks: bool,  # noqa: FBT001 - click's flag
     limit: int | None,
     out: Path | None,
 ) -> Answer:

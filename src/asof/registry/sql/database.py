@@ -144,7 +144,7 @@ class Database:
 
     def _migrate(self) -> None:
         from alembic import command  # noqa: PLC0415 - 0.3 s, and only old stores need it
-        from alembic.config import Config  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415 - the same
 
         with (
             resources.as_file(resources.files("asof.registry.sql") / "migrations") as scripts,
