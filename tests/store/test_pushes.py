@@ -2,8 +2,10 @@
 
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -89,33 +91,70 @@ def test_the_same_key_in_one_transaction_is_one_commit(store: Store) -> None:
     assert sorted(repeated for _, repeated in got) == [False] + [True] * 7
 
 
-def test_an_interrupted_waiter_stores_nothing_and_holds_nobody_up(tmp_path: Path) -> None:
-    leading, go_on = threading.Event(), threading.Event()
-    asked: list[int] = []
+@contextmanager
+def interrupted():
+    """Interrupt the block after 0.3 s."""
+    timer = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    timer.start()
+    handled = signal.signal(signal.SIGINT, signal.default_int_handler)  # workers of pytest-xdist ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, handled)
 
-    def clock():
+
+class StoppedClock:
+    """A clock at which the thread named "leader" stops the second time: in its transaction."""
+
+    def __init__(self) -> None:
+        self.stopped, self.go_on = threading.Event(), threading.Event()
+        self.asked = 0
+
+    def __call__(self) -> datetime:
         if threading.current_thread().name == "leader":
-            asked.append(1)
-            if len(asked) == 2:  # in the transaction
-                leading.set()
-                go_on.wait(30)
+            self.asked += 1
+            if self.asked == 2:
+                self.stopped.set()
+                self.go_on.wait(30)
         return system_clock()
 
+
+def test_an_interrupted_waiter_stores_nothing_and_holds_nobody_up(tmp_path: Path) -> None:
+    clock = StoppedClock()
     with asof.open(tmp_path / "store", clock=clock) as store:
         store.apply(*GROUPS)
         row = {"user": 1, "ts": system_clock(), "x": 1.0}
         leader = threading.Thread(target=store.push, args=("a", row), name="leader")
         leader.start()
-        assert leading.wait(30)
-        timer = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-        timer.start()
-        handled = signal.signal(signal.SIGINT, signal.default_int_handler)  # workers of pytest-xdist ignore it
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                store.push("a", row | {"x": 2.0})
-        finally:
-            signal.signal(signal.SIGINT, handled)
-        go_on.set()
+        assert clock.stopped.wait(30)
+        with interrupted():
+            store.push("a", row | {"x": 2.0})
+        clock.go_on.set()
         leader.join(30)
         assert store.push("a", row | {"x": 3.0}).number == 2
         assert store.read("a").to_arrow()["x"].to_pylist() == [1.0, 3.0]
+
+
+def test_an_interrupted_leader_stores_nothing_while_it_waits_for_others_and_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asof.ingest.push.GATHER_SECONDS", 30)
+    clock = StoppedClock()
+    with asof.open(tmp_path / "store", clock=clock) as store:
+        store.apply(*GROUPS)
+        row = {"user": 1, "ts": system_clock(), "x": 1.0}
+        crowd = [threading.Thread(target=store.push, args=("a", row), name=name) for name in ("leader", "2", "3")]
+        for thread in crowd:
+            thread.start()
+            assert clock.stopped.wait(30)
+        time.sleep(0.3)  # until two wait
+        clock.go_on.set()
+        for thread in crowd:
+            thread.join(30)
+        with interrupted():  # it expects another one beside it
+            store.push("a", row | {"x": 2.0})
+        with ThreadPoolExecutor(2) as threads:
+            numbers = [commit.number for commit in threads.map(lambda _: store.push("a", row | {"x": 3.0}), range(2))]
+        assert sorted(numbers) == [4, 5]
+        assert store.read("a").to_arrow()["x"].to_pylist() == [1.0] * 3 + [3.0] * 2

@@ -24,6 +24,9 @@ from asof.registry.port import RegisteredGroup, StaleDefinitionsError
 MOST_TOGETHER = 256
 """Pushes of one shared transaction: enough to fill a sync, few enough to keep the first one waiting shortly."""
 
+GATHER_SECONDS = 0.0005
+"""How long a leader waits for one more: threads come back in a tenth of that, and a sync takes about as long."""
+
 ATTEMPTS = 100
 """Definitions may change this often in a row."""
 
@@ -78,6 +81,8 @@ class Pusher:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._led = False
+        self._expected = 1
+        self._all_here = threading.Condition(self._lock)
         self._encoders: tuple[int, dict[str, RecordEncoder]] = (-1, {})
 
     def push(self, name: str, records: Sequence[Mapping[str, object]], options: Options) -> Commit:
@@ -99,12 +104,16 @@ class Pusher:
             self._waiting.append(item)
             item.leads = not self._led
             self._led = True
-        if not item.leads:
-            try:
+            if len(self._waiting) == self._expected > 1:
+                self._all_here.notify()
+        try:
+            if not item.leads:
                 item.turn.acquire()
-            except BaseException:  # an interrupt
-                self._leave(item)
-                raise
+            if item.leads:
+                self._gather()
+        except BaseException:  # an interrupt
+            self._leave(item)
+            raise
         if item.leads:
             self._lead()
         if item.error is not None:
@@ -145,9 +154,22 @@ class Pusher:
         self._encoders = (generation, {**(encoders if known == generation else {}), name: encoder})
         return generation, encoder
 
+    def _gather(self) -> None:
+        """Wait for as many as came together the last time, while they keep coming.
+
+        Those that were just answered are on their way back. The first one would else lead a group of its own, and half
+        of all transactions would store a single push.
+        """
+        with self._lock:
+            seen = 0
+            while seen < len(self._waiting) < self._expected:
+                seen = len(self._waiting)
+                self._all_here.wait(GATHER_SECONDS)
+
     def _lead(self) -> None:
         with self._lock:
             together, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+            self._expected = len(together)
         try:
             self._store(together)
         except BaseException as error:  # noqa: BLE001 - every waiter must hear of it, whatever it is
