@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -26,8 +27,7 @@ ATTEMPTS = 1000
 SIGN = 1 << 63
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True):
     """A commit that was just published, with its rows at hand.
 
     Attributes:

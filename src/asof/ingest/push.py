@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import pyarrow as pa
 
 from asof.arrow.rows import encode_block
@@ -31,8 +32,7 @@ ATTEMPTS = 100
 """Definitions may change this often in a row."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
+class _Ready(msgspec.Struct, frozen=True):
     """A push that may be published, under one generation of the definitions."""
 
     generation: int
@@ -199,6 +199,7 @@ class Pusher:
 
     def _store(self, together: Sequence[_Waiting]) -> None:
         items, answers = self._published(together)
+        grown: list[tuple[RegisteredGroup, int]] = []
         new: list[tuple[_Waiting, Commit]] = []
         repeated: list[tuple[_Waiting, Commit]] = []
         for item, answer in zip(items, answers, strict=True):
@@ -207,11 +208,12 @@ class Pusher:
                 continue
             (commit,) = answer
             if not commit.repeated:
-                self._upkeep.pushed(item.ready.group, commit.rows)
+                grown.append((item.ready.group, commit.rows))
             if item.ready.group.definition.online:
                 (repeated if commit.repeated else new).append((item, commit))
             else:  # and it still was when this was published, under its generation
                 item.commit = commit
+        self._upkeep.pushed(grown)
         self._serve(new)
         self._serve(repeated)  # the first time they may have been stored, and the online store have failed
 

@@ -8,7 +8,6 @@ import hashlib
 import math
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -46,8 +45,7 @@ class _OtherError(Exception):
     """A value that is not plain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(msgspec.Struct, frozen=True):
     """A record as it is stored.
 
     Attributes:

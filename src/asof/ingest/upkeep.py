@@ -109,15 +109,18 @@ class Upkeep:
             self._mirror |= {group.id: group for group in groups}
         self._wake()
 
-    def pushed(self, group: RegisteredGroup, rows: int) -> None:
-        """Remember that a group's journal grew."""
+    def pushed(self, grown: Iterable[tuple[RegisteredGroup, int]]) -> None:
+        """Remember by how many rows the journals of groups grew."""
+        full: dict[int, RegisteredGroup] = {}
         with self._lock:
-            self._journal[group.id] += rows
-            if self._journal[group.id] < JOURNAL_ROWS:
-                return
-            self._journal[group.id] = 0
-            self._seal[group.id] = group
-        self._wake()
+            for group, rows in grown:
+                self._journal[group.id] += rows
+                if self._journal[group.id] >= JOURNAL_ROWS:
+                    self._journal[group.id] = 0
+                    full[group.id] = group
+            self._seal |= full
+        if full:
+            self._wake()
 
     def close(self) -> None:
         """Finish what is waiting."""

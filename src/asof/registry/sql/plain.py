@@ -2,6 +2,8 @@
 
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Dialect, Select
@@ -46,9 +48,11 @@ class Plain:
             return
         names = self._names
         places = f"({', '.join('?' * len(names))})"
+        values = itemgetter(*names)
         for start in range(0, len(rows), ROWS):
             part = rows[start : start + ROWS]
-            cursor.execute(self._head + ", ".join([places] * len(part)), [row[name] for row in part for name in names])
+            text = self._head + ", ".join([places] * len(part))
+            cursor.execute(text, tuple(chain.from_iterable(map(values, part))))
 
     def _given(self, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a tuple or a dict, as the driver wants it
         every = {**self._defaults, **values}

@@ -14,9 +14,14 @@ from asof.registry.sql.generation import READ
 from asof.registry.sql.plain import Cursor, Record
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal
 
-_GROUP = select(
-    group_version.c.name, group_version.c.version, group_version.c.horizon_commit, group_version.c.drops
-).where(group_version.c.id == bindparam("g"))
+_GROUP = select(group_version.c.horizon_commit, group_version.c.drops).where(group_version.c.id == bindparam("g"))
+_HEAD = (
+    select(group_version.c.name, group_version.c.version, commit_record.c.number, commit_record.c.committed_at_us)
+    .outerjoin(commit_record, commit_record.c.group_id == group_version.c.id)
+    .where(group_version.c.id == bindparam("g"))
+    .order_by(commit_record.c.number.desc())
+    .limit(1)
+)
 LAST = (
     select(commit_record.c.number, commit_record.c.committed_at_us)
     .where(commit_record.c.group_id == bindparam("g"))
@@ -33,7 +38,7 @@ class Statements:
         mine = commit_record.c.group_id == bindparam("g")
         self.generation = database.plain(READ)
         self.group = database.plain(_GROUP)
-        self.last = database.plain(LAST)
+        self.head = database.plain(_HEAD)
         self.same_key = database.plain(
             select(commit_record).where(mine, commit_record.c.idempotency_key == bindparam("k"))
         )
@@ -65,8 +70,11 @@ class Publication:
         """Publish drafts as one, or say why not; nothing is written before all of them are found good."""
         try:
             heads = [self._head(draft.group_id) for draft in drafts]
-            earlier = [self._earlier(draft, head[0]) for draft, head in zip(drafts, heads, strict=True)]
-            repeated = [commit for commit in earlier if commit is not None]
+            repeated = [
+                commit
+                for draft, head in zip(drafts, heads, strict=True)
+                if draft.idempotency_key and (commit := self._earlier(draft, head[0])) is not None
+            ]
             if repeated:
                 if len(repeated) < len(drafts):
                     raise ConflictError("only some of the groups written together were written before with this key")
@@ -85,12 +93,11 @@ class Publication:
 
     def _head(self, group_id: int) -> tuple[str, int, int]:
         if group_id not in self.groups:
-            group = self.statements.group.first(self.cursor, g=group_id)
-            if group is None:
+            head = self.statements.head.first(self.cursor, g=group_id)
+            if head is None:
                 raise ConflictError("the group was removed meanwhile", todo="apply its definition again")
-            last = self.statements.last.first(self.cursor, g=group_id)
-            number, time_us = (last.number, last.committed_at_us) if last else (0, -(2**62))
-            self.groups[group_id] = (f"{group.name}@{group.version}", number, time_us)
+            number, time_us = (head.number, head.committed_at_us) if head.number else (0, -(2**62))
+            self.groups[group_id] = (f"{head.name}@{head.version}", number, time_us)
         return self.groups[group_id]
 
     def store(self) -> None:
@@ -106,8 +113,6 @@ class Publication:
                 rows.clear()
 
     def _earlier(self, draft: Draft, ref: str) -> Commit | None:
-        if not draft.idempotency_key:
-            return None
         key = draft.group_id, draft.idempotency_key
         if key in self.keys:
             self.store()  # it is one of this batch
@@ -156,41 +161,48 @@ class Publication:
         ref, last, _ = head
         number = last + 1
         self.groups[draft.group_id] = (ref, number, time_us)
-        same: dict[str, Any] = {
-            "number": number,
-            "committed_at_us": time_us,
-            "kind": draft.kind,
-            "availability": draft.availability,
-            "rows": draft.rows,
-            "unchanged": draft.unchanged,
-            "quarantined": draft.quarantined,
-            "min_event_us": draft.min_event_us,
-            "max_event_us": draft.max_event_us,
-            "target": draft.target,
-            "reason": draft.reason,
-            "writer": self.writer,
-        }
         self.commits.append(
             {
-                **same,
                 "group_id": draft.group_id,
+                "number": number,
+                "committed_at_us": time_us,
+                "kind": draft.kind,
+                "availability": draft.availability,
+                "rows": draft.rows,
+                "unchanged": draft.unchanged,
+                "quarantined": draft.quarantined,
+                "min_event_us": draft.min_event_us,
+                "max_event_us": draft.max_event_us,
+                "target": draft.target,
+                "reason": draft.reason,
                 "idempotency_key": draft.idempotency_key or None,
                 "digest": draft.digest,
                 "meta": json.dumps(dict(draft.meta), ensure_ascii=False) if draft.meta else "{}",
+                "writer": self.writer,
                 "changes": json.dumps(dict(draft.changes)) if draft.changes else "{}",
             }
         )
         if draft.payload is not None:
             self.journal.append({"group_id": draft.group_id, "number": number, "payload": draft.payload})
-        self.files += [
-            file_row(draft.group_id, f) | {"first_commit": number, "last_commit": number} for f in draft.files
-        ]
+        for file in draft.files:
+            self.files.append(file_row(draft.group_id, file) | {"first_commit": number, "last_commit": number})
         return Commit(
             group=ref,
+            number=number,
+            committed_at_us=time_us,
+            kind=draft.kind,
+            availability=draft.availability,
+            rows=draft.rows,
+            unchanged=draft.unchanged,
+            quarantined=draft.quarantined,
+            target=draft.target,
+            reason=draft.reason,
             idempotency_key=draft.idempotency_key,
             meta=dict(draft.meta),
+            min_event_us=draft.min_event_us,
+            max_event_us=draft.max_event_us,
             changes=dict(draft.changes),
-            **same,
+            writer=self.writer,
         )
 
 
