@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
 from asof.clock import from_us
 
 SEMANTICS = 1
@@ -106,9 +108,8 @@ class Draft:
     meta: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A published commit of a group.
+class Commit(msgspec.Struct, frozen=True):  # noqa: PLW1641 - its meta is a dict: it has no hash
+    """A published commit of a group; a struct, since a frozen dataclass takes each push another 3 us.
 
     Attributes:
         group: The group, "weather@1".
@@ -134,12 +135,17 @@ class Commit:
     target: int | None = None
     reason: str = ""
     idempotency_key: str = ""
-    meta: Mapping[str, str] = field(default_factory=dict[str, str])
+    meta: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     min_event_us: int | None = None
     max_event_us: int | None = None
-    changes: Mapping[str, int] = field(default_factory=dict[str, int])
+    changes: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
     writer: str = ""
-    repeated: bool = field(default=False, compare=False)
+    repeated: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same commit; an answer that repeats it is, too."""
+        same = isinstance(other, Commit)
+        return same and msgspec.structs.astuple(self)[:-1] == msgspec.structs.astuple(other)[:-1]
 
     @property
     def id(self) -> str:
