@@ -185,8 +185,7 @@ class Commit(msgspec.Struct, frozen=True):  # noqa: PLW1641 - its meta is a dict
         return cold if told else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """What the rows of one commit share: number, time and how they become servable."""
 
     number: int

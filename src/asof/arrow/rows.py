@@ -18,7 +18,8 @@ Value = Any
 """A Python value of any of our types; the foreign edge where Any is honest."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(tuple[Value, ...]).decode
+_decode_block = msgspec.msgpack.Decoder(tuple[tuple[Value, ...], ...]).decode
 _EPOCH_DAY = date(1970, 1, 1)
 
 
@@ -44,16 +45,16 @@ def encode_block(table: pa.Table) -> bytes:
 
 def decode_blocks(blocks: Sequence[bytes], schema: pa.Schema) -> tuple[pa.Table, list[int]]:
     """Return the rows of several `encode_block` as one table, and how many each block had."""
-    decoded = [_decode(block) for block in blocks]
+    decoded = [_decode_block(block) for block in blocks]
     return _from_values([row for rows in decoded for row in rows], schema), [len(rows) for rows in decoded]
 
 
 def decode_rows(rows: Sequence[bytes | None], schema: pa.Schema) -> pa.Table:
     """Return rows of `encode_rows` as a table; None gives a row of nulls, and columns added since are null."""
-    return _from_values([[] if row is None else _decode(row) for row in rows], schema)
+    return _from_values([() if row is None else _decode(row) for row in rows], schema)
 
 
-def _from_values(rows: Sequence[list[Value]], schema: pa.Schema) -> pa.Table:
+def _from_values(rows: Sequence[tuple[Value, ...]], schema: pa.Schema) -> pa.Table:
     width = len(schema)
     values = [_padded(row, width) for row in rows]
     columns = list(zip(*values, strict=True)) if values else [()] * width
@@ -64,9 +65,9 @@ def _from_values(rows: Sequence[list[Value]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema.remove_metadata())
 
 
-def _padded(values: list[Value], width: int) -> list[Value]:
+def _padded(values: tuple[Value, ...], width: int) -> tuple[Value, ...]:
     """Return the values of a row under a layout: null for features added since, without those added later."""
-    return values if len(values) == width else values[:width] + [None] * (width - len(values))
+    return values if len(values) == width else values[:width] + (None,) * (width - len(values))
 
 
 def from_wire(arrow: pa.DataType) -> Callable[[Value], Value] | None:

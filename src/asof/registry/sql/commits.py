@@ -18,7 +18,7 @@ from asof.registry.sql.tables import commit_record, data_file, group_version, jo
 T = TypeVar("T")
 
 FETCH = 1000
-"""Rows that a search fetches at once."""
+"""Rows that are fetched at once, where they are many."""
 
 SLICE = 500
 """Values in one SQL list, below every database's limit."""
@@ -221,7 +221,8 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
         )
         .where(journal.c.group_id == group.id, journal.c.number <= through, journal.c.number > after)
         .order_by(journal.c.number)
-    ).all()
+    ).yield_per(FETCH)
+    pushed = tuple([(Stamp(number, time_us, kind), payload) for number, payload, time_us, kind in rows])
     target = commit_record.alias("target")
     retracts = connection.execute(
         select(target.c.number, target.c.kind, commit_record.c.committed_at_us)
@@ -236,7 +237,7 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
         pin=through,
         committed_at_us=last.committed_at_us,
         files=tuple((_file_of(r), None if r.stamped else _stamp(r.first_commit, r)) for r in files),
-        journal=tuple([(Stamp(number, time_us, kind), payload) for number, payload, time_us, kind in rows]),
+        journal=pushed,
         retracted={r.number: None if r.kind == "backfill" else r.committed_at_us for r in retracts},
         horizon_us=horizon_us,
         drops=drops,
