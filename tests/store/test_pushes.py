@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -92,9 +93,9 @@ def test_the_same_key_in_one_transaction_is_one_commit(store: Store) -> None:
 
 
 @contextmanager
-def interrupted():
-    """Interrupt the block after 0.3 s."""
-    timer = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+def interrupted(seconds: float = 0.3):
+    """Interrupt the block after a while."""
+    timer = threading.Timer(seconds, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
     timer.start()
     handled = signal.signal(signal.SIGINT, signal.default_int_handler)  # workers of pytest-xdist ignore it
     try:
@@ -105,32 +106,40 @@ def interrupted():
 
 
 class StoppedClock:
-    """A clock at which the thread named "leader" stops the second time: in its transaction."""
+    """A clock at which threads of some names stop when they ask the second time: in the transaction that they lead."""
 
-    def __init__(self) -> None:
-        self.stopped, self.go_on = threading.Event(), threading.Event()
-        self.asked = 0
+    def __init__(self, *names: str) -> None:
+        self.stopped = {name: threading.Event() for name in names}
+        self.go_on = {name: threading.Event() for name in names}
+        self.asked: Counter[str] = Counter()
 
     def __call__(self) -> datetime:
-        if threading.current_thread().name == "leader":
-            self.asked += 1
-            if self.asked == 2:
-                self.stopped.set()
-                self.go_on.wait(30)
+        name = threading.current_thread().name
+        self.asked[name] += 1
+        if name in self.stopped and self.asked[name] == 2:
+            self.stopped[name].set()
+            self.go_on[name].wait(30)
         return system_clock()
 
 
+def pushing(store: Store, row: dict[str, object], name: str) -> threading.Thread:
+    """Return a thread that pushes; it waits in its place when this returns, or stores."""
+    thread = threading.Thread(target=store.push, args=("a", row), name=name)
+    thread.start()
+    time.sleep(0.3)
+    return thread
+
+
 def test_an_interrupted_waiter_stores_nothing_and_holds_nobody_up(tmp_path: Path) -> None:
-    clock = StoppedClock()
+    clock = StoppedClock("leader")
     with asof.open(tmp_path / "store", clock=clock) as store:
         store.apply(*GROUPS)
         row = {"user": 1, "ts": system_clock(), "x": 1.0}
-        leader = threading.Thread(target=store.push, args=("a", row), name="leader")
-        leader.start()
-        assert clock.stopped.wait(30)
+        leader = pushing(store, row, "leader")
+        assert clock.stopped["leader"].wait(30)
         with interrupted():
             store.push("a", row | {"x": 2.0})
-        clock.go_on.set()
+        clock.go_on["leader"].set()
         leader.join(30)
         assert store.push("a", row | {"x": 3.0}).number == 2
         assert store.read("a").to_arrow()["x"].to_pylist() == [1.0, 3.0]
@@ -140,16 +149,12 @@ def test_an_interrupted_leader_stores_nothing_while_it_waits_for_others_and_hold
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("asof.ingest.push.GATHER_SECONDS", 30)
-    clock = StoppedClock()
+    clock = StoppedClock("leader")
     with asof.open(tmp_path / "store", clock=clock) as store:
         store.apply(*GROUPS)
         row = {"user": 1, "ts": system_clock(), "x": 1.0}
-        crowd = [threading.Thread(target=store.push, args=("a", row), name=name) for name in ("leader", "2", "3")]
-        for thread in crowd:
-            thread.start()
-            assert clock.stopped.wait(30)
-        time.sleep(0.3)  # until two wait
-        clock.go_on.set()
+        crowd = [pushing(store, row, name) for name in ("leader", "2", "3")]
+        clock.go_on["leader"].set()
         for thread in crowd:
             thread.join(30)
         with interrupted():  # it expects another one beside it
@@ -158,3 +163,30 @@ def test_an_interrupted_leader_stores_nothing_while_it_waits_for_others_and_hold
             numbers = [commit.number for commit in threads.map(lambda _: store.push("a", row | {"x": 3.0}), range(2))]
         assert sorted(numbers) == [4, 5]
         assert store.read("a").to_arrow()["x"].to_pylist() == [1.0] * 3 + [3.0] * 2
+
+
+def test_an_interrupted_push_that_another_one_stores_holds_nobody_up(tmp_path: Path) -> None:
+    clock = StoppedClock("first", "second")
+    with asof.open(tmp_path / "store", clock=clock) as store:
+        store.apply(*GROUPS)
+        row = {"user": 1, "ts": system_clock(), "x": 1.0}
+        crowd = [pushing(store, row, name) for name in ("first", "second")]
+        go_on = threading.Thread(target=go_on_when_three_wait, args=(store, row, clock, crowd))
+        go_on.start()
+        with interrupted(1.2):  # "second" stores it, and those after it
+            store.push("a", row | {"x": 2.0})
+        assert clock.stopped["second"].is_set()
+        clock.go_on["second"].set()
+        go_on.join(30)
+        for thread in crowd:
+            thread.join(30)
+        assert len(crowd) == 4
+        assert not any(thread.is_alive() for thread in crowd)
+        assert store.read("a").to_arrow()["x"].to_pylist() == [1.0, 1.0, 2.0, 1.0, 1.0]
+
+
+def go_on_when_three_wait(store: Store, row: dict[str, object], clock: StoppedClock, crowd: list[threading.Thread]):
+    """Let two more pushes wait, and then the first leader go on."""
+    time.sleep(0.2)
+    crowd += [pushing(store, row, name) for name in ("third", "fourth")]
+    clock.go_on["first"].set()
