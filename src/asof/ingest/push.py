@@ -1,7 +1,8 @@
 """Push single records: durable and readable online when the call returns. Source: SEMANTICS section 3, `push`.
 
 Records go to the journal in the commit log's own transaction, so that a push is one synced write. Threads that push at
-the same time share it: whoever comes first leads a group, and hands over to one that waited.
+the same time share it: whoever comes first leads a group, and hands over to one that waited. With many threads Python's
+lock is the limit: groups are as large as they can be, and their threads wake one after the other.
 """
 
 import threading
