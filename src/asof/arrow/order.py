@@ -3,7 +3,7 @@
 Source: SEMANTICS section 2, "Duplicates in one write".
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -88,6 +88,20 @@ def last_of_keys(table: pa.Table, keys: Sequence[str]) -> np.ndarray:
         column = table.column(key)
         changes |= pc.not_equal(column.slice(1), column.slice(0, table.num_rows - 1)).to_numpy()
     return np.append(changes, True)
+
+
+def of_whole_keys(tables: Iterable[pa.Table], keys: Sequence[str]) -> Iterator[pa.Table]:
+    """Return rows that come ordered by key in other tables, about as large: all rows of a key are in one of them."""
+    held: pa.Table | None = None
+    for table in tables:
+        rows = table if held is None else pa.concat_tables([held, table])
+        ends = np.flatnonzero(last_of_keys(rows, keys))
+        end = int(ends[-2]) + 1 if len(ends) > 1 else 0
+        if end:
+            yield rows.slice(0, end)
+        held = rows.slice(end)
+    if held is not None and held.num_rows:
+        yield held
 
 
 def key_codes(table: pa.Table, keys: Sequence[str]) -> np.ndarray:

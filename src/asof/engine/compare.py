@@ -1,9 +1,9 @@
-"""The comparison of new rows with the newest row of their keys, as SQL text."""
+"""The comparison of new rows with the newest row of their keys, and of the keys of both, as SQL text."""
 
 from collections.abc import Sequence
 
 from asof.engine.literals import quoted, same_key, text
-from asof.engine.point_in_time import Packing, competing, confirming, payloads, visible
+from asof.engine.point_in_time import Packing, base, competing, confirming, payloads, visible
 from asof.engine.port import Rows
 
 
@@ -42,6 +42,21 @@ def compare(rows: Rows, *, frame: str, journal: str, columns: Sequence[str], bet
         f" ON {same_key(rows.keys, 'f', 'r')}"
         f" JOIN ({own}) p ON {same_key(rows.keys, 'f', 'p')} AND p.__pv = r.__pv"
         f" WHERE NOT p.__x AND r.__v <= {packing.bound('f.__event')})"
+    )
+
+
+def absent(rows: Rows, present: Rows, *, journal: str, present_journal: str, until_us: int | None) -> str:
+    """Return the statement that finds the keys that are alive and absent from other rows; see `Engine.absent`.
+
+    Keys are compared before rows: few are absent, so that few rows are ordered.
+    """
+    keys = ", ".join(quoted(key) for key in rows.keys)
+    others = f"SELECT {keys} FROM ({base(present, [], journal=present_journal)})"
+    until = "" if until_us is None else f" WHERE __e <= {until_us}"
+    seen = f"SELECT * FROM (SELECT * FROM ({competing(rows, [], journal=journal)}){visible(rows, 'event')}){until}"
+    return (
+        f"SELECT {keys} FROM ({seen}) ANTI JOIN ({others}) USING ({keys})"
+        f" GROUP BY {keys} HAVING NOT max_by(__x, {Packing.of(rows).version()}) ORDER BY {keys}"
     )
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.engine import point_in_time
-from asof.engine.compare import compare, key_range
+from asof.engine.compare import absent, compare, key_range
 from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to
 from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
@@ -207,6 +207,21 @@ class DuckDBEngine:
             zeros = pc.if_else(pc.is_valid(found.column(NAMED_EVENT_COLUMN)), 0, pa.scalar(None, pa.int64()))
             found = found.set_column(1, NAMED_EVENT_COLUMN, zeros)
         return found.cast(schema)
+
+    def absent(self, rows: Rows, present: Rows, *, until_us: int | None) -> pa.RecordBatchReader:
+        """See `Engine.absent`."""
+        schema = pa.schema([rows.schema.field(key) for key in rows.keys])
+        if not rows.files and rows.journal is None:
+            return schema.empty_table().to_reader()
+        with self._session(rows, __asof_present=present.journal) as (run, names):
+            statement = absent(
+                rows,
+                present,
+                journal=names["__asof_journal"],
+                present_journal=names.get("__asof_present", ""),
+                until_us=until_us,
+            )
+            return _stream(run, statement, schema)
 
     def stamped(
         self,

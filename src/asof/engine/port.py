@@ -191,6 +191,20 @@ class Engine(Protocol):
         """
         ...
 
+    def absent(self, rows: Rows, present: Rows, *, until_us: int | None) -> pa.RecordBatchReader:
+        """Return the keys that are alive and have none of some other rows, ordered.
+
+        Args:
+            rows: The history.
+            present: The other rows, of the same keys: files that are not published, or a journal.
+            until_us: Alive at this time: the newest row up to it, by the rules of `newest`, is no retirement. None in
+                a static group.
+
+        Returns:
+            The key columns.
+        """
+        ...
+
     def stamped(
         self,
         rows: Rows,

@@ -1,6 +1,6 @@
 """Bring published commits to the online store, in commit order, once. Source: SEMANTICS section 3."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -26,6 +26,9 @@ ATTEMPTS = 1000
 
 SIGN = 1 << 63
 
+Slices = Callable[[], Iterator[pa.Table]]
+"""Gives the rows of a commit in several tables, the rows of a key all in one."""
+
 
 class Published(msgspec.Struct, frozen=True):
     """A commit that was just published, with its rows at hand.
@@ -33,13 +36,14 @@ class Published(msgspec.Struct, frozen=True):
     Attributes:
         group: Its group.
         commit: The commit.
-        rows: In the shape and order of a data file; None if they must be read from history (a retract).
+        rows: In the shape and order of a data file, perhaps in slices; None if they must be read from history (a
+            retract).
         record: In place of the rows: the key, event time and payload of the only one.
     """
 
     group: RegisteredGroup
     commit: Commit
-    rows: pa.Table | None
+    rows: pa.Table | Slices | None
     record: tuple[bytes, int, bytes] | None = None
 
 
@@ -173,18 +177,22 @@ class OnlineFeed:
         raise TransientError("other writers kept changing the online store", todo="try again")
 
     def _in_steps(self, item: Published) -> bool:
-        """Apply the rows of a large commit from memory; return False if others have to be applied first, or it failed.
+        """Apply the rows of a large commit that are at hand; return False if others come first, or it failed.
 
         Whoever applies the commit at the same time puts the same rows.
         """
-        if item.rows is None or not item.rows.num_rows:
+        if item.rows is None or (isinstance(item.rows, pa.Table) and not item.rows.num_rows):
             return False
         with self._parts.online.snapshot() as snapshot:
             applied = snapshot.applied.get(item.group.id, Applied())
         if applied.commit != item.commit.number - 1:
             return False
-        newest = newest_of(item.rows, item.group, item.commit.number)
-        _, reached = self._put(item.group, applied, item.commit, iter([newest]))
+        tables = iter([item.rows]) if isinstance(item.rows, pa.Table) else item.rows()
+        newest = (newest_of(table, item.group, item.commit.number) for table in tables)
+        try:
+            _, reached = self._put(item.group, applied, item.commit, newest)
+        except TransientError:  # slices were merged meanwhile
+            return False
         return reached.commit >= item.commit.number
 
     def catch_up(self, group: RegisteredGroup, *, until: int | None = None) -> int:
@@ -396,8 +404,10 @@ def _change_of_records(run: Sequence[Published]) -> Change:
 
 def _change(item: Published) -> Change | None:
     """Return what a commit does; None if it must be read from history, or is too large for one step."""
-    newest = None if item.rows is None else newest_of(item.rows, item.group, item.commit.number)
-    if newest is None or newest.num_rows > STEP_ROWS:
+    if not isinstance(item.rows, pa.Table):
+        return None
+    newest = newest_of(item.rows, item.group, item.commit.number)
+    if newest.num_rows > STEP_ROWS:
         return None
     keys, rows = encode_online(newest, item.group)
     number = item.commit.number

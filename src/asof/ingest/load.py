@@ -2,27 +2,44 @@
 
 A part is conformed, checked and ordered like a small write. What parts share, rows of one key and event time, is found
 by sorted hashes that lie on disk, and settled in the end as `arrange` settles it in one part.
+
+Rows that are compared with history are read once more, part by part, and stored anew. The parts are brought into the
+order of keys before, unless they came so: then each is compared with its own range of a history that was loaded so.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import IO
+from itertools import chain, pairwise
+from typing import IO, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.arrow.hashes import row_hashes
-from asof.arrow.order import arrange
+from asof.arrow.order import arrange, of_whole_keys
+from asof.arrow.streams import in_parts
 from asof.engine.port import Rows
 from asof.errors import BackendError, DataError
-from asof.ingest.prepare import Options, digest_of_parts, draft_of, prepare
+from asof.ingest.absent import absent_keys
+from asof.ingest.prepare import Options, Prepared, check_one_moment, digest_of_parts, draft_of, full_digest, prepare
+from asof.ingest.unchanged import Divided, divided, staged
 from asof.offline.port import Table
 from asof.parts import Parts, table_of
-from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Availability, CommitKind, DataFile, Draft, Stamp
+from asof.records import (
+    ABSENT,
+    AVAILABLE_COLUMN,
+    COMMIT_COLUMN,
+    Availability,
+    CommitKind,
+    DataFile,
+    Draft,
+    Stamp,
+)
 from asof.registry.port import RegisteredGroup
 
 PART_ROWS = 2_000_000
@@ -33,79 +50,99 @@ SLICE_HASHES = 8_000_000
 """Hashes that are compared at once."""
 
 
-def streams(group: RegisteredGroup, options: Options) -> bool:
+def streams(options: Options) -> bool:
     """Return whether a load can be done in parts.
 
-    Not if rows are compared with what is stored, or keys with those that lack; and not with `on_conflict="last"` and
-    recorded arrivals, where rows that lose against the last of their part could still lend it their arrival in another.
+    Not with `on_conflict="last"` and recorded arrivals, where rows that lose against the last of their part could
+    still lend it their arrival in another.
     """
-    last = options.on_conflict == "last" and options.available_at is not None
-    return group.definition.on_unchanged != "skip" and options.absent != "retire" and not last
+    return options.on_conflict != "last" or options.available_at is None
 
 
-def load(parts: Parts, group: RegisteredGroup, tables: Iterable[pa.Table], kind: CommitKind, options: Options) -> Draft:
-    """Make rows durable, unpublished, and return the commit that they are to become.
+class Load:
+    """Rows that were made durable, in parts, and may be published: `with Load(...) as load: load.draft()`.
+
+    What was not published when the block ends is deleted.
 
     Args:
         parts: The store's parts.
-        group: Their group.
-        tables: The rows, in parts that fit memory.
+        group: The group of the rows.
         kind: What the commit does.
         options: What the caller said.
+        tables: The rows, in parts that fit memory.
 
     Raises:
         DataError: The rows break a rule; nothing is left behind.
         BackendError: A part of the store failed.
     """
-    folder = parts.root / "tmp"
-    folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        begun = _Load(parts, group, kind, options, _Seen(file))
-        try:
-            begun.stage(tables)
-            begun.settle()
-            return begun.draft()
-        except BaseException:  # an interrupt too: a load takes minutes, its files gigabytes
-            with suppress(BackendError):  # it must not hide what happened; debris is found later
-                parts.history.discard(staged.path for part in begun.files for staged in part)
-            raise
 
-
-class _Load:
-    def __init__(self, parts: Parts, group: RegisteredGroup, kind: CommitKind, options: Options, seen: "_Seen") -> None:
+    def __init__(
+        self, parts: Parts, group: RegisteredGroup, kind: CommitKind, options: Options, tables: Iterable[pa.Table]
+    ) -> None:
+        """Read nothing yet."""
         self.parts = parts
         self.group = group
         self.kind: CommitKind = kind
         self.options = options
-        self.seen = seen
+        self.tables = tables
         self.availability: Availability = "commit"
+        self.moments: set[int | None] = set()
+        self.in_order = False
         self.files: list[list[DataFile]] = []
+        self.gone: list[list[DataFile]] = []
+        self.made: list[DataFile] = []
+        self.given: Sequence[DataFile] = ()
 
     @property
     def table(self) -> Table:
+        """Where the rows lie."""
         return table_of(self.group)
 
-    def stage(self, tables: Iterable[pa.Table]) -> None:
+    def __enter__(self) -> Self:
+        """Make the rows durable."""
+        folder = self.parts.root / "tmp"
+        folder.mkdir(exist_ok=True)
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                seen = _Seen(file)
+                self.stage(seen)
+                self.settle(seen)
+            if self.group.definition.on_unchanged == "skip" and not self.in_order:
+                self.order()
+        except BaseException:
+            self.discard()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Delete what was not published."""
+        self.discard()
+
+    def discard(self) -> None:
+        """Delete what was not published."""
+        given = {file.path for file in self.given}
+        every = (file.path for file in chain(*self.files, *self.gone, self.made))
+        with suppress(BackendError):  # it must not hide what happened; debris is found later
+            self.parts.history.discard([path for path in every if path not in given])
+
+    def stage(self, seen: "_Seen") -> None:
         """Write each part, while the next one is prepared."""
         offset = 0
-        writing: Future[list[DataFile]] | None = None
-        with ThreadPoolExecutor(1, "asof-load") as pool:
-            try:
-                for table in tables:
-                    rows = self.prepared(table, offset)
-                    offset += table.num_rows
-                    self.seen.add(row_hashes(rows, self.table.sort))
-                    if writing is not None:
-                        done, writing = writing, None
-                        self.files.append(done.result())
-                    writing = pool.submit(self.parts.history.stage, self.table, rows)
-            except BaseException:  # an interrupt too: what is being written must be known
-                if writing is not None:
-                    with suppress(Exception):  # it must not hide what happened, but its files must be known
-                        self.files.append(writing.result())
-                raise
-            if writing is not None:
-                self.files.append(writing.result())
+        ends: list[tuple[tuple[object, ...], ...]] = []
+        with _Behind() as behind:
+            for table in self.tables:
+                rows = self.prepared(table, offset)
+                offset += table.num_rows
+                seen.add(row_hashes(rows, self.table.sort))
+                if rows.num_rows:
+                    ends.append(self.ends(rows))
+                behind.do(lambda rows=rows: self.files.append(self.parts.history.stage(self.table, rows)))
+        self.in_order = all(one[1] < other[0] for one, other in pairwise(ends))
+
+    def ends(self, rows: pa.Table) -> tuple[tuple[object, ...], ...]:
+        """Return the first and the last key of ordered rows."""
+        keys = self.group.definition.keys
+        return tuple(tuple(rows.column(key)[at].as_py() for key in keys) for at in (0, rows.num_rows - 1))
 
     def prepared(self, table: pa.Table, offset: int) -> pa.Table:
         """Return a part as rows of a data file; numbers of rows in a message are those of the part."""
@@ -122,13 +159,17 @@ class _Load:
             where = f"{error.where}, rows counted from row {offset:,} of the load" if offset else error.where
             raise DataError(error.what, where=where, todo=error.todo, data=error.data) from error
         self.availability = found.draft.availability
+        if self.options.absent == "retire":
+            self.moments.add(found.draft.max_event_us)
+            check_one_moment(self.moments, f"group {self.group.definition.name}")
         return found.rows
 
-    def settle(self) -> None:
+    def settle(self, seen: "_Seen") -> None:
         """Bring rows of one key and event time together that lie in several parts."""
-        doubles, count = self.seen.doubles()
+        doubles, count = seen.doubles()
         if not len(doubles):
             return
+        self.in_order = False
         arrivals = AVAILABLE_COLUMN if self.availability == "column" else None
         definition = self.group.definition
         before = list(self.files)
@@ -166,33 +207,144 @@ class _Load:
 
     def rows(self, files: Sequence[DataFile]) -> Iterator[pa.RecordBatch]:
         """Return the rows of staged files in the order of storage, as they were staged."""
-        definition = self.group.definition
-        stamp = Stamp(1, 0, self.availability)
-        places = tuple((self.parts.history.location(file.path), file, stamp) for file in files)
-        stored = Rows(
-            self.table.schema, definition.keys, definition.event_time, 0, 1, layout=self.group.layout, files=places
-        )
         ours = {COMMIT_COLUMN} if self.availability == "column" else {COMMIT_COLUMN, AVAILABLE_COLUMN}
-        for batch in self.parts.engine.stamped(stored):
+        for batch in self.parts.engine.stamped(self.stored(files)):
             columns = [
                 pa.nulls(batch.num_rows, column.type) if name in ours else column
                 for name, column in zip(batch.schema.names, batch.columns, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(columns, schema=self.table.schema)
 
-    def draft(self) -> Draft:
-        """Return the commit."""
-        files = [replace(file, width=len(self.group.layout)) for part in self.files for file in part]
-        timed = bool(files) and self.table.event_time is not None
+    def stored(self, files: Sequence[DataFile]) -> Rows:
+        """Return staged files as an engine reads them."""
+        definition = self.group.definition
+        stamp = Stamp(1, 0, self.availability)
+        places = tuple((self.parts.history.location(file.path), file, stamp) for file in files)
+        return Rows(
+            self.table.schema, definition.keys, definition.event_time, 0, 1, layout=self.group.layout, files=places
+        )
+
+    def order(self) -> None:
+        """Bring the rows into the order of keys: each part has whole keys, and greater ones than the part before."""
+        before = list(self.files)
+        every = pa.RecordBatchReader.from_batches(self.table.schema, self.rows(list(chain(*before))))
+        tables = in_parts(every, most_rows=PART_ROWS, most_bytes=PART_BYTES)
+        with _Behind() as behind:
+            for rows in of_whole_keys(tables, self.group.definition.keys):
+                behind.do(lambda rows=rows: self.files.append(self.parts.history.stage(self.table, rows)))
+        self.parts.history.discard(file.path for part in before for file in part)
+        self.files = self.files[len(before) :]
+        self.in_order = True
+
+    def draft(self, *, whole: bool = False) -> Draft:
+        """Return the commit; its files are the caller's to publish or to delete.
+
+        Args:
+            whole: Store all rows, whatever the group says.
+        """
+        draft = self.retired() if self.options.absent == "retire" else Draft(self.group.id, self.kind)
+        parts = [*self.files, *self.gone]
+        every = list(chain(*parts))
+        skips = self.group.definition.on_unchanged == "skip" and self.group.id in self.parts.log.heads()
+        if skips and not whole:
+            draft = self.divided(parts, draft)
+        else:
+            draft = replace(draft, files=tuple(replace(file, width=len(self.group.layout)) for file in every))
+        timed = bool(every) and self.table.event_time is not None
         events = (
-            (min(file.min_event_us for file in files), max(file.max_event_us for file in files))
+            (min(file.min_event_us for file in every), max(file.max_event_us for file in every))
             if timed
             else (None, None)
         )
-        digest = digest_of_parts(lambda: self.rows(files)) if self.options.idempotency_key else ""
-        rows = sum(file.rows for file in files)
-        draft = draft_of(self.group, self.kind, self.options, rows=rows, events=events, digest=digest)
-        return replace(draft, availability=self.availability, files=tuple(files))
+        rows = sum(file.rows for file in every)
+        digest = self.digest() if self.options.idempotency_key else ""
+        whose = draft_of(self.group, self.kind, self.options, rows=rows, events=events, digest=digest)
+        self.given = draft.files
+        return replace(
+            whose,
+            availability=self.availability,
+            files=draft.files,
+            unchanged=draft.unchanged,
+            changes=draft.changes,
+            drops=draft.drops,
+        )
+
+    def take_back(self) -> None:
+        """Have a draft that could not be published made again."""
+        self.given = ()
+        with suppress(BackendError):  # debris is found later
+            self.parts.history.discard(file.path for file in chain(*self.gone, self.made))
+        self.gone, self.made = [], []
+
+    def digest(self) -> str:
+        """Return the hash of the rows."""
+        digest = digest_of_parts(lambda: self.rows(list(chain(*self.files))))
+        return full_digest(digest) if self.options.absent == "retire" else digest
+
+    def retired(self) -> Draft:
+        """Store the end of the keys that the load lacks; return what is to be said of them."""
+        every = list(chain(*self.files))
+        moment = every[0].max_event_us if self.table.event_time is not None else None
+        lacking, drops = absent_keys(self.parts, self.group, self.stored(every), moment)
+        with _Behind() as behind:
+            for rows in in_parts(lacking, most_rows=PART_ROWS, most_bytes=PART_BYTES):
+                if rows.num_rows:
+                    behind.do(lambda rows=rows: self.gone.append(self.parts.history.stage(self.table, rows)))
+        count = sum(file.rows for part in self.gone for file in part)
+        return Draft(self.group.id, self.kind, changes={ABSENT: count}, drops=drops)
+
+    def divided(self, parts: Sequence[Sequence[DataFile]], draft: Draft) -> Draft:
+        """Store what changed of each part, and confirmations of the rest; return what is to be said of it."""
+        changes = Counter(draft.changes)
+        with _Behind() as behind:
+            for rows in self.tables_of(parts):
+                found = divided(self.parts, Prepared(self.group, rows, Draft(self.group.id, self.kind)))
+                changes.update(found.draft.changes)
+                drops = [each for each in (draft.drops, found.draft.drops) if each is not None]
+                unchanged = draft.unchanged + found.draft.unchanged
+                draft = replace(draft, unchanged=unchanged, drops=min(drops, default=None))
+                behind.do(lambda found=found: self.keep(found))
+        return replace(draft, files=tuple(self.made), changes=dict(changes))
+
+    def keep(self, found: Divided) -> None:
+        """Store what changed."""
+        for new in staged(self.parts, self.group, found):
+            self.made += new
+
+    def slices(self) -> Iterator[pa.Table]:
+        """Return the rows of the commit, the keys of each table as a whole in it."""
+        return self.tables_of([*self.files, *self.gone])
+
+    def tables_of(self, parts: Sequence[Sequence[DataFile]]) -> Iterator[pa.Table]:
+        """Return parts as tables."""
+        for part in parts:
+            yield pa.Table.from_batches(self.rows(part), schema=self.table.schema)
+
+
+class _Behind:
+    """Does one thing after the other in a thread, at most one behind: `with _Behind() as behind: behind.do(...)`."""
+
+    def __enter__(self) -> Self:
+        self.pool = ThreadPoolExecutor(1, "asof-load")
+        self.last: Future[None] | None = None
+        return self
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Begin, when what was begun before has been done; raise what that raised."""
+        self.wait()
+        self.last = self.pool.submit(work)
+
+    def wait(self) -> None:
+        if self.last is not None:
+            done, self.last = self.last, None
+            done.result()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            self.pool.shutdown()
 
 
 class _Seen:

@@ -4,7 +4,7 @@ Source: SEMANTICS sections 1, 2 and 7.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -115,7 +115,12 @@ def _check_full_load(draft: Draft, options: Options, where: str) -> None:
         raise UsageError('absent="retire" with an empty frame would retire every key', where=where, todo="use retire")
     if options.available_at is not None:
         raise UsageError('absent="retire" knows no arrivals of the rows that are absent', where=where)
-    if draft.min_event_us != draft.max_event_us:
+    check_one_moment({draft.min_event_us, draft.max_event_us}, where)
+
+
+def check_one_moment(moments: Collection[int | None], where: str) -> None:
+    """Refuse a load with `absent="retire"` whose rows have several event times, or parts of one."""
+    if len(moments) > 1:
         raise UsageError(
             'absent="retire" needs a full load of one event time: at that the absent keys end',
             where=where,
@@ -159,7 +164,7 @@ def _draft(
         least, greatest = bounds["min"].as_py(), bounds["max"].as_py()
     digest = digest_of(stored) if options.idempotency_key else ""
     if digest and options.absent == "retire":  # it is another thing to say of the same rows
-        digest = hashlib.sha256(f"absent {digest}".encode()).hexdigest()
+        digest = full_digest(digest)
     drafted = draft_of(group, kind, options, rows=stored.num_rows, events=(least, greatest), digest=digest)
     return replace(drafted, availability=availability)
 
@@ -205,6 +210,11 @@ def _check_text(options: Options, where: str) -> None:
     for name, value in cast("dict[str, str]", meta).items():
         checked_text(name + value, "meta", where=where)
     checked_text(options.idempotency_key, "idempotency_key", where=where)
+
+
+def full_digest(digest: str) -> str:
+    """Return the hash of a load with `absent="retire"` whose rows have a hash."""
+    return hashlib.sha256(f"absent {digest}".encode()).hexdigest()
 
 
 def digest_of(table: pa.Table) -> str:

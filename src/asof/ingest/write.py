@@ -4,7 +4,7 @@ Nothing is visible before the commit record is published, and everything is when
 either debris (files that no commit names) or a commit that the online store has not applied yet; both are repaired.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -21,8 +21,8 @@ from asof.definitions import FeatureGroup
 from asof.definitions.names import checked_text
 from asof.errors import AsofError, BackendError, UsageError
 from asof.ingest.absent import with_absent
-from asof.ingest.feed import OnlineFeed, Published
-from asof.ingest.load import PART_BYTES, PART_ROWS, load, streams
+from asof.ingest.feed import OnlineFeed, Published, Slices
+from asof.ingest.load import PART_BYTES, PART_ROWS, Load, streams
 from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement
 from asof.ingest.push import Pusher
 from asof.ingest.unchanged import Divided, divided, staged, whole
@@ -56,12 +56,11 @@ class Writer:
         batches = to_batches(frame, where=f"group {registered.definition.name}")
         if batches is not None:
             frame = batches
-            if streams(registered, options):
+            if streams(options):
                 parts = in_parts(batches, most_rows=PART_ROWS, most_bytes=PART_BYTES)
                 frame, more = next(parts), next(parts, None)
                 if more is not None:
-                    draft = load(self._parts, registered, chain((frame, more), parts), kind, options)
-                    return self._publish_staged([registered], [draft], [None])[0]
+                    return self._load(registered, chain((frame, more), parts), kind, options)
         return self.publish([prepare(registered, frame, kind, options, now_us=self._parts.now_us())])[0]
 
     def rehearse(self, group: FeatureGroup, frame: Frame, options: Options) -> None:
@@ -101,6 +100,22 @@ class Writer:
         loads = [with_absent(self._parts, item) for item in prepared]
         return self._store(loads, [whole(item) for item in loads])
 
+    def _load(self, group: RegisteredGroup, tables: Iterable[pa.Table], kind: CommitKind, options: Options) -> Commit:
+        """Store rows that come in parts as one commit."""
+        with Load(self._parts, group, kind, options, tables) as load:
+            for _ in range(ATTEMPTS):
+                with suppress(StaleRowsError):
+                    return self._publish_load(load)
+            return self._publish_load(load, whole=True)
+
+    def _publish_load(self, load: Load, *, whole: bool = False) -> Commit:
+        draft = load.draft(whole=whole)
+        try:
+            return self._publish_staged([load.group], [draft], [load.slices if load.in_order else None])[0]
+        except StaleRowsError:
+            load.take_back()
+            raise
+
     def _store(self, prepared: Sequence[Prepared], parts: Sequence[Divided]) -> list[Commit]:
         files: list[list[DataFile]] = []
         try:
@@ -112,17 +127,26 @@ class Writer:
         except AsofError:
             self._discard(files)
             raise
-        return self._publish_staged([item.group for item in prepared], drafts, [item.rows for item in prepared])
+        try:
+            return self._publish_staged([item.group for item in prepared], drafts, [item.rows for item in prepared])
+        except StaleRowsError:
+            self._discard(files)
+            raise
 
     def _publish_staged(
-        self, groups: Sequence[RegisteredGroup], drafts: Sequence[Draft], rows: Sequence[pa.Table | None]
+        self, groups: Sequence[RegisteredGroup], drafts: Sequence[Draft], rows: Sequence[pa.Table | Slices | None]
     ) -> list[Commit]:
-        """Publish commits whose files are durable, and serve them; rows that are not at hand are read from history."""
+        """Publish commits whose files are durable, and serve them; rows that are not at hand are read from history.
+
+        The files of what is refused are deleted, but not after a StaleRowsError: the caller may need them again.
+        """
         files = [draft.files for draft in drafts]
         try:
             commits = self._publish(drafts)
         except BackendError:  # it may have been published all the same: what no commit names is deleted later
             self.upkeep.doubtful(file.path for new in files for file in new)
+            raise
+        except StaleRowsError:
             raise
         except AsofError:
             self._discard(files)
