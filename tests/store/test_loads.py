@@ -160,14 +160,6 @@ def test_a_load_is_stored_once_under_its_key_however_it_comes(loaded, at):
     assert not left_behind(loaded)
 
 
-def test_a_full_load_that_comes_in_parts_retires_the_keys_that_it_lacks(loaded, at):
-    loaded.backfill("weather", [{"origin": "EWR", "time_hour": at(0), "temp": 1.0, "visib": None}])
-    rows = [{"origin": f"K{n}", "time_hour": at(20), "temp": 2.0, "visib": None} for n in range(12)]
-    loaded.backfill("weather", reader(pa.Table.from_pylist(rows)), absent="retire")
-    assert loaded.online("weather", {"origin": "EWR"}).statuses["temp"] == "RETIRED"
-    assert {loaded.online("weather", {"origin": f"K{n}"}).statuses["temp"] for n in range(12)} == {"PRESENT"}
-
-
 def test_what_is_no_file_of_rows_is_refused(loaded, tmp_path):
     with pytest.raises(NotFoundError, match="there is no file"):
         loaded.backfill("weather", tmp_path / "none.parquet")

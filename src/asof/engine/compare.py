@@ -51,11 +51,12 @@ def absent(rows: Rows, present: Rows, *, journal: str, present_journal: str, unt
     Keys are compared before rows: few are absent, so that few rows are ordered.
     """
     keys = ", ".join(quoted(key) for key in rows.keys)
-    others = f"SELECT {keys} FROM ({base(present, [], journal=present_journal)})"
+    others = base(present, [], journal=present_journal)
+    lacking = f" ANTI JOIN (SELECT {keys} FROM ({others})) USING ({keys})" if others else ""
     until = "" if until_us is None else f" WHERE __e <= {until_us}"
     seen = f"SELECT * FROM (SELECT * FROM ({competing(rows, [], journal=journal)}){visible(rows, 'event')}){until}"
     return (
-        f"SELECT {keys} FROM ({seen}) ANTI JOIN ({others}) USING ({keys})"
+        f"SELECT {keys} FROM ({seen}){lacking}"
         f" GROUP BY {keys} HAVING NOT max_by(__x, {Packing.of(rows).version()}) ORDER BY {keys}"
     )
 

@@ -316,9 +316,19 @@ class Load:
         return self.tables_of([*self.files, *self.gone])
 
     def tables_of(self, parts: Sequence[Sequence[DataFile]]) -> Iterator[pa.Table]:
-        """Return parts as tables."""
-        for part in parts:
-            yield pa.Table.from_batches(self.rows(part), schema=self.table.schema)
+        """Return parts as tables, each of which is read while the one before is used."""
+        with ThreadPoolExecutor(1, "asof-load") as pool:
+            coming: Future[pa.Table] | None = None
+            for part in parts:
+                ready, coming = coming, pool.submit(self.table_of, part)
+                if ready is not None:
+                    yield ready.result()
+            if coming is not None:
+                yield coming.result()
+
+    def table_of(self, part: Sequence[DataFile]) -> pa.Table:
+        """Return a part as a table."""
+        return pa.Table.from_batches(self.rows(part), schema=self.table.schema)
 
 
 class _Behind:

@@ -38,6 +38,7 @@ from asof.engine.port import (
 from asof.errors import BackendError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Stamp
 from asof.testing.adapters import open_adapter
+from asof.testing.engine_keys import KeysSuite
 from asof.testing.layouts import Laid, lay, lay_stamped, layouts
 from asof.testing.played import key_columns, times
 from asof.testing.reference import Answer, Key, Stored, canonical
@@ -50,7 +51,7 @@ ROW_STATUS = {"MISSING": MISSING, "PRESENT": FOUND, "NULL": FOUND, "EXPIRED": EX
 searched = settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], deadline=None)
 
 
-class EngineSuite:
+class EngineSuite(KeysSuite):
     """What every engine must do; see `asof.engine.port.Engine`.
 
     Attributes:
