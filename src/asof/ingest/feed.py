@@ -191,8 +191,10 @@ class OnlineFeed:
         newest = (newest_of(table, item.group, item.commit.number) for table in tables)
         try:
             _, reached = self._put(item.group, applied, item.commit, newest)
-        except TransientError:  # slices were merged meanwhile
-            return False
+        except TransientError:
+            if isinstance(item.rows, pa.Table):
+                raise
+            return False  # slices may have been merged into other files meanwhile
         return reached.commit >= item.commit.number
 
     def catch_up(self, group: RegisteredGroup, *, until: int | None = None) -> int:

@@ -109,7 +109,7 @@ class Load:
                 self.settle(seen)
             if self.group.definition.on_unchanged == "skip" and not self.in_order:
                 self.order()
-        except BaseException:
+        except BaseException:  # an interrupt too: a load takes minutes, its files gigabytes
             self.discard()
             raise
         return self
