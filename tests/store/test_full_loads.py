@@ -106,6 +106,14 @@ def test_keys_with_several_rows_in_different_parts_are_stored(skipping, at):
     assert [(r["time_hour"], r["temp"]) for r in history if r["origin"] == "K01"] == [(at(n), 1.0) for n in range(3)]
 
 
+def test_a_key_whose_rows_end_one_part_and_begin_the_next_is_stored(skipping, at):
+    skipping.write("weather", reader(rows(at, 0)))
+    parts = [rows(at, 1, KEYS[:4]), rows(at, 2, KEYS[3:7]), rows(at, 2, KEYS[7:])]
+    commit = skipping.write("weather", reader(pa.concat_tables(parts), 4))
+    assert (commit.rows, commit.unchanged) == (13, 11)
+    assert skipping.online("weather", {"origin": "K03"}).event_times["temp"] == at(2)
+
+
 def test_equal_rows_of_different_parts_collapse_before_they_are_compared(skipping, at):
     skipping.write("weather", reader(rows(at, 0)))
     twice = pa.concat_tables([rows(at, 1), rows(at, 1, KEYS[:3])])
@@ -161,9 +169,9 @@ def test_keys_that_a_full_load_in_parts_lacks_are_retired(store, weather, at, on
 
 
 def test_parts_of_a_full_load_have_one_event_time(skipping, at):
-    two = pa.concat_tables([rows(at, 1, KEYS[:5]), rows(at, 2, KEYS[5:])])
+    two = pa.concat_tables([rows(at, 1, KEYS[:4]), rows(at, 2, KEYS[4:])])
     with pytest.raises(UsageError, match="full load of one event time"):
-        skipping.write("weather", reader(two, 5), absent="retire")
+        skipping.write("weather", reader(two, 4), absent="retire")
     assert not skipping.catalog.commits("weather")
     assert not left_behind(skipping)
 
