@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from asof.engine.literals import quoted, same_key, text
-from asof.engine.point_in_time import Packing, base, competing, confirming, payloads, visible
+from asof.engine.point_in_time import Packing
 from asof.engine.port import Rows
+from asof.engine.stored import base, competing, confirming, payloads, visible
 
 
 def compare(rows: Rows, *, frame: str, journal: str, columns: Sequence[str], between: str) -> str:

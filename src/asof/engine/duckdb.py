@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.engine import point_in_time
+from asof.engine import point_in_time, scans
 from asof.engine.compare import absent, compare, key_range
+from asof.engine.literals import sources_of, text
 from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to
 from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
@@ -64,7 +65,7 @@ class DuckDBEngine:
         self._spill = Spill(root) if root else None
         folder = self._spill.folder if self._spill is not None else None
         # "" is no folder, and no spilling; unset it would be one below wherever the process stands.
-        self._connection.execute(f"SET temp_directory = {point_in_time.text(str(folder or ''))}")
+        self._connection.execute(f"SET temp_directory = {text(str(folder or ''))}")
         self._limit(url, dict(parse_qsl(query, keep_blank_values=True)))
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET preserve_insertion_order = false")
@@ -75,7 +76,7 @@ class DuckDBEngine:
             if name not in LIMITS:
                 raise NotFoundError.named("option", name, LIMITS, where=url)
             try:
-                self._connection.execute(f"SET {name} = {point_in_time.text(value)}")
+                self._connection.execute(f"SET {name} = {text(value)}")
             except duckdb.Error as error:
                 raise UsageError(f"{name}={value} is no limit: {error}", where=url, todo=LIMITS[name]) from error
 
@@ -146,7 +147,7 @@ class DuckDBEngine:
             return schema.empty_table().to_reader()
 
         def statement(journal: str) -> str:
-            return point_in_time.scan(
+            return scans.scan(
                 rows,
                 journal=journal,
                 columns=columns,
@@ -175,7 +176,7 @@ class DuckDBEngine:
         if not rows.files and rows.journal is None:
             return schema.empty_table().to_reader()
         with self._session(rows, __asof_keys=keys) as (run, names):
-            statement = point_in_time.newest(rows, journal=names["__asof_journal"], keys_table=names.get("__asof_keys"))
+            statement = scans.newest(rows, journal=names["__asof_journal"], keys_table=names.get("__asof_keys"))
             return _stream(run, statement, schema)
 
     def compare(self, rows: Rows, frame: pa.Table) -> pa.Table:
@@ -235,7 +236,7 @@ class DuckDBEngine:
         if not rows.files and rows.journal is None:
             return rows.schema.empty_table().to_reader()
         with self._session(rows, __asof_keys=keys, __asof_without=without) as (run, names):
-            statement = point_in_time.stamped(
+            statement = scans.stamped(
                 rows,
                 journal=names["__asof_journal"],
                 horizon_us=horizon_us,
@@ -262,7 +263,7 @@ class DuckDBEngine:
             if rows.journal is not None:
                 cursor.register(journal, _unsliced(rows.journal))
             if rows.sources is not None and rows.sources.journal is not None:
-                cursor.register(point_in_time.sources_of(journal), _unsliced(rows.sources.journal))
+                cursor.register(sources_of(journal), _unsliced(rows.sources.journal))
             for name, table in tables.items():
                 if table is not None:
                     names[name] = f"{name}_{next(self._numbers)}"

@@ -1,6 +1,6 @@
 """Names and values as SQL text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def quoted(name: str) -> str:
@@ -11,6 +11,11 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Return a string as SQL."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def listed(numbers: Iterable[int]) -> str:
+    """Return numbers as SQL, to stand in parentheses."""
+    return ", ".join(map(str, numbers))
 
 
 def same_key(keys: Sequence[str], one: str, other: str) -> str:

@@ -18,23 +18,17 @@ Confirmations of unchanged rows (SEMANTICS section 5) compete like any row. The 
 the row that it names, which is the winner itself if it is none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.engine.literals import quoted, same_key, sources_of, text
+from asof.engine.literals import listed, quoted, same_key
 from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, Known, Rows
-from asof.records import (
-    AVAILABLE_COLUMN,
-    COMMIT_COLUMN,
-    NAMED_COMMIT_COLUMN,
-    NAMED_EVENT_COLUMN,
-    RETIRED_COLUMN,
-    Stamp,
-)
+from asof.engine.stored import competing, confirming, files, payloads, visible
+from asof.records import COMMIT_COLUMN
 
 COMMIT_SPAN = 1 << 40
 """Commits of a group stay below this; the packed version then fits 128 bits for every int64 time."""
@@ -105,132 +99,6 @@ def is_late(rows: Rows, known: Known) -> bool:
             for _, file, stamp in rows.files
         )
     )
-
-
-def base(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
-    """Return the stored rows of a history as a relation.
-
-    Args:
-        rows: The history.
-        columns: Columns wanted beside the keys.
-        journal: Name of the registered table of journal rows.
-
-    The relation has the keys, the columns, and
-        __e  event time, us        __c  commit        __a  arrival, us        __x  whether it is a retirement
-    """
-    parts: list[str] = []
-    plain: dict[int, dict[Stamp, list[str]]] = {}
-    stamped: dict[int, list[str]] = {}
-    for place, file, stamp in rows.files:
-        width = len(rows.layout) if file.width is None else file.width
-        if stamp is None:
-            stamped.setdefault(width, []).append(place)
-        else:
-            plain.setdefault(width, {}).setdefault(stamp, []).append(place)
-    for width, by_stamp in plain.items():
-        parts.append(_plain_part(rows, by_stamp, _wanted(rows, columns, width)))
-    for width, places in stamped.items():
-        pinned = f"WHERE {quoted(COMMIT_COLUMN)} <= {rows.pin}"
-        parts.append(f"SELECT {_wanted(rows, columns, width)}, {_stored(rows)} FROM {_files(places)} {pinned}")
-    if rows.journal is not None:
-        parts.append(f"SELECT {_wanted(rows, columns, len(rows.layout))}, {_stored(rows)} FROM {journal}")
-    return " UNION ALL ".join(parts)
-
-
-def confirming(rows: Rows) -> bool:
-    """Return whether there are confirmations in a history."""
-    return any(file.confirms for _, file, _ in rows.files)
-
-
-def competing(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
-    """Return the rows that may answer as a relation: that of `base` if there are no confirmations.
-
-    If there are, it has no features, and two columns more: `__pe` and `__pc`, the version of the row that has them.
-    """
-    if not confirming(rows):
-        return base(rows, columns, journal=journal)
-    time = _time(rows, columns)
-    event = quoted(NAMED_EVENT_COLUMN) if rows.event_time is not None else f"({NO_TIME})"
-    row = ", ".join([*(quoted(name) for name in (*rows.keys, *time)), "__e, __c, __a, __x"])
-    named = replace(_only(rows, confirms=True), journal=None, layout=())
-    confirmations = base(named, [*time, NAMED_EVENT_COLUMN, NAMED_COMMIT_COLUMN], journal=journal)
-    parts = [f"SELECT {row}, {event} AS __pe, {quoted(NAMED_COMMIT_COLUMN)} AS __pc FROM ({confirmations})"]
-    own = base(_only(rows, confirms=False), time, journal=journal)
-    if own:
-        parts.append(f"SELECT {row}, __e AS __pe, __c AS __pc FROM ({own})")
-    return " UNION ALL ".join(parts)
-
-
-def payloads(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
-    """Return the rows that confirmations may name as a relation, that of `base`."""
-    whole = rows if rows.sources is None else rows.sources
-    features = [name for name in columns if name != rows.event_time]
-    return base(_only(whole, confirms=False), features, journal=journal if whole is rows else sources_of(journal))
-
-
-def _filled(rows: Rows, relation: str, columns: Sequence[str], *, journal: str) -> str:
-    """Return a part of `competing`, in parentheses, with its features."""
-    if not confirming(rows):
-        return relation
-    features = "".join(f", p.{quoted(name)}" for name in columns if name != rows.event_time)
-    return (
-        f"(SELECT r.*{features} FROM {relation} r LEFT JOIN ({payloads(rows, columns, journal=journal)}) p"
-        f" ON {same_key(rows.keys, 'p', 'r')} AND p.__e = r.__pe AND p.__c = r.__pc)"
-    )
-
-
-def _only(rows: Rows, *, confirms: bool) -> Rows:
-    return replace(rows, files=tuple(item for item in rows.files if item[1].confirms is confirms))
-
-
-def _wanted(rows: Rows, columns: Sequence[str], width: int) -> str:
-    """Return the wanted columns of files of a width: features that were added later are null in them."""
-    later = set(rows.layout[width:])
-    return ", ".join(f"NULL AS {quoted(n)}" if n in later else quoted(n) for n in (*rows.keys, *columns))
-
-
-def _event(rows: Rows) -> str:
-    return f"({NO_TIME})" if rows.event_time is None else f"epoch_us({quoted(rows.event_time)})"
-
-
-def _stored(rows: Rows) -> str:
-    """Return the clocks of rows that are stamped themselves."""
-    own = f"coalesce(epoch_us({quoted(AVAILABLE_COLUMN)}), ({NO_TIME}))"
-    return f"{_event(rows)} AS __e, {quoted(COMMIT_COLUMN)} AS __c, {own} AS __a, {quoted(RETIRED_COLUMN)} AS __x"
-
-
-def _plain_part(rows: Rows, by_stamp: Mapping[Stamp, Sequence[str]], wanted: str) -> str:
-    """Return files without stamps: their commits come from a small table, joined by the number of the file."""
-    event = _event(rows)
-    arrival = {
-        "commit": "__at",
-        "delay": f"({NO_TIME})" if rows.event_time is None else f"least({event} + {rows.delay_us}, __at)",
-        "column": f"epoch_us({quoted(AVAILABLE_COLUMN)})",
-    }
-    places = [place for part in by_stamp.values() for place in part]
-    retired = f"{quoted(RETIRED_COLUMN)} AS __x"
-    if len(by_stamp) == 1:
-        (stamp,) = by_stamp
-        own = arrival[stamp.availability].replace("__at", str(stamp.committed_at_us))
-        clocks = f"{event} AS __e, {stamp.number}::BIGINT AS __c, {own} AS __a"
-        return f"SELECT {wanted}, {clocks}, {retired} FROM {_files(places)}"
-    stamps = [stamp for stamp, part in by_stamp.items() for _ in part]
-    values = ", ".join(
-        f"({index}, {stamp.number}, {stamp.committed_at_us}, {text(stamp.availability)})"
-        for index, stamp in enumerate(stamps)
-    )
-    used = sorted({stamp.availability for stamp in stamps})
-    cases = " ".join(f"WHEN {text(how)} THEN {arrival[how]}" for how in used)
-    own = arrival[used[0]] if len(used) == 1 else f"CASE __how {cases} END"
-    return (
-        f"SELECT {wanted}, {event} AS __e, __number AS __c, {own} AS __a, {retired}"
-        f" FROM (SELECT *, file_index AS __file FROM {_files(places)})"
-        f" JOIN (VALUES {values}) AS __stamps(__index, __number, __at, __how) ON __file = __index"
-    )
-
-
-def _files(places: Sequence[str]) -> str:
-    return f"read_parquet([{', '.join(text(place) for place in places)}])"
 
 
 def look_up(  # noqa: PLR0913 - the parts of one statement
@@ -310,7 +178,7 @@ def _best(rows: Rows, spine: str, plan: Plan, *, late: bool) -> str:
     if not later:
         return f"{found} {_as_of(rows, spine, 'ASOF JOIN', wanted, late=late)}"
     # The keys with rows that were visible and then hidden go the other way.
-    odd = f"(SELECT DISTINCT {keys} FROM b WHERE __c IN ({_list(later)}))"
+    odd = f"(SELECT DISTINCT {keys} FROM b WHERE __c IN ({listed(later)}))"
     is_odd = f"EXISTS (SELECT 1 FROM {odd} r WHERE {same})"
     even = f"(SELECT * FROM {spine} s WHERE NOT {is_odd})"
     as_of = _as_of(rows, even, "ASOF JOIN", wanted, late=late)
@@ -348,11 +216,7 @@ def _greatest(spine: str, same: str, later: Mapping[int, int], *, only: str = "t
 def matches(rows: Rows, place: str, *, sample: str) -> str:
     """Return the statement that counts the rows of one file that have a key of the sample, for each row of it."""
     same = same_key(rows.keys, "s", "r")
-    return f"SELECT count(*) FROM {sample} s JOIN {_files([place])} r ON {same}"
-
-
-def _list(commits: Iterable[int]) -> str:
-    return ", ".join(map(str, commits))
+    return f"SELECT count(*) FROM {sample} s JOIN {files([place])} r ON {same}"
 
 
 def _where(visible: str, last_us: int | None) -> str:
@@ -363,20 +227,7 @@ def _where(visible: str, last_us: int | None) -> str:
 def _shown(rows: Rows) -> str:
     """Return the filter of rows that are hidden at every T."""
     never = [commit for commit, since in rows.retracted.items() if since is None]
-    return f" WHERE __c NOT IN ({_list(never)})" if never else ""
-
-
-def visible(rows: Rows, known: Known) -> str:
-    """Return the filter of the modes in which visibility does not depend on T."""
-    conditions: list[str] = []
-    if isinstance(known, int):
-        conditions.append(f"__a <= {known}")
-        hidden = [c for c, since in rows.retracted.items() if since is None or since <= known]
-    else:
-        hidden = list(rows.retracted)
-    if hidden:
-        conditions.append(f"__c NOT IN ({_list(hidden)})")
-    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f" WHERE __c NOT IN ({listed(never)})" if never else ""
 
 
 def _answer(columns: Sequence[str], ttl_us: int | None, *, of: str) -> str:
@@ -395,103 +246,3 @@ def _answer(columns: Sequence[str], ttl_us: int | None, *, of: str) -> str:
             "s.__row",
         ]
     )
-
-
-def scan(  # noqa: PLR0913 - the parts of one statement
-    rows: Rows,
-    *,
-    journal: str,
-    columns: Sequence[str],
-    after_us: int | None,
-    until_us: int | None,
-    known: Known,
-    latest: bool,
-    clocks: bool,
-) -> str:
-    """Return the statement that reads stored rows; see `Engine.scan`."""
-    features = [name for name in columns if name not in rows.keys]
-    stored = [name for name in features if name != rows.event_time] + _time(rows, features)
-    sources = competing(rows, stored, journal=journal)
-    conditions = [condition for condition in (visible(rows, known).removeprefix(" WHERE "),) if condition]
-    if after_us is not None:
-        conditions.append(f"__e > {after_us}")
-    if until_us is not None:
-        conditions.append(f"__e <= {until_us}")
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    keys = ", ".join(quoted(key) for key in rows.keys)
-    newest = f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1" if latest else ""
-    wanted = [quoted(name) for name in columns]
-    if clocks:
-        wanted += [
-            f"__c AS {quoted(COMMIT_COLUMN)}",
-            f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
-        ]
-    shown = _filled(rows, f"(SELECT * FROM ({sources}){where}{newest})", stored, journal=journal)
-    return f"SELECT {', '.join(wanted)} FROM {shown} WHERE NOT __x ORDER BY {keys}, __e, __c"
-
-
-def newest(rows: Rows, *, journal: str, keys_table: str | None) -> str:
-    """Return the statement that finds the newest row of each key; see `Engine.newest`."""
-    features = _features(rows)
-    sources = competing(rows, features, journal=journal)
-    keys = ", ".join(quoted(key) for key in rows.keys)
-    wanted = [
-        keys,
-        f"__e AS {EVENT_COLUMN}" if rows.event_time is not None else f"0::BIGINT AS {EVENT_COLUMN}",
-        f"__c AS {quoted(COMMIT_COLUMN)}",
-        f"__x AS {quoted(RETIRED_COLUMN)}",
-        *(quoted(name) for name in features),
-    ]
-    shown = visible(rows, "event")
-    only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
-    best = (
-        f"FROM (SELECT * FROM ({sources}){shown}){only}"
-        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1"
-    )
-    if confirming(rows):
-        best = f"FROM {_filled(rows, f'(SELECT * {best})', features, journal=journal)}"
-    return f"SELECT {', '.join(wanted)} {best} ORDER BY {keys}"
-
-
-def stamped(
-    rows: Rows,
-    *,
-    journal: str,
-    horizon_us: int | None,
-    keys_table: str | None = None,
-    without_table: str | None = None,
-) -> str:
-    """Return the statement that gives all rows with their stamps; see `Engine.stamped`."""
-    features = _features(rows)
-    sources = competing(rows, features + _time(rows, [rows.event_time or ""]), journal=journal)
-    keys = ", ".join(quoted(key) for key in rows.keys)
-    time = [] if rows.event_time is None else [quoted(rows.event_time)]
-    wanted = [
-        keys,
-        *time,
-        *(quoted(name) for name in features),
-        f"__x AS {quoted(RETIRED_COLUMN)}",
-        f"__c AS {quoted(COMMIT_COLUMN)}",
-        f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
-    ]
-    only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
-    only += f" ANTI JOIN {without_table} USING ({keys})" if without_table else ""
-    relation = f"(SELECT * FROM ({sources}){only})"
-    if horizon_us is not None:
-        version = Packing.of(rows).version()
-        hidden = f" AND __c NOT IN ({_list(rows.retracted)})" if rows.retracted else ""
-        settled = f"max(CASE WHEN greatest(__e, __a) <= {horizon_us}{hidden} THEN {version} END)"
-        relation = (
-            f"(SELECT * FROM {relation} QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
-        )
-    relation = _filled(rows, relation, features, journal=journal)
-    return f"SELECT {', '.join(wanted)} FROM {relation} ORDER BY {keys}, __e, __c"
-
-
-def _features(rows: Rows) -> list[str]:
-    ours = {*rows.keys, rows.event_time, RETIRED_COLUMN, COMMIT_COLUMN, AVAILABLE_COLUMN}
-    return [name for name in rows.schema.names if name not in ours]
-
-
-def _time(rows: Rows, wanted: Sequence[str]) -> list[str]:
-    return [rows.event_time] if rows.event_time is not None and rows.event_time in wanted else []

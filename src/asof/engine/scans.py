@@ -1,0 +1,105 @@
+"""Reads of stored rows that are no look-ups, as SQL text."""
+
+from collections.abc import Sequence
+
+from asof.engine.literals import listed, quoted
+from asof.engine.point_in_time import Packing
+from asof.engine.port import EVENT_COLUMN, NO_TIME, Known, Rows
+from asof.engine.stored import competing, confirming, filled, visible, wanted_time
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
+
+
+def scan(  # noqa: PLR0913 - the parts of one statement
+    rows: Rows,
+    *,
+    journal: str,
+    columns: Sequence[str],
+    after_us: int | None,
+    until_us: int | None,
+    known: Known,
+    latest: bool,
+    clocks: bool,
+) -> str:
+    """Return the statement that reads stored rows; see `Engine.scan`."""
+    features = [name for name in columns if name not in rows.keys]
+    stored = [name for name in features if name != rows.event_time] + wanted_time(rows, features)
+    sources = competing(rows, stored, journal=journal)
+    conditions = [condition for condition in (visible(rows, known).removeprefix(" WHERE "),) if condition]
+    if after_us is not None:
+        conditions.append(f"__e > {after_us}")
+    if until_us is not None:
+        conditions.append(f"__e <= {until_us}")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    keys = ", ".join(quoted(key) for key in rows.keys)
+    newest = f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1" if latest else ""
+    wanted = [quoted(name) for name in columns]
+    if clocks:
+        wanted += [
+            f"__c AS {quoted(COMMIT_COLUMN)}",
+            f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
+        ]
+    shown = filled(rows, f"(SELECT * FROM ({sources}){where}{newest})", stored, journal=journal)
+    return f"SELECT {', '.join(wanted)} FROM {shown} WHERE NOT __x ORDER BY {keys}, __e, __c"
+
+
+def newest(rows: Rows, *, journal: str, keys_table: str | None) -> str:
+    """Return the statement that finds the newest row of each key; see `Engine.newest`."""
+    features = _features(rows)
+    sources = competing(rows, features, journal=journal)
+    keys = ", ".join(quoted(key) for key in rows.keys)
+    wanted = [
+        keys,
+        f"__e AS {EVENT_COLUMN}" if rows.event_time is not None else f"0::BIGINT AS {EVENT_COLUMN}",
+        f"__c AS {quoted(COMMIT_COLUMN)}",
+        f"__x AS {quoted(RETIRED_COLUMN)}",
+        *(quoted(name) for name in features),
+    ]
+    shown = visible(rows, "event")
+    only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
+    best = (
+        f"FROM (SELECT * FROM ({sources}){shown}){only}"
+        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1"
+    )
+    if confirming(rows):
+        best = f"FROM {filled(rows, f'(SELECT * {best})', features, journal=journal)}"
+    return f"SELECT {', '.join(wanted)} {best} ORDER BY {keys}"
+
+
+def stamped(
+    rows: Rows,
+    *,
+    journal: str,
+    horizon_us: int | None,
+    keys_table: str | None = None,
+    without_table: str | None = None,
+) -> str:
+    """Return the statement that gives all rows with their stamps; see `Engine.stamped`."""
+    features = _features(rows)
+    sources = competing(rows, features + wanted_time(rows, [rows.event_time or ""]), journal=journal)
+    keys = ", ".join(quoted(key) for key in rows.keys)
+    time = [] if rows.event_time is None else [quoted(rows.event_time)]
+    wanted = [
+        keys,
+        *time,
+        *(quoted(name) for name in features),
+        f"__x AS {quoted(RETIRED_COLUMN)}",
+        f"__c AS {quoted(COMMIT_COLUMN)}",
+        f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
+    ]
+    only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
+    only += f" ANTI JOIN {without_table} USING ({keys})" if without_table else ""
+    relation = f"(SELECT * FROM ({sources}){only})"
+    if horizon_us is not None:
+        version = Packing.of(rows).version()
+        hidden = f" AND __c NOT IN ({listed(rows.retracted)})" if rows.retracted else ""
+        settled = f"max(CASE WHEN greatest(__e, __a) <= {horizon_us}{hidden} THEN {version} END)"
+        relation = (
+            f"(SELECT * FROM {relation} QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
+        )
+    relation = filled(rows, relation, features, journal=journal)
+    return f"SELECT {', '.join(wanted)} FROM {relation} ORDER BY {keys}, __e, __c"
+
+
+def _features(rows: Rows) -> list[str]:
+    ours = {*rows.keys, rows.event_time, RETIRED_COLUMN, COMMIT_COLUMN, AVAILABLE_COLUMN}
+    return [name for name in rows.schema.names if name not in ours]

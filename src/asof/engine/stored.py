@@ -1,0 +1,160 @@
+"""The stored rows of a history as relations, as SQL text: the rows that may answer, and those that have features."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from asof.engine.literals import listed, quoted, same_key, sources_of, text
+from asof.engine.port import NO_TIME, Known, Rows
+from asof.records import (
+    AVAILABLE_COLUMN,
+    COMMIT_COLUMN,
+    NAMED_COMMIT_COLUMN,
+    NAMED_EVENT_COLUMN,
+    RETIRED_COLUMN,
+    Stamp,
+)
+
+
+def base(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
+    """Return the stored rows of a history as a relation.
+
+    Args:
+        rows: The history.
+        columns: Columns wanted beside the keys.
+        journal: Name of the registered table of journal rows.
+
+    The relation has the keys, the columns, and
+        __e  event time, us        __c  commit        __a  arrival, us        __x  whether it is a retirement
+    """
+    parts: list[str] = []
+    plain: dict[int, dict[Stamp, list[str]]] = {}
+    stamped: dict[int, list[str]] = {}
+    for place, file, stamp in rows.files:
+        width = len(rows.layout) if file.width is None else file.width
+        if stamp is None:
+            stamped.setdefault(width, []).append(place)
+        else:
+            plain.setdefault(width, {}).setdefault(stamp, []).append(place)
+    for width, by_stamp in plain.items():
+        parts.append(_plain_part(rows, by_stamp, _wanted(rows, columns, width)))
+    for width, places in stamped.items():
+        pinned = f"WHERE {quoted(COMMIT_COLUMN)} <= {rows.pin}"
+        parts.append(f"SELECT {_wanted(rows, columns, width)}, {_stored(rows)} FROM {files(places)} {pinned}")
+    if rows.journal is not None:
+        parts.append(f"SELECT {_wanted(rows, columns, len(rows.layout))}, {_stored(rows)} FROM {journal}")
+    return " UNION ALL ".join(parts)
+
+
+def confirming(rows: Rows) -> bool:
+    """Return whether there are confirmations in a history."""
+    return any(file.confirms for _, file, _ in rows.files)
+
+
+def competing(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
+    """Return the rows that may answer as a relation: that of `base` if there are no confirmations.
+
+    If there are, it has no features, and two columns more: `__pe` and `__pc`, the version of the row that has them.
+    """
+    if not confirming(rows):
+        return base(rows, columns, journal=journal)
+    time = wanted_time(rows, columns)
+    event = quoted(NAMED_EVENT_COLUMN) if rows.event_time is not None else f"({NO_TIME})"
+    row = ", ".join([*(quoted(name) for name in (*rows.keys, *time)), "__e, __c, __a, __x"])
+    named = replace(_only(rows, confirms=True), journal=None, layout=())
+    confirmations = base(named, [*time, NAMED_EVENT_COLUMN, NAMED_COMMIT_COLUMN], journal=journal)
+    parts = [f"SELECT {row}, {event} AS __pe, {quoted(NAMED_COMMIT_COLUMN)} AS __pc FROM ({confirmations})"]
+    own = base(_only(rows, confirms=False), time, journal=journal)
+    if own:
+        parts.append(f"SELECT {row}, __e AS __pe, __c AS __pc FROM ({own})")
+    return " UNION ALL ".join(parts)
+
+
+def payloads(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
+    """Return the rows that confirmations may name as a relation, that of `base`."""
+    whole = rows if rows.sources is None else rows.sources
+    features = [name for name in columns if name != rows.event_time]
+    return base(_only(whole, confirms=False), features, journal=journal if whole is rows else sources_of(journal))
+
+
+def filled(rows: Rows, relation: str, columns: Sequence[str], *, journal: str) -> str:
+    """Return a part of `competing`, in parentheses, with its features."""
+    if not confirming(rows):
+        return relation
+    features = "".join(f", p.{quoted(name)}" for name in columns if name != rows.event_time)
+    return (
+        f"(SELECT r.*{features} FROM {relation} r LEFT JOIN ({payloads(rows, columns, journal=journal)}) p"
+        f" ON {same_key(rows.keys, 'p', 'r')} AND p.__e = r.__pe AND p.__c = r.__pc)"
+    )
+
+
+def _only(rows: Rows, *, confirms: bool) -> Rows:
+    return replace(rows, files=tuple(item for item in rows.files if item[1].confirms is confirms))
+
+
+def _wanted(rows: Rows, columns: Sequence[str], width: int) -> str:
+    """Return the wanted columns of files of a width: features that were added later are null in them."""
+    later = set(rows.layout[width:])
+    return ", ".join(f"NULL AS {quoted(n)}" if n in later else quoted(n) for n in (*rows.keys, *columns))
+
+
+def _event(rows: Rows) -> str:
+    return f"({NO_TIME})" if rows.event_time is None else f"epoch_us({quoted(rows.event_time)})"
+
+
+def _stored(rows: Rows) -> str:
+    """Return the clocks of rows that are stamped themselves."""
+    own = f"coalesce(epoch_us({quoted(AVAILABLE_COLUMN)}), ({NO_TIME}))"
+    return f"{_event(rows)} AS __e, {quoted(COMMIT_COLUMN)} AS __c, {own} AS __a, {quoted(RETIRED_COLUMN)} AS __x"
+
+
+def _plain_part(rows: Rows, by_stamp: Mapping[Stamp, Sequence[str]], wanted: str) -> str:
+    """Return files without stamps: their commits come from a small table, joined by the number of the file."""
+    event = _event(rows)
+    arrival = {
+        "commit": "__at",
+        "delay": f"({NO_TIME})" if rows.event_time is None else f"least({event} + {rows.delay_us}, __at)",
+        "column": f"epoch_us({quoted(AVAILABLE_COLUMN)})",
+    }
+    places = [place for part in by_stamp.values() for place in part]
+    retired = f"{quoted(RETIRED_COLUMN)} AS __x"
+    if len(by_stamp) == 1:
+        (stamp,) = by_stamp
+        own = arrival[stamp.availability].replace("__at", str(stamp.committed_at_us))
+        clocks = f"{event} AS __e, {stamp.number}::BIGINT AS __c, {own} AS __a"
+        return f"SELECT {wanted}, {clocks}, {retired} FROM {files(places)}"
+    stamps = [stamp for stamp, part in by_stamp.items() for _ in part]
+    values = ", ".join(
+        f"({index}, {stamp.number}, {stamp.committed_at_us}, {text(stamp.availability)})"
+        for index, stamp in enumerate(stamps)
+    )
+    used = sorted({stamp.availability for stamp in stamps})
+    cases = " ".join(f"WHEN {text(how)} THEN {arrival[how]}" for how in used)
+    own = arrival[used[0]] if len(used) == 1 else f"CASE __how {cases} END"
+    return (
+        f"SELECT {wanted}, {event} AS __e, __number AS __c, {own} AS __a, {retired}"
+        f" FROM (SELECT *, file_index AS __file FROM {files(places)})"
+        f" JOIN (VALUES {values}) AS __stamps(__index, __number, __at, __how) ON __file = __index"
+    )
+
+
+def files(places: Sequence[str]) -> str:
+    """Return the rows of data files as a relation."""
+    return f"read_parquet([{', '.join(text(place) for place in places)}])"
+
+
+def visible(rows: Rows, known: Known) -> str:
+    """Return the filter of the modes in which visibility does not depend on T."""
+    conditions: list[str] = []
+    if isinstance(known, int):
+        conditions.append(f"__a <= {known}")
+        hidden = [c for c, since in rows.retracted.items() if since is None or since <= known]
+    else:
+        hidden = list(rows.retracted)
+    if hidden:
+        conditions.append(f"__c NOT IN ({listed(hidden)})")
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def wanted_time(rows: Rows, wanted: Sequence[str]) -> list[str]:
+    """Return the event time column if it is wanted, else nothing."""
+    return [rows.event_time] if rows.event_time is not None and rows.event_time in wanted else []
