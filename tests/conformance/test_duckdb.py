@@ -1,5 +1,8 @@
 """The DuckDB engine passes the suite that asof ships."""
 
+import pytest
+
+from asof.engine import stored
 from asof.testing.engine import EngineSuite
 
 
@@ -20,3 +23,13 @@ class TestDuckDBWhole(EngineSuite):
 class TestDuckDBHash(EngineSuite):
     adapter = "duckdb"
     url = "duckdb:hash"
+
+
+class TestDuckDBManyCommits(EngineSuite):
+    """The other way in which the file of a row tells its commit."""
+
+    adapter = "duckdb"
+
+    @pytest.fixture(autouse=True)
+    def no_stamps_are_few(self, monkeypatch):
+        monkeypatch.setattr(stored, "FEW_STAMPS", 1)

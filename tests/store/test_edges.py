@@ -108,6 +108,16 @@ def test_the_newest_row_answers_with_its_null_and_a_retirement_with_nothing(plan
     assert (vector.values["temp"], vector.statuses["temp"]) == (None, "RETIRED")
 
 
+@pytest.mark.parametrize("known", ["served", "event"])
+def test_a_feature_called_as_the_engine_calls_the_number_of_a_file_changes_no_answer(planned, at, known):
+    carrier = Entity("carrier", keys={"carrier": "string"})
+    planned.apply(FeatureGroup("g", entity=carrier, event_time="at", features=[Feature("file_index", "int64")]))
+    for value in (1, 0, 7):
+        planned.backfill("g", {"carrier": ["AA"], "at": [at(1)], "file_index": [value]})
+    frame = planned.historical("g", {"carrier": ["AA"], "t": [at(2)]}, time="t", known=known).to_arrow()
+    assert frame["file_index"].to_pylist() == [7]
+
+
 @pytest.mark.parametrize("visib", [1.0, None])
 def test_online_expires_at_the_very_end_of_the_ttl(store, weather, at, clock, visib):
     store.apply(weather())

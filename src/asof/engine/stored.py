@@ -14,6 +14,12 @@ from asof.records import (
     Stamp,
 )
 
+FILE_NUMBER = "file_index"
+"""The place of a row's file in the list of files, as DuckDB calls it."""
+
+FEW_STAMPS = 64
+"""So many are told apart by conditions; more of them take longer to prepare than the join with a table of them."""
+
 
 def base(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
     """Return the stored rows of a history as a relation.
@@ -108,33 +114,50 @@ def _stored(rows: Rows) -> str:
 
 
 def _plain_part(rows: Rows, by_stamp: Mapping[Stamp, Sequence[str]], wanted: str) -> str:
-    """Return files without stamps: their commits come from a small table, joined by the number of the file."""
+    """Return files without stamps: which of them a row is from tells its commit."""
+    if FILE_NUMBER in rows.schema.names and len(by_stamp) > 1:  # a column of that name hides the number
+        parts = [_plain_part(rows, {stamp: places}, wanted) for stamp, places in by_stamp.items()]
+        return " UNION ALL ".join(parts)
     event = _event(rows)
     arrival = {
-        "commit": "__at",
-        "delay": f"({NO_TIME})" if rows.event_time is None else f"least({event} + {rows.delay_us}, __at)",
+        "commit": "({})",
+        "delay": f"({NO_TIME})" if rows.event_time is None else f"least({event} + {rows.delay_us}, {{}})",
         "column": f"epoch_us({quoted(AVAILABLE_COLUMN)})",
     }
-    places = [place for part in by_stamp.values() for place in part]
-    retired = f"{quoted(RETIRED_COLUMN)} AS __x"
-    if len(by_stamp) == 1:
-        (stamp,) = by_stamp
-        own = arrival[stamp.availability].replace("__at", str(stamp.committed_at_us))
-        clocks = f"{event} AS __e, {stamp.number}::BIGINT AS __c, {own} AS __a"
-        return f"SELECT {wanted}, {clocks}, {retired} FROM {files(places)}"
-    stamps = [stamp for stamp, part in by_stamp.items() for _ in part]
-    values = ", ".join(
-        f"({index}, {stamp.number}, {stamp.committed_at_us}, {text(stamp.availability)})"
-        for index, stamp in enumerate(stamps)
-    )
-    used = sorted({stamp.availability for stamp in stamps})
-    cases = " ".join(f"WHEN {text(how)} THEN {arrival[how]}" for how in used)
-    own = arrival[used[0]] if len(used) == 1 else f"CASE __how {cases} END"
-    return (
-        f"SELECT {wanted}, {event} AS __e, __number AS __c, {own} AS __a, {retired}"
-        f" FROM (SELECT *, file_index AS __file FROM {files(places)})"
-        f" JOIN (VALUES {values}) AS __stamps(__index, __number, __at, __how) ON __file = __index"
-    )
+    source = files([place for places in by_stamp.values() for place in places])
+    stamps = [stamp for stamp, places in by_stamp.items() for _ in places]
+    if len(by_stamp) <= FEW_STAMPS:
+        number = _by_file([f"{stamp.number}::BIGINT" for stamp in stamps])
+        arrived = _by_file([arrival[stamp.availability].format(stamp.committed_at_us) for stamp in stamps])
+    else:
+        values = ", ".join(
+            f"({index}, {stamp.number}, {stamp.committed_at_us}, {text(stamp.availability)})"
+            for index, stamp in enumerate(stamps)
+        )
+        source = (
+            f"(SELECT *, {FILE_NUMBER} AS __file FROM {source})"
+            f" JOIN (VALUES {values}) AS __stamps(__index, __number, __at, __how) ON __file = __index"
+        )
+        used = sorted({stamp.availability for stamp in stamps})
+        cases = " ".join(f"WHEN {text(how)} THEN {arrival[how].format('__at')}" for how in used)
+        number, arrived = "__number", f"CASE __how {cases} END"
+    clocks = f"{event} AS __e, {number} AS __c, {arrived} AS __a, {quoted(RETIRED_COLUMN)} AS __x"
+    return f"SELECT {wanted}, {clocks} FROM {source}"
+
+
+def _by_file(values: Sequence[str]) -> str:
+    """Return what has one of the values in the rows of each file.
+
+    DuckDB tests a condition on the number of the file once for 2,048 rows, all of which have the same.
+    """
+
+    def of(begin: int, end: int) -> str:
+        if values[begin:end] == [values[begin]] * (end - begin):
+            return values[begin]
+        middle = (begin + end) // 2
+        return f"CASE WHEN {FILE_NUMBER} < {middle} THEN {of(begin, middle)} ELSE {of(middle, end)} END"
+
+    return of(0, len(values))
 
 
 def files(places: Sequence[str]) -> str:
