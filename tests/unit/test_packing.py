@@ -19,6 +19,10 @@ def rows_of(events, pin, *, static=False):
     return Rows(pa.schema([]), ("k",), None if static else "t", 0, pin, files=(("f", file, None),))
 
 
+def literals(packed):
+    return [f"({version})::{'BIGINT' if version < SMALL else 'HUGEINT'}" for version in packed]
+
+
 def evaluated(expressions):
     return duckdb.sql(f"SELECT {', '.join(expressions)}").fetchall()[0]
 
@@ -32,6 +36,8 @@ def test_versions_and_bounds_compare_as_event_times_and_commits(versions, times,
     packing = Packing.of(rows_of([event for event, _ in versions], pin))
     packed = evaluated([packing.version().replace("__e", f"({e})::BIGINT").replace("__c", str(c)) for e, c in versions])
     bounds = evaluated([packing.bound(f"({time})::BIGINT") for time in times])
+    told = evaluated([f"({packing.event(place)}, {packing.commit(place)})" for place in literals(packed)])
+    assert list(told) == versions
     for one, version in zip(versions, packed, strict=True):
         assert [one < other for other in versions] == [version < other for other in packed]
         assert [one[0] <= time for time in times] == [version <= bound for bound in bounds]
@@ -49,6 +55,6 @@ def test_a_static_history_packs_its_commits_alone() -> None:
     assert low < high <= bound
 
 
-@pytest.mark.parametrize(("greatest", "small"), [(SMALL // 10 - 1, True), (SMALL // 10, False)])
+@pytest.mark.parametrize(("greatest", "small"), [(SMALL // 16 - 1, False), (SMALL // 16 - 2, True)])
 def test_64_bits_are_used_where_every_version_fits(greatest, small) -> None:
-    assert Packing(0, greatest, 10).is_small is small
+    assert Packing(0, greatest, 16).is_small is small

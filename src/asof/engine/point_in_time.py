@@ -30,9 +30,6 @@ from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RET
 from asof.engine.stored import competing, confirming, files, payloads, visible
 from asof.records import COMMIT_COLUMN
 
-COMMIT_SPAN = 1 << 40
-"""Commits of a group stay below this; the packed version then fits 128 bits for every int64 time."""
-
 SMALL = 1 << 62
 """Packed versions below this fit 64 bits, which sort and join in four fifths of the time of 128."""
 
@@ -43,12 +40,12 @@ Plan = Literal["as-of", "whole", "hash"]
 class Packing:
     """How event times and commits become packed versions: `(event - least) * span + commit`.
 
-    In 64 bits where the versions of all rows fit, by the bounds of their files; else in 128.
+    In 64 bits where the versions of all rows fit, by the bounds of their files; else in 128. It tells both again.
 
     Attributes:
         least: Least event time.
         greatest: Greatest event time.
-        span: Greater than every commit.
+        span: A power of two, greater than every commit.
     """
 
     least: int
@@ -65,7 +62,7 @@ class Packing:
                 ends = pc.min_max(rows.journal.column(rows.event_time).cast(pa.int64()))
                 bounds.append((ends["min"].as_py(), ends["max"].as_py()))
         least = min((bound for bound, _ in bounds), default=0)
-        return cls(least, max((bound for _, bound in bounds), default=least), rows.pin + 1)
+        return cls(least, max((bound for _, bound in bounds), default=least), 1 << rows.pin.bit_length())
 
     @property
     def is_small(self) -> bool:
@@ -74,16 +71,22 @@ class Packing:
 
     def version(self, event: str = "__e", commit: str = "__c") -> str:
         """Return the packed version of a row."""
-        if self.is_small:
-            return f"(({event} - ({self.least})) * {self.span} + {commit})"
-        return f"({event}::HUGEINT * {COMMIT_SPAN} + {commit})"
+        wide = "" if self.is_small else "::HUGEINT"
+        return f"(({event}{wide} - ({self.least})) * {self.span} + {commit})"
 
     def bound(self, time: str) -> str:
         """Return what the versions of all rows up to a time are not greater than."""
-        if self.is_small:  # no row lies outside the bounds, so times outside them are as good as the bounds
-            inside = f"greatest(least({time}, ({self.greatest})), ({self.least - 1}))"
-            return f"(({inside} - ({self.least})) * {self.span} + {self.span - 1})"
-        return f"({time}::HUGEINT * {COMMIT_SPAN} + {COMMIT_SPAN - 1})"
+        # No row lies outside the bounds, so times outside them are as good as the bounds.
+        inside = f"greatest(least({time}, ({self.greatest})), ({self.least - 1}))"
+        return self.version(inside, str(self.span - 1))
+
+    def event(self, version: str) -> str:
+        """Return the event time of a packed version."""
+        return f"(({version} >> {self.span.bit_length() - 1})::BIGINT + ({self.least}))"
+
+    def commit(self, version: str) -> str:
+        """Return the commit of a packed version."""
+        return f"({version} & {self.span - 1})::BIGINT"
 
 
 def is_late(rows: Rows, known: Known) -> bool:
@@ -133,16 +136,18 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
     late = is_late(rows, known)
     only = f" SEMI JOIN {spine} USING ({keys})" if narrow else ""
     named = confirming(rows)
-    payload = ", ".join(["__e", "__c", "__x", *(("__pe", "__pc") if named else map(quoted, columns))])
+    later = _hidden_later(rows, late=late)
+    packing = Packing.of(rows)
+    payload = ", ".join(["__x", *(["__c"] if later else []), *(("__pe", "__pc") if named else map(quoted, columns))])
     stored = (
         f"SELECT {keys}, {'greatest(__e, __a)' if late else '__e'} AS __s,"
-        f" {Packing.of(rows).version()} AS __v, {payload}"
+        f" {packing.version()} AS __v, {payload}"
         f" FROM ({sources}){only}"
         f"{_where(_shown(rows) if late else visible(rows, known), last_us)}"
     )
-    answer = _answer(columns, ttl_us, of="p" if named else "r")
+    answer = _answer(packing, columns, ttl_us, of="p" if named else "r")
     rest = _named(rows, columns, journal, only) if named else ""
-    if plan == "whole" and not _hidden_later(rows, late=late):
+    if plan == "whole" and not later:
         found = _as_of(rows, spine, "ASOF LEFT JOIN", "*", late=late)
         return f"WITH b AS ({stored}) SELECT {answer} FROM {found}{rest}"
     # Else as-of joins sort keys and versions only, and read the history again for the rest.
@@ -230,10 +235,11 @@ def _shown(rows: Rows) -> str:
     return f" WHERE __c NOT IN ({listed(never)})" if never else ""
 
 
-def _answer(columns: Sequence[str], ttl_us: int | None, *, of: str) -> str:
-    expired = "false" if ttl_us is None else f"(r.__e <= s.__t_us - {ttl_us})"
+def _answer(packing: Packing, columns: Sequence[str], ttl_us: int | None, *, of: str) -> str:
+    event = packing.event("r.__v")
+    expired = "false" if ttl_us is None else f"({event} <= s.__t_us - {ttl_us})"
     status = (
-        f"(CASE WHEN r.__e IS NULL THEN {MISSING} WHEN r.__x THEN {RETIRED} WHEN {expired} THEN {EXPIRED}"
+        f"(CASE WHEN r.__v IS NULL THEN {MISSING} WHEN r.__x THEN {RETIRED} WHEN {expired} THEN {EXPIRED}"
         f" ELSE {FOUND} END)::TINYINT AS {STATUS_COLUMN}"
     )
     value = f"{of}.{{0}}" if ttl_us is None else f"CASE WHEN NOT {expired} THEN {of}.{{0}} END AS {{0}}"
@@ -241,8 +247,8 @@ def _answer(columns: Sequence[str], ttl_us: int | None, *, of: str) -> str:
         [
             *(value.format(quoted(name)) for name in columns),
             status,
-            f"r.__e AS {EVENT_COLUMN}",
-            f"r.__c AS {quoted(COMMIT_COLUMN)}",
+            f"{event} AS {EVENT_COLUMN}",
+            f"{packing.commit('r.__v')} AS {quoted(COMMIT_COLUMN)}",
             "s.__row",
         ]
     )
