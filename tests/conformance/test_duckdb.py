@@ -25,6 +25,11 @@ class TestDuckDBHash(EngineSuite):
     url = "duckdb:hash"
 
 
+class TestDuckDBNumbered(EngineSuite):
+    adapter = "duckdb"
+    url = "duckdb:numbered"
+
+
 class TestDuckDBManyCommits(EngineSuite):
     """The other way in which the file of a row tells its commit."""
 

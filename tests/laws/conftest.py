@@ -21,6 +21,7 @@ ARRANGEMENTS = {
     "memory as-of": ("memory:", "duckdb:as-of"),
     "memory hash": ("memory:", "duckdb:hash"),
     "memory whole": ("memory:", "duckdb:whole"),
+    "memory numbered": ("memory:", "duckdb:numbered"),
     "redis": ("redis_server", "duckdb"),
     "postgresql": ("postgres_server", "duckdb"),
 }

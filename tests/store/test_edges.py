@@ -14,7 +14,7 @@ from asof.errors import ConflictError, DataError, DataWarning
 US = timedelta(microseconds=1)
 
 
-@pytest.fixture(params=["duckdb:as-of", "duckdb:hash"])
+@pytest.fixture(params=["duckdb:as-of", "duckdb:hash", "duckdb:numbered"])
 def planned(request, folder, clock):
     """Give a store whose engine has one plan for whatever it is asked."""
     folder.mkdir()

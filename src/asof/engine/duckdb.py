@@ -1,9 +1,7 @@
 """The engine port over DuckDB, in process, reading the files of the pinned commits by explicit list."""
 
 import itertools
-import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from urllib.parse import parse_qsl
@@ -16,6 +14,7 @@ import pyarrow.compute as pc
 from asof.engine import point_in_time, scans
 from asof.engine.compare import absent, compare, key_range
 from asof.engine.literals import sources_of, text
+from asof.engine.numbered import answers, on_all_cores
 from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to
 from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
@@ -31,7 +30,13 @@ from asof.records import (
 
 BATCH_ROWS = 1_000_000
 
-PLANS: Mapping[str, point_in_time.Plan | None] = {"": None, "as-of": "as-of", "whole": "whole", "hash": "hash"}
+PLANS: Mapping[str, point_in_time.Plan | None] = {
+    "": None,
+    "as-of": "as-of",
+    "whole": "whole",
+    "hash": "hash",
+    "numbered": "numbered",
+}
 
 LIMITS = {"memory_limit": "write a size such as 2GB", "threads": "write a number of threads"}
 
@@ -45,7 +50,7 @@ class DuckDBEngine:
     """The engine port over DuckDB.
 
     Args:
-        url: "duckdb"; "duckdb:as-of", "duckdb:whole" or "duckdb:hash" for one plan whatever the history is like: to
+        url: "duckdb"; "duckdb:as-of" (or whole, hash, numbered) for one plan whatever the history is like: to
             test, to measure. Each may have limits, as in "duckdb:?memory_limit=2GB&threads=2": queries that need more
             memory spill to disk.
         root: The store's folder; what does not fit memory is spilled below it, if it can be written to.
@@ -113,16 +118,33 @@ class DuckDBEngine:
             with profile.step("choose"):
                 chosen = self._fixed or _chosen(run, rows, asked, names["__asof_sample"])
             profile.plan, profile.why = chosen
+            beyond_us = last_us if reaches_beyond(rows, last_us) else None
+            spine_name, journal = names["__asof_spine"], names["__asof_journal"]
+            if chosen.plan == "numbered" and not point_in_time.hidden_later(rows, known):
+                with profile.step("hold"), _profiled(run, given):
+                    statement = point_in_time.held(
+                        rows, journal=journal, columns=columns, known=known, last_us=beyond_us
+                    )
+                    held = run.sql(statement).to_arrow_table()
+                if not held.num_rows:
+                    return _nothing_found(schema, spine.num_rows)
+                with profile.step("query"), _profiled(run, given):
+                    numbered = held.select([*rows.keys, "__s", "__v"])
+                    run.register(f"{spine_name}_held", numbered.append_column("__n", pa.array(np.arange(len(held)))))
+                    statement = point_in_time.numbers(rows, spine_name, f"{spine_name}_held", known)
+                    found = run.sql(statement).to_arrow_table()
+                with profile.step("arrange"):
+                    return _typed(answers(held, found, times, columns=columns, ttl_us=ttl_us), schema)
             statement = point_in_time.look_up(
                 rows,
-                spine=names["__asof_spine"],
-                journal=names["__asof_journal"],
+                spine=spine_name,
+                journal=journal,
                 columns=columns,
                 known=known,
                 ttl_us=ttl_us,
                 plan=chosen.plan,
                 narrow=asked.narrow,
-                last_us=last_us if reaches_beyond(rows, last_us) else None,
+                last_us=beyond_us,
             )
             with profile.step("query"), _profiled(run, given):
                 found = run.sql(statement).to_arrow_table()
@@ -290,9 +312,7 @@ def _in_order(found: pa.Table) -> pa.Table:
     found, places = found.drop_columns(["__row"]), pa.array(order)
     if found.num_rows < MANY_ROWS:
         return found.take(places)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        columns = list(pool.map(partial(pc.take, indices=places), found.columns))
-    return pa.Table.from_arrays(columns, schema=found.schema)
+    return pa.Table.from_arrays(on_all_cores(partial(pc.take, indices=places), found.columns), schema=found.schema)
 
 
 def _sample(spine: pa.Table) -> pa.Table:

@@ -57,7 +57,7 @@ class Asked:
         if self.narrow:
             return Chosen("whole", f"{self.spine_rows:,} spine rows for {self.rows:,} rows: few of them have its keys")
         if self.rows * self.columns <= self.spine_rows:
-            return Chosen("whole", f"{self.rows:,} rows x {self.columns} features are less than the spine")
+            return Chosen("numbered", f"{self.rows:,} rows x {self.columns} features are less than the spine")
         return None
 
     def by_pairs(self, pairs: float) -> Chosen:

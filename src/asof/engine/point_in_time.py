@@ -14,6 +14,9 @@ in one of three ways:
                it is faster than the sorting of as-of joins; and for keys with rows that were visible for a while and
                then retracted
 
+A history that is small against the spine is held in memory instead, its rows numbered: the plan "numbered" joins as of
+the time for the number of the row alone. Bringing answers into the spine's order then gathers from a few rows.
+
 Confirmations of unchanged rows (SEMANTICS section 5) compete like any row. The winner's features are then fetched from
 the row that it names, which is the winner itself if it is none.
 """
@@ -27,13 +30,13 @@ import pyarrow.compute as pc
 
 from asof.engine.literals import listed, quoted, same_key
 from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, Known, Rows
-from asof.engine.stored import competing, confirming, files, payloads, visible
+from asof.engine.stored import competing, confirming, files, filled, payloads, visible
 from asof.records import COMMIT_COLUMN
 
 SMALL = 1 << 62
 """Packed versions below this fit 64 bits, which sort and join in four fifths of the time of 128."""
 
-Plan = Literal["as-of", "whole", "hash"]
+Plan = Literal["as-of", "whole", "hash", "numbered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +134,12 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
 
     The statement gives the columns, `__status`, `__event_us`, `__commit` and `__row`, in no order.
     """
-    sources = competing(rows, columns, journal=journal)
-    keys = ", ".join(quoted(key) for key in rows.keys)
     late = is_late(rows, known)
-    only = f" SEMI JOIN {spine} USING ({keys})" if narrow else ""
+    only = f" SEMI JOIN {spine} USING ({_keys(rows)})" if narrow else ""
     named = confirming(rows)
-    later = _hidden_later(rows, late=late)
-    packing = Packing.of(rows)
-    payload = ", ".join(["__x", *(["__c"] if later else []), *(("__pe", "__pc") if named else map(quoted, columns))])
-    stored = (
-        f"SELECT {keys}, {'greatest(__e, __a)' if late else '__e'} AS __s,"
-        f" {packing.version()} AS __v, {payload}"
-        f" FROM ({sources}){only}"
-        f"{_where(_shown(rows) if late else visible(rows, known), last_us)}"
-    )
-    answer = _answer(packing, columns, ttl_us, of="p" if named else "r")
+    later = hidden_later(rows, known)
+    stored = _candidates(rows, columns, journal, known, only=only, last_us=last_us)
+    answer = _answer(rows, columns, ttl_us, of="p" if named else "r")
     rest = _named(rows, columns, journal, only) if named else ""
     if plan == "whole" and not later:
         found = _as_of(rows, spine, "ASOF LEFT JOIN", "*", late=late)
@@ -154,7 +148,7 @@ def look_up(  # noqa: PLR0913 - the parts of one statement
     once = "MATERIALIZED" if plan == "hash" else "NOT MATERIALIZED"
     same = same_key(rows.keys, "s", "r")
     return (
-        f"WITH b AS {once} ({stored}), best AS ({_best(rows, spine, plan, late=late)})"
+        f"WITH b AS {once} ({stored}), best AS ({_best(rows, spine, plan, late=late, later=later)})"
         f" SELECT {answer} FROM (SELECT s.*, __best FROM {spine} s LEFT JOIN best USING (__row)) s"
         f" LEFT JOIN b r ON {same} AND r.__v = s.__best{rest}"
     )
@@ -166,16 +160,70 @@ def _named(rows: Rows, columns: Sequence[str], journal: str, only: str) -> str:
     return f" LEFT JOIN {own} p ON {same_key(rows.keys, 's', 'p')} AND p.__e = r.__pe AND p.__c = r.__pc"
 
 
-def _hidden_later(rows: Rows, *, late: bool) -> dict[int, int]:
+def hidden_later(rows: Rows, known: Known) -> dict[int, int]:
     """Return the commits whose rows were visible until some time: they break "once visible, always visible"."""
+    late = is_late(rows, known)
     return {commit: since for commit, since in rows.retracted.items() if since is not None} if late else {}
 
 
-def _best(rows: Rows, spine: str, plan: Plan, *, late: bool) -> str:
+def _keys(rows: Rows) -> str:
+    return ", ".join(quoted(key) for key in rows.keys)
+
+
+def _candidates(
+    rows: Rows, columns: Sequence[str], journal: str, known: Known, *, only: str = "", last_us: int | None = None
+) -> str:
+    """Return the rows that may answer as a relation: keys, `__s`, `__v`, `__x`, and columns as `competing` has them."""
+    late = is_late(rows, known)
+    payload = ("__pe", "__pc") if confirming(rows) else map(quoted, columns)
+    wanted = ", ".join(["__x", *(["__c"] if hidden_later(rows, known) else []), *payload])
+    return (
+        f"SELECT {_keys(rows)}, {'greatest(__e, __a)' if late else '__e'} AS __s,"
+        f" {Packing.of(rows).version()} AS __v, {wanted}"
+        f" FROM ({competing(rows, columns, journal=journal)}){only}"
+        f"{_where(_shown(rows) if late else visible(rows, known), last_us)}"
+    )
+
+
+def held(rows: Rows, journal: str, *, columns: Sequence[str], known: Known, last_us: int | None) -> str:
+    """Return the statement that reads the rows that may answer, for the plan "numbered"; see `look_up`.
+
+    It gives the keys, `__s`, `__v`, the columns, and what an answer tells: `__status`, `__event_us`, `__commit`.
+    """
+    packing = Packing.of(rows)
+    wanted = [
+        _keys(rows),
+        "__s, __v",
+        *map(quoted, columns),
+        f"(CASE WHEN __x THEN {RETIRED} ELSE {FOUND} END)::TINYINT AS {STATUS_COLUMN}",
+        f"{packing.event('__v')} AS {EVENT_COLUMN}",
+        f"{packing.commit('__v')} AS {quoted(COMMIT_COLUMN)}",
+    ]
+    relation = f"({_candidates(rows, columns, journal, known, last_us=last_us)})"
+    return f"SELECT {', '.join(wanted)} FROM {filled(rows, relation, columns, journal=journal)}"
+
+
+def numbers(rows: Rows, spine: str, numbered: str, known: Known) -> str:
+    """Return the statement that finds the number of the row that answers: `__row`, `__n`, in no order.
+
+    Args:
+        rows: The history; none of its rows was hidden later.
+        spine: As in `look_up`.
+        numbered: Name of what `held` gave, registered, with the number `__n` of each row.
+        known: Knowledge mode.
+    """
+    late = is_late(rows, known)
+    wanted = f"{_keys(rows)}, __s, __v, __n"
+    return (
+        f"WITH b AS (SELECT * FROM {numbered})"
+        f" SELECT s.__row, r.__n FROM {_as_of(rows, spine, 'ASOF JOIN', wanted, late=late)}"
+    )
+
+
+def _best(rows: Rows, spine: str, plan: Plan, *, late: bool, later: Mapping[int, int]) -> str:
     """Return the statement that finds the version that answers each row of the spine: `__row`, `__best`."""
-    keys = ", ".join(quoted(key) for key in rows.keys)
+    keys = _keys(rows)
     same = same_key(rows.keys, "s", "r")
-    later = _hidden_later(rows, late=late)
     if plan == "hash":
         return _greatest(spine, same, later)
     wanted = f"{keys}, {'__s, ' if late else ''}__v"
@@ -192,7 +240,7 @@ def _best(rows: Rows, spine: str, plan: Plan, *, late: bool) -> str:
 
 def _as_of(rows: Rows, spine: str, join: str, wanted: str, *, late: bool) -> str:
     """Return the relation of the rows `s` of the spine, each with the row `r` of `b` that answers it."""
-    keys = ", ".join(quoted(key) for key in rows.keys)
+    keys = _keys(rows)
     same = same_key(rows.keys, "s", "r")
     if not late:
         bound = Packing.of(rows).bound("s.__t_us")
@@ -235,7 +283,8 @@ def _shown(rows: Rows) -> str:
     return f" WHERE __c NOT IN ({listed(never)})" if never else ""
 
 
-def _answer(packing: Packing, columns: Sequence[str], ttl_us: int | None, *, of: str) -> str:
+def _answer(rows: Rows, columns: Sequence[str], ttl_us: int | None, *, of: str) -> str:
+    packing = Packing.of(rows)
     event = packing.event("r.__v")
     expired = "false" if ttl_us is None else f"({event} <= s.__t_us - {ttl_us})"
     status = (
