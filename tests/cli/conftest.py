@@ -1,6 +1,7 @@
 """A project as `asof init` makes it, and a way to type commands in it."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +52,10 @@ def _error(*words, code=1):
     return result.stderr.removeprefix("asof: ").rstrip("\n")
 
 
-def made(folder: Path) -> Project:
-    project = Project(folder / "project")
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A loaded project that nobody opens: to copy it is cheaper than to make another."""
+    project = Project(tmp_path_factory.mktemp("made") / "project")
     _typed("init", project.folder)
     _typed("apply", project.store, project.path("features.py"))
     _typed("backfill", project.store, "weather", project.path("data/weather.csv"))
@@ -60,15 +63,15 @@ def made(folder: Path) -> Project:
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(made, tmp_path):
     """A loaded project for one test to change."""
-    return made(tmp_path)
+    return Project(Path(shutil.copytree(made.folder, tmp_path / "project")))
 
 
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory):
+@pytest.fixture(scope="session")
+def loaded(made, tmp_path_factory):
     """A loaded project that tests only read."""
-    return made(tmp_path_factory.mktemp("cli"))
+    return Project(Path(shutil.copytree(made.folder, tmp_path_factory.mktemp("cli") / "project")))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Forget: keys are erased from every place, byte by byte, and nobody else's answer changes."""
 
+import os
 import subprocess
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -114,10 +115,13 @@ def rows_of(store, group, keys):
 
 def scan(folder):
     """Return (file, needle) of every needle in the raw bytes of the store's files."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    environment = os.environ | {"LC_ALL": "C"}
+    wanted = [part for needle in NEEDLES for part in (b"-e", needle)]
     # By another process: to close a file of LMDB's lets go of its locks in this one.
-    read = {path.name: subprocess.run(["cat", path], capture_output=True, check=True).stdout for path in files}
-    return [(name, needle) for name, content in read.items() for needle in NEEDLES if needle in content]
+    done = subprocess.run(["grep", "-raoZF", *wanted, folder], env=environment, capture_output=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    found = {tuple(line.split(b"\0")) for line in done.stdout.splitlines()}
+    return sorted((PurePath(path.decode()).name, needle) for path, needle in found)
 
 
 def test_nothing_of_an_erased_key_is_left_and_nobody_elses_answer_changes(tmp_path, clock):
