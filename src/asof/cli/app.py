@@ -15,6 +15,7 @@ SECTIONS = {
     "Write": ("write", "backfill", "retire", "retract", "forget"),
     "Read": ("historical", "online", "read"),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
+    "Serve": ("serve",),
     "Keep": ("verify", "doctor", "compact", "remove"),
 }
 """Commands in the order of the help; `name` lives in `asof.cli.commands.name`, with `-` as `_`."""

@@ -90,6 +90,11 @@ class Vector:
         return found
 
     @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the values."""
+        return self._plan.schema
+
+    @property
     def receipt(self) -> Receipt:
         """What the answer was made from."""
         applied = [(ref, self._applied.get(group_id, _NOTHING)) for ref, group_id in self._plan.groups]
@@ -138,6 +143,11 @@ class Vectors(Sequence[Vector]):
     def __iter__(self) -> Iterator[Vector]:
         """Iterate over the answers."""
         return iter(self._vectors())
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the values."""
+        return self._plan.schema
 
     def to_arrow(self) -> pa.Table:
         """Return the values as a table, a row for each key set."""

@@ -1,0 +1,4 @@
+"""The server: the store's verbs over HTTP, for programs that are not Python or not on this machine.
+
+It adds transport, limits and metrics; every answer is the store's own (DESIGN, decision 4). `asof serve` starts it.
+"""

@@ -1,0 +1,263 @@
+"""The HTTP API as an ASGI application: a table of operations, and how a request becomes a call of the service.
+
+What an online store in this process answers takes microseconds, and is answered on the event loop. Whatever may wait,
+for a disk or another server, runs in a thread.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from http import HTTPStatus
+from typing import Any, TypeVar, get_args
+
+import anyio
+import msgspec
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Lifespan
+
+import asof
+from asof.errors import AsofError
+from asof.server import messages
+from asof.server.documents import (
+    commit_answer,
+    described,
+    group_summary,
+    hit_answer,
+    lineage_answer,
+    replayed_answer,
+    view_summary,
+)
+from asof.server.guard import Guard
+from asof.server.limits import Limits
+from asof.server.metrics import CONTENT_TYPE, Metrics
+from asof.server.openapi import Asked, Operation, Query, document, page
+from asof.server.problems import RequestError, response_of
+from asof.server.service import Service
+from asof.store import Store
+
+INLINE_SECONDS = 0.0005
+"""Views that are answered faster than this are answered on the event loop; going to a thread takes a fifth of it."""
+
+INLINE_KEYS = 16
+"""Key sets that may be answered there."""
+
+T = TypeVar("T")
+
+JSON = "application/json"
+
+COMMITS, MOST_COMMITS = 100, 10_000
+"""Commits of one answer."""
+
+PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+
+WEIGHT = 0.1
+"""Of the newest answer in the mean time of a view's answers."""
+
+log = logging.getLogger("asof.server")
+
+
+class Api:
+    """The operations over a store.
+
+    Args:
+        store: The store that is served; closed by whoever opened it.
+        limits: What a request may cost.
+    """
+
+    def __init__(self, store: Store, *, limits: Limits) -> None:
+        """Compile the table of operations."""
+        self._store = store
+        self._limits = limits
+        self.metrics = Metrics(store)
+        self._service = Service(store, most_rows=limits.rows, count=self.metrics.count_values)
+        self._took: dict[str, float] = {}
+        self.operations = self._table()
+
+    def application(self, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
+        """Return the ASGI application; the lifespan surrounds its work."""
+        routes = [Route(each.path, partial(self._answer, each), methods=[each.method]) for each in self.operations]
+        pages = (("/metrics", self._figures), ("/openapi.json", self._document), ("/", self._page))
+        routes += [Route(path, partial(self._shown, show)) for path, show in pages]
+        app = Starlette(routes=routes, exception_handlers={HTTPException: _refused}, lifespan=lifespan)
+        return Guard(app, limits=self._limits, metrics=self.metrics)
+
+    def _table(self) -> tuple[Operation, ...]:
+        return (
+            Operation(
+                "online", "POST", "/v1/views/{view}/online", "Newest values of a view or group",
+                self._online, get_args(messages.OnlineAnswer), messages.OnlineRequest,
+            ),
+            Operation(
+                "push", "POST", "/v1/groups/{group}/push", "Store records that arrive now: durable when answered",
+                self._push, (messages.CommitAnswer,), messages.PushRequest,
+            ),
+            Operation(
+                "replay", "POST", "/v1/replay", "The answer of a receipt again, from history",
+                self._replay, (messages.ReplayedAnswer,), dict[str, Any],
+            ),
+            Operation("groups", "GET", "/v1/groups", "All groups", self._groups, (messages.Groups,)),
+            Operation("views", "GET", "/v1/views", "All views", self._views, (messages.Views,)),
+            Operation(
+                "describe", "GET", "/v1/describe/{name}", "What there is to know about a group or view",
+                self._describe, (messages.Described,),
+            ),
+            Operation(
+                "lineage", "GET", "/v1/lineage/{name}", "What a group or view reads, and what reads it",
+                self._lineage, (messages.LineageAnswer,),
+            ),
+            Operation(
+                "commits", "GET", "/v1/groups/{group}/commits", "The newest commits of a group, the oldest first",
+                self._commits, (messages.Commits,),
+                query=(Query("limit", int, "How many at most; 100 if left out."),
+                       Query("matching", str, "Only with these words in meta, reason, writer or kind.")),
+            ),
+            Operation(
+                "search", "GET", "/v1/search", "Groups, features and views by words", self._search, (messages.Hits,),
+                query=(Query("words", str, "All of them must match."),),
+            ),
+            Operation("health", "GET", "/v1/health", "The process runs", self._health, (messages.Health,)),
+            Operation("ready", "GET", "/v1/ready", "The store answers", self._ready, (messages.Health,)),
+        )  # fmt: skip
+
+    async def _answer(self, operation: Operation, request: Request) -> Response:
+        """Answer a request by its operation."""
+        request.scope["asof.operation"] = operation.name
+        try:
+            body = None if operation.body is None else _decoded(operation.body, await self._body(request))
+            with anyio.fail_after(self._limits.seconds):
+                found = await operation.handler(Asked(request.path_params, request.query_params, body))
+        except TimeoutError:
+            title = f"not answered within {self._limits.seconds:g} s"
+            todo = "a write may be done all the same: send it again with an idempotency_key"
+            return response_of(RequestError(504, title, todo=todo))
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client hears of it
+            return self._failed(operation.name, error)
+        return Response(msgspec.json.encode(found), media_type=JSON)
+
+    async def _body(self, request: Request) -> bytes:
+        most = self._limits.body_bytes
+        parts: list[bytes] = []
+        size = 0
+        async for part in request.stream():
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise RequestError(413, f"the body has more than {most:,} bytes", todo="send it in parts")
+        return b"".join(parts)
+
+    async def _online(self, asked: Asked) -> messages.OnlineAnswer:
+        view, wanted = asked.parameters["view"], asked.body
+        few = isinstance(wanted.keys, dict) or len(wanted.keys) <= INLINE_KEYS
+        if few and self._took.get(view, 1.0) < INLINE_SECONDS:
+            found, took = self._timed(view, wanted)
+        else:
+            found, took = await _in_thread(self._timed, view, wanted)
+        if few:
+            self._took[view] = took + (1 - WEIGHT) * (self._took.get(view, took) - took)
+        self.metrics.online.labels(view).observe(took)
+        return found
+
+    def _timed(self, view: str, wanted: messages.OnlineRequest) -> tuple[messages.OnlineAnswer, float]:
+        begun = time.perf_counter()
+        return self._service.online(view, wanted), time.perf_counter() - begun
+
+    async def _push(self, asked: Asked) -> messages.CommitAnswer:
+        commit = await _in_thread(self._service.push, asked.parameters["group"], asked.body)
+        self.metrics.rows.labels(commit.group).inc(0 if commit.repeated else commit.rows)
+        return commit_answer(commit)
+
+    async def _replay(self, asked: Asked) -> messages.ReplayedAnswer:
+        return replayed_answer(await _in_thread(self._store.replay, asked.body))
+
+    async def _groups(self, _: Asked) -> messages.Groups:
+        return messages.Groups(list(map(group_summary, await _in_thread(self._store.catalog.groups))))
+
+    async def _views(self, _: Asked) -> messages.Views:
+        return messages.Views(list(map(view_summary, await _in_thread(self._store.catalog.views))))
+
+    async def _describe(self, asked: Asked) -> messages.Described:
+        return described(await _in_thread(self._store.catalog.describe, asked.parameters["name"]))
+
+    async def _lineage(self, asked: Asked) -> messages.LineageAnswer:
+        return lineage_answer(await _in_thread(self._store.catalog.lineage, asked.parameters["name"]))
+
+    async def _commits(self, asked: Asked) -> messages.Commits:
+        limit, matching = _number(asked.query, "limit", COMMITS), asked.query.get("matching", "")
+        read = partial(self._store.catalog.commits, asked.parameters["group"], matching=matching, limit=limit)
+        return messages.Commits(list(map(commit_answer, await _in_thread(read))))
+
+    async def _search(self, asked: Asked) -> messages.Hits:
+        words = asked.query.get("words", "")
+        return messages.Hits(list(map(hit_answer, await _in_thread(self._store.catalog.search, words))))
+
+    async def _health(self, _: Asked) -> messages.Health:
+        return messages.Health("ok", asof.__version__)
+
+    async def _ready(self, asked: Asked) -> messages.Health:
+        await _in_thread(self._store.catalog.tags)  # a look at the registry, the least that each verb needs
+        return await self._health(asked)
+
+    async def _shown(self, show: Callable[[], Response], _: Request) -> Response:
+        """Show what is no operation."""
+        try:
+            return await _in_thread(show)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._failed(show.__name__, error)
+
+    def _figures(self) -> Response:
+        return Response(self.metrics.text(), media_type=CONTENT_TYPE)
+
+    def _document(self) -> Response:
+        return Response(msgspec.json.encode(document(self.operations)), media_type=JSON)
+
+    def _page(self) -> Response:
+        return Response(page(self.operations), media_type="text/html", headers=PAGE_HEADERS)
+
+    def _failed(self, what: str, error: Exception) -> Response:
+        """Say what went wrong; what nobody foresaw is logged, and not told."""
+        if not isinstance(error, AsofError | RequestError):
+            log.error("%s failed", what, exc_info=error)
+        return response_of(error)
+
+
+async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 - the work's own
+    """Do what may wait; who waits too long for it is answered, and the work goes on."""
+    return await to_thread.run_sync(work, *arguments, abandon_on_cancel=True)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """Say what the router refused: an unknown path, or a method that it does not know."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    title = "there is nothing at this path" if status == HTTPStatus.NOT_FOUND else HTTPStatus(status).phrase
+    return response_of(RequestError(status, title, todo="see / for what there is"))
+
+
+def _decoded(kind: Any, body: bytes) -> Any:  # noqa: ANN401 - the type of the operation's body
+    try:
+        return _decoder(kind).decode(body)
+    except msgspec.DecodeError as error:  # of wrong types too
+        raise RequestError(400, f"the body is not what it should be: {error}", todo="see /openapi.json") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(400, f"the body is no JSON: {type(error).__name__}") from error
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 - as above
+    return msgspec.json.Decoder(kind)
+
+
+def _number(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) <= MOST_COMMITS):
+        raise RequestError(400, f"{name}={text!r} is no number from 1 to {MOST_COMMITS:,}")
+    return int(text)

@@ -1,0 +1,22 @@
+"""What a request may cost, and to whom the server answers."""
+
+from dataclasses import dataclass
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request may cost.
+
+    Attributes:
+        body_bytes: Size of its body.
+        rows: Key sets, or records, of one request.
+        seconds: Time to answer it.
+        hosts: Names that the server goes by, without ports; empty: any.
+    """
+
+    body_bytes: int = 16 * 1024**2
+    rows: int = 10_000
+    seconds: float = 30.0
+    hosts: tuple[str, ...] = LOOPBACK

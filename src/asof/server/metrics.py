@@ -1,0 +1,104 @@
+"""What `/metrics` tells Prometheus. With several worker processes, each worker's figures are added up.
+
+asof_request_seconds{operation}            latency of requests, as histograms
+asof_requests_total{operation, status}     requests by HTTP status
+asof_online_seconds{view}                  latency of online answers within the server, as histograms
+asof_online_values_total{view, status}     values by status, of one answer in ten
+asof_rows_total{group}                     records that were pushed
+asof_last_commit_age_seconds{group}        since the newest commit: how fresh the store is
+asof_log_waiting{view}                     answers that wait for the serving log
+asof_log_lost_total{view}                  answers that the serving log dropped, or failed to write
+"""
+
+import os
+from collections import Counter as Counts
+from collections.abc import Iterable, Iterator
+from random import random
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from asof.clock import system_us
+from asof.serving.online import Vector, Vectors
+from asof.store import Store
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names the folder in which the workers keep their figures."""
+
+SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+SAMPLED = 0.1
+"""Share of the answers whose statuses are counted: counting takes as long as answering."""
+
+
+class Metrics:
+    """The figures of this worker, and the way to those of all."""
+
+    def __init__(self, store: Store) -> None:
+        """Begin at nought."""
+        self._registry = CollectorRegistry()
+        made = self._registry
+        self.requests = Histogram(
+            "asof_request_seconds", "Latency of requests.", ["operation"], buckets=SECONDS, registry=made
+        )
+        self.answers = Counter("asof_requests", "Requests.", ["operation", "status"], registry=made)
+        self.online = Histogram(
+            "asof_online_seconds",
+            "Latency of online answers within the server.",
+            ["view"],
+            buckets=SECONDS,
+            registry=made,
+        )
+        self.values = Counter(
+            "asof_online_values", "Values by status, of one answer in ten.", ["view", "status"], registry=made
+        )
+        self.rows = Counter("asof_rows", "Records that were pushed.", ["group"], registry=made)
+        self._of_store = _OfStore(store)
+
+    def count_values(self, view: str, found: Vector | Vectors) -> None:
+        """Count the values of one answer in ten by their status."""
+        if random() >= SAMPLED:  # noqa: S311 - a sample
+            return
+        vectors: Iterable[Vector] = [found] if isinstance(found, Vector) else found
+        for status, count in Counts(status for each in vectors for status in each.statuses.values()).items():
+            self.values.labels(view, status).inc(count)
+
+    def text(self) -> bytes:
+        """Return what Prometheus reads."""
+        registry = self._registry
+        if SHARED_FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+        asked = CollectorRegistry()
+        asked.register(self._of_store)
+        return generate_latest(registry) + generate_latest(asked)
+
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class _OfStore(Collector):
+    """What the store itself tells when it is asked."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the figures."""
+        now_us = system_us()
+        age = GaugeMetricFamily("asof_last_commit_age_seconds", "Since the newest commit.", labels=["group"])
+        for group in self._store.catalog.groups():
+            for commit in self._store.catalog.commits(group.ref, limit=1):
+                age.add_metric([group.ref], max(now_us - commit.committed_at_us, 0) / 1e6)
+        yield age
+        waiting = GaugeMetricFamily("asof_log_waiting", "Answers that wait for the serving log.", labels=["view"])
+        lost = CounterMetricFamily("asof_log_lost", "Answers that the serving log lost.", labels=["view"])
+        for view in self._store.catalog.views():
+            if view.definition.log:
+                counts = self._store.quality.serving_log(view.definition.name)
+                waiting.add_metric([view.ref], counts.waiting)
+                lost.add_metric([view.ref], counts.dropped + counts.failed)
+        yield waiting
+        yield lost

@@ -1,0 +1,69 @@
+"""What the server knows of groups and views between two looks at the registry: how their values are read from JSON."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+from asof.definitions import FeatureGroup
+from asof.definitions.types import DType
+from asof.server.values import Convert, readers
+from asof.store import Store
+
+T = TypeVar("T")
+
+REFRESH_SECONDS = 5.0
+"""As online reads do: so late may another process's new definition be noticed."""
+
+
+class Cached(Generic[T]):
+    """Something by name that is looked up again after a while. What cannot be found is asked for each time."""
+
+    def __init__(self, find: Callable[[str], T]) -> None:
+        """Keep how to find it."""
+        self._find = find
+        self._known: dict[str, tuple[float, T]] = {}
+
+    def __call__(self, name: str) -> T:
+        """Return it, at most some seconds old."""
+        now = time.monotonic()
+        known = self._known.get(name)
+        if known is None or now - known[0] > REFRESH_SECONDS:
+            known = now, self._find(name)
+            self._known[name] = known
+        return known[1]
+
+    def forget(self) -> None:
+        """Look everything up again."""
+        self._known.clear()
+
+
+class Names:
+    """How the keys of views, and the records of groups, are read from JSON."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep the store."""
+        self._store = store
+        self.keys = Cached(self._keys)
+        self.records = Cached(self._records)
+
+    def forget(self) -> None:
+        """Look everything up again: definitions changed."""
+        self.keys.forget()
+        self.records.forget()
+
+    def _keys(self, name: str) -> Mapping[str, Convert]:
+        views = [view for view in self._store.catalog.views() if name in (view.ref, view.definition.name)]
+        if views:
+            return readers(views[-1].definition.spine_keys)
+        groups = [group for group in self._store.catalog.groups() if name in (group.ref, group.definition.name)]
+        return readers(groups[-1].definition.entity.keys) if groups else {}  # the store says that it is unknown
+
+    def _records(self, name: str) -> Mapping[str, Convert]:
+        groups = [group for group in self._store.catalog.groups() if name in (group.ref, group.definition.name)]
+        return readers(column_types(groups[-1].definition)) if groups else {}
+
+
+def column_types(group: FeatureGroup) -> dict[str, DType]:
+    """Return the columns of a group's rows with their types."""
+    time = {} if group.event_time is None else {group.event_time: DType("timestamp")}
+    return {**group.entity.keys, **time, **{feature.name: feature.dtype for feature in group.features}}

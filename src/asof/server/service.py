@@ -1,0 +1,123 @@
+"""The store's verbs as messages: what each request does, without HTTP."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import msgspec
+import pyarrow as pa
+
+from asof.errors import AsofError
+from asof.records import Commit
+from asof.server.messages import OnlineColumns, OnlineRequest, OnlineRow, OnlineRows, PushRequest
+from asof.server.names import Names
+from asof.server.problems import RequestError
+from asof.server.values import Convert, Value, read_row, writers
+from asof.serving.online import Vector, Vectors
+from asof.store import Store
+
+
+class Service:
+    """What the server does for a request. Safe to call from several threads.
+
+    Args:
+        store: The store that is served.
+        most_rows: Key sets, or records, of one request.
+        count: Told of each online answer, with the name under which it was asked for.
+    """
+
+    def __init__(self, store: Store, *, most_rows: int, count: Callable[[str, Vector | Vectors], None]) -> None:
+        """Know no names yet."""
+        self._store = store
+        self._names = Names(store)
+        self._most_rows = most_rows
+        self._count = count
+        self._writers: dict[str, tuple[pa.Schema, Sequence[tuple[str, Convert]]]] = {}
+
+    def online(self, view: str, asked: OnlineRequest) -> OnlineRow | OnlineRows | OnlineColumns:
+        """Return the newest values of one key set, or of several."""
+        convert = self._names.keys(view)
+        if isinstance(asked.keys, dict):
+            if asked.orient == "columns":
+                raise RequestError(400, "one key set has no columns", todo='pass a list of keys, or orient="rows"')
+            vector = self._store.online(view, self._keys(asked.keys, convert, view), request=asked.request)
+            self._count(view, vector)
+            return self._row(vector, asked, self._writers_of(view, vector.schema))
+        self._bound(asked.keys, "key sets")
+        vectors = self._store.online(
+            view, [self._keys(keys, convert, view) for keys in asked.keys], request=asked.request
+        )
+        self._count(view, vectors)
+        write = self._writers_of(view, vectors.schema)
+        if asked.orient == "rows":
+            return OnlineRows([self._row(vector, asked, write) for vector in vectors])
+        return _columns(vectors, asked, dict(write))
+
+    def push(self, group: str, asked: PushRequest) -> Commit:
+        """Store records that arrive now."""
+        given = [asked.records] if isinstance(asked.records, dict) else asked.records
+        self._bound(given, "records")
+        try:
+            return self._push(group, given, asked)
+        except AsofError:
+            convert = self._names.records(group)
+            self._names.forget()
+            if self._names.records(group).keys() == convert.keys():
+                raise
+            return self._push(group, given, asked)  # a feature was added meanwhile: its text may be a time
+
+    def _push(self, group: str, records: Sequence[Mapping[str, Value]], asked: PushRequest) -> Commit:
+        convert = self._names.records(group)
+        return self._store.push(
+            group,
+            [read_row(record, convert, where=f"group {group}") for record in records],
+            meta=asked.meta,
+            idempotency_key=asked.idempotency_key,
+            on_conflict=asked.on_conflict,
+        )
+
+    def _bound(self, rows: Sequence[object], what: str) -> None:
+        if len(rows) > self._most_rows:
+            title = f"{len(rows):,} {what} are more than the {self._most_rows:,} of one request"
+            raise RequestError(413, title, todo="send them in parts")
+
+    def _keys(self, keys: Mapping[str, Value], convert: Mapping[str, Convert], view: str) -> Mapping[str, Value]:
+        return read_row(keys, convert, where=f"keys of {view}") if convert else keys
+
+    def _writers_of(self, view: str, schema: pa.Schema) -> Sequence[tuple[str, Convert]]:
+        known = self._writers.get(view)
+        if known is None or known[0] is not schema:
+            known = schema, writers(schema)
+            self._writers[view] = known
+        return known[1]
+
+    def _row(self, vector: Vector, asked: OnlineRequest, write: Sequence[tuple[str, Convert]]) -> OnlineRow:
+        values = vector.values  # made for us: nobody else sees what becomes of them
+        for name, convert in write:
+            value = values[name]
+            if value is not None:
+                values[name] = convert(value)
+        row = OnlineRow(values=values)
+        if asked.statuses:
+            row.statuses = vector.statuses
+        if asked.event_times:
+            row.event_times = cast("dict[str, str | None]", vector.event_times)  # msgspec writes RFC 3339
+        if asked.receipt:
+            row.receipt = vector.receipt.to_dict()
+        return row
+
+
+def _columns(vectors: Vectors, asked: OnlineRequest, write: Mapping[str, Convert]) -> OnlineColumns:
+    columns: dict[str, list[Value]] = {}
+    for name, column in zip(vectors.schema.names, vectors.to_arrow().columns, strict=True):
+        values = column.to_pylist()
+        convert = write.get(name)
+        columns[name] = values if convert is None else [None if v is None else convert(v) for v in values]
+    found = OnlineColumns(columns=columns)
+    if asked.statuses:
+        found.statuses = {name: [vector.statuses[name] for vector in vectors] for name in columns}
+    if asked.event_times:
+        times = {name: [vector.event_times[name] for vector in vectors] for name in columns}
+        found.event_times = msgspec.to_builtins(times)
+    if asked.receipt:
+        found.receipts = [vector.receipt.to_dict() for vector in vectors]
+    return found
