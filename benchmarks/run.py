@@ -29,6 +29,7 @@ NAMES = (
     "small_commits",
     "layout",
     "push",
+    "http_reads",
     "serving_log",
     "footprint",
     "beside_feast",

@@ -132,7 +132,7 @@ def test_features_that_another_process_adds_are_read_at_once(server, folder, now
         ("views/nightly/online", {"keys": {"customer_id": 1}}, 422, "UnsupportedError", "online=True"),
         ("views/everything/online", {"keys": {"code": "*"}}, 400, "UsageError", "code='*'"),
         ("groups/spending/push", {"records": {"customer_id": 1}}, 422, "DataError", "at"),
-        ("groups/spending/push", {"records": {**RECORD, "at": "2026-01-01T00:00:00"}}, 422, "DataError", "time zone"),
+        ("groups/spending/push", {"records": {**RECORD, "at": "2026-01-01T00:00:00"}}, 422, "DataError", "naive times"),
         ("groups/spending/push", {"records": {**RECORD, "at": "yesterday"}}, 400, "UsageError", "yesterday"),
         ("groups/nobody/push", {"records": []}, 404, "NotFoundError", "nobody"),
         ("replay", {"view": "risk@1"}, 400, "UsageError", "no receipt"),
