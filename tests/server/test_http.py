@@ -185,6 +185,13 @@ def test_another_host_name_is_refused(shared):
         assert shared.get("/v1/health", Host=name)[0] == 200
 
 
+def test_pages_of_other_hosts_are_refused(shared):
+    asked = {"keys": {"customer_id": 1}}
+    for origin in ("https://evil.example", "null", "http://evil.example:8765"):
+        assert shared.post("/v1/views/risk/online", asked, Origin=origin)[0] == 403
+    assert shared.post("/v1/views/risk/online", asked, Origin="http://localhost:3000")[0] == 200
+
+
 def test_a_body_that_is_too_large_is_refused_while_it_comes(serve):
     server = serve("--max-body", "1")
     assert server.post("/v1/views/risk/online", b" " * (1024**2 + 1))[0] == 413

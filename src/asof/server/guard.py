@@ -1,7 +1,7 @@
 """What stands between the network and the API: limits, the host's name, figures, and errors as problems.
 
-A page of another site can make a browser send requests to a server on this machine, under a name that it made point
-here. So a request must name a host that the server goes by.
+A page of another site can make a browser send requests to a server on this machine, also under a name that it made
+point here. So a request must name a host that the server goes by, and come from no page of another one.
 """
 
 import logging
@@ -52,10 +52,20 @@ class Guard:
             log.debug("%s %s %d %.6f", scope["method"], scope["path"], status, took)
 
     def _check_host(self, scope: Scope) -> None:
+        """Refuse other names of the server, and requests that a page of another host makes."""
         hosts = self._limits.hosts
         if not hosts:
             return
-        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-        name = given if given.endswith("]") else given.rpartition(":")[0] or given
-        if name.lower() not in hosts:
-            raise RequestError(421, f"this server does not go by the name {name!r}", todo=f"use {hosts[0]}")
+        headers = dict(scope["headers"])
+        given = _host(headers.get(b"host", b""))
+        if given not in hosts:
+            raise RequestError(421, f"this server does not go by the name {given!r}", todo=f"use {hosts[0]}")
+        origin = headers.get(b"origin")
+        if origin is not None and _host(origin.partition(b"://")[2]) not in hosts:
+            raise RequestError(403, f"a page of {origin.decode('latin-1')!r} may not ask this server")
+
+
+def _host(authority: bytes) -> str:
+    """Return the name of a host, without its port."""
+    text = authority.decode("latin-1").lower()
+    return text if text.endswith("]") else text.rpartition(":")[0] or text
