@@ -13,6 +13,13 @@ HASH_PAIRS, HASH_PAIRS_LATE = 6, 20
 """Pairs of a spine row and a row of its key that the hash plan may join for each row that the other plan would sort:
 at 100 k x 1 M rows the plans were level at some 70 rows a key, and at 250 if rows are late (2 cores, DuckDB 2.0)."""
 
+HASH_SPINE = 12
+"""Pairs that a row of the spine counts for where the other plan is "whole", which does not join it again: at 250 k x
+500 k rows, 5 and 10 a key, "hash" took 1.25 and 1.35 times the processor seconds; at 100 k x 1 M, 40 a key, as many."""
+
+NUMBERED_SPINE = 50_000
+"""Spines of fewer rows are answered sooner by one statement than by the two of the plan "numbered"."""
+
 FEW_COLUMNS = 8
 """So many features are sorted with their versions in less time than it takes to read them again: at 400 k x 4 M rows,
 100 a key, 7 features took 1.6 against 2.1 processor seconds; at 100 k x 1 M rows 24 features 1.1 against 0.6. Late rows
@@ -57,17 +64,22 @@ class Asked:
         if self.narrow:
             return Chosen("whole", f"{self.spine_rows:,} spine rows for {self.rows:,} rows: few of them have its keys")
         if self.rows * self.columns <= self.spine_rows:
-            return Chosen("numbered", f"{self.rows:,} rows x {self.columns} features are less than the spine")
+            plan = "numbered" if self.spine_rows >= NUMBERED_SPINE else "whole"
+            return Chosen(plan, f"{self.rows:,} rows x {self.columns} features are less than the spine")
         return None
 
     def by_pairs(self, pairs: float) -> Chosen:
         """Return the plan by the estimated pairs of a spine row and a row of its key."""
-        most = (HASH_PAIRS_LATE if self.late else HASH_PAIRS) * (self.rows + self.spine_rows)
+        other: Plan = "as-of" if self.late or self.columns > FEW_COLUMNS else "whole"
+        if other == "whole":
+            most = max(HASH_PAIRS * self.rows - HASH_SPINE * self.spine_rows, 0)
+        else:
+            most = (HASH_PAIRS_LATE if self.late else HASH_PAIRS) * (self.rows + self.spine_rows)
         a_key = f"{pairs / self.spine_rows:,.0f} rows a key of the spine"
         if pairs <= most:
             return Chosen("hash", f"{a_key}, at most {most / self.spine_rows:,.0f}")
         why = f"{a_key}, more than {most / self.spine_rows:,.0f}; {self.columns} features"
-        return Chosen("as-of" if self.late or self.columns > FEW_COLUMNS else "whole", why)
+        return Chosen(other, why)
 
 
 def count(rows: Rows) -> int:
