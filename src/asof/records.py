@@ -20,6 +20,9 @@ CommitKind = Literal["write", "push", "backfill", "retire", "retract"]
 Availability = Literal["commit", "delay", "column"]
 """Since when a commit's rows count as servable: committed_at; min(event_time + delay, committed_at); recorded."""
 
+Family = Literal["hot", "cold"]
+"""Where the features of a split group lie: those that change often, and those that hardly ever do."""
+
 Status = Literal["PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"]
 
 COMMIT_COLUMN = "__commit"
@@ -46,6 +49,7 @@ class DataFile:
         late: Whether some row of a stamped file became available after its event time.
         width: How many features of the group's layout it has: those added later are not in it. None: all.
         confirms: Whether it holds confirmations: keys, event times and the rows that they name, in place of features.
+        family: The family whose features it has; None: all, and it belongs to both.
         stamped: Whether the file itself says the commit and arrival of each row (after compaction); else its rows
             are those of one commit, which the registry names.
         first_commit: Least commit in it; 0 until it is published.
@@ -61,6 +65,7 @@ class DataFile:
     confirms: bool = False
     stamped: bool = False
     late: bool = True
+    family: Family | None = None
     first_commit: int = 0
     last_commit: int = 0
 
@@ -206,6 +211,7 @@ class Snapshot:
         horizon_us: Before this time superseded history was dropped by retention; None: nothing was.
         drops: How often rows of the group were dropped, by retention or an erasure.
         sources: The whole history, if parts of it were left out and confirmations may name rows of them.
+        cold: Features of the cold family, if the group is split: some files may have a family.
     """
 
     pin: int
@@ -216,6 +222,7 @@ class Snapshot:
     horizon_us: int | None = None
     drops: int = 0
     sources: "Snapshot | None" = None
+    cold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class RegisteredGroup:
         created_at_us: When it was created.
         layout: Features in the order in which they were added: the order of values in encoded rows, so that rows
             from before an amendment stay readable.
+        cold: The features of the cold family, if it is split.
     """
 
     id: int
@@ -31,6 +32,7 @@ class RegisteredGroup:
     known: Known
     created_at_us: int
     layout: tuple[str, ...]
+    cold: tuple[str, ...] = ()
 
     @property
     def ref(self) -> str:
@@ -108,6 +110,18 @@ class Registry(Protocol):
         """Return every version of every view, by name and version."""
         ...
 
+    def split(self, name: str, cold: Sequence[str]) -> RegisteredGroup:
+        """Have a group version store some of its features apart from the others, from now on; return it.
+
+        It is no change of the definition, and `apply` leaves it alone; but it begins another generation. Features that
+        are added later are not cold. Repeating it changes nothing.
+
+        Raises:
+            NotFoundError: Unknown group or feature. UsageError: No feature would be cold, or all of them, or the group
+                does not skip unchanged rows. ConflictError: It is split already, with other features.
+        """
+        ...
+
     def remove(self, name: str) -> list[RegisteredGroup]:
         """Forget a group or view: one version ("x@1") or all ("x"); return the group versions that are gone.
 
@@ -179,7 +193,8 @@ class CommitLog(Protocol):
             group: The group.
             pin: The last commit that counts.
             after: Leave out files and journal rows all of whose commits are <= this one. If confirmations are left,
-                `sources` is the history without leaving out anything.
+                `sources` is the history without leaving out anything. Of a split group so much is left in that both
+                families have the same rows.
 
         Raises:
             ConflictError: Retention dropped rows that the pin could see.

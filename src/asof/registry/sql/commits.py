@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_, update
 
 from asof.errors import AsofError, ConflictError, NotFoundError
 from asof.records import Commit, DataFile, Draft, Snapshot, Stamp
@@ -180,12 +180,13 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
         records = records.where(commit_record.c.number <= pin)
     last = connection.execute(records.order_by(commit_record.c.number.desc()).limit(1)).first()
     horizon = connection.execute(
-        select(group_version.c.horizon_us, group_version.c.horizon_commit, group_version.c.drops).where(
-            group_version.c.id == group.id
-        )
+        select(
+            group_version.c.horizon_us, group_version.c.horizon_commit, group_version.c.drops, group_version.c.cold
+        ).where(group_version.c.id == group.id)
     ).first()
     horizon_us = horizon.horizon_us if horizon else None
     drops = horizon.drops if horizon else 0
+    cold: tuple[str, ...] = tuple(json.loads(horizon.cold)) if horizon else ()
     if horizon is not None and pin is not None and pin < (horizon.horizon_commit or 0):
         raise ConflictError(
             f"retention dropped rows that commit {group.ref}:{pin} could see",
@@ -196,13 +197,14 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
             f"there is no commit {group.ref}:{pin} yet", todo=f"the last one is {last.number if last else 0}"
         )
     if last is None:
-        return Snapshot(0, 0, horizon_us=horizon_us, drops=drops)
+        return Snapshot(0, 0, horizon_us=horizon_us, drops=drops, cold=cold)
     through = last.number
     mine = (
         data_file.c.group_id == group.id,
         data_file.c.replaced_at_us.is_(None),
         data_file.c.first_commit <= through,
     )
+    after = _common(connection, mine, after) if after and cold else after
     mine = (*mine, data_file.c.last_commit > after)
     files = connection.execute(
         select(data_file, commit_record.c.committed_at_us, commit_record.c.availability)
@@ -242,7 +244,22 @@ def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, a
         horizon_us=horizon_us,
         drops=drops,
         sources=_snapshot(connection, group, through, 0) if after and any(r.confirms for r in files) else None,
+        cold=cold,
     )
+
+
+def _common(connection: Connection, mine: Sequence[ColumnElement[bool]], after: int) -> int:
+    """Return up to which commit files may be left out so that both families have the same rows.
+
+    The files of one may be merged otherwise than those of the other: none that stays may have rows of a commit of which
+    another one was left out.
+    """
+    of_family = select(func.min(data_file.c.first_commit)).where(*mine, data_file.c.family.is_not(None))
+    while (first := connection.execute(of_family.where(data_file.c.last_commit > after)).scalar() or 0) <= after:
+        if not first:  # all of them are left out
+            return after
+        after = first - 1
+    return after
 
 
 def _derived_since(connection: Connection, group_id: int, commit: int) -> bool:
@@ -265,6 +282,7 @@ def _file_of(row: Record) -> DataFile:
         max_event_us=row.max_event_us,
         width=row.width,
         confirms=row.confirms,
+        family=row.family,
         stamped=row.stamped,
         late=row.late,
         first_commit=row.first_commit,

@@ -20,6 +20,7 @@ from asof.definitions.serving_log import is_log, log_group, log_name
 from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.registry.plan import Change, Plan, group_change, view_change
 from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.split import checked_cold
 from asof.registry.sql.database import Database
 from asof.registry.sql.generation import generation_of, next_generation
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal, tag_pin, view_version
@@ -90,6 +91,17 @@ class SqlRegistry:
         with self._database.read() as connection:
             rows = connection.execute(select(view_version).order_by(view_version.c.name, view_version.c.version)).all()
             return [_view_of(connection, row) for row in rows]
+
+    def split(self, name: str, cold: Sequence[str]) -> RegisteredGroup:
+        """See `Registry.split`."""
+        with self._database.write() as connection:
+            group = _load_group(connection, name)
+            wanted = checked_cold(group, cold)
+            if group.cold != wanted:
+                mine = update(group_version).where(group_version.c.id == group.id)
+                connection.execute(mine.values(cold=json.dumps(wanted)))
+                next_generation(connection)
+            return _load_group(connection, group.ref)
 
     def remove(self, name: str) -> list[RegisteredGroup]:
         """See `Registry.remove`."""
@@ -320,6 +332,7 @@ def _group_of(row: Record) -> RegisteredGroup:
         cast("Known", row.known),
         row.created_at_us,
         tuple(json.loads(row.layout)),
+        tuple(json.loads(row.cold)),
     )
 
 

@@ -217,6 +217,7 @@ def file_row(group_id: int, file: DataFile) -> dict[str, Any]:
         "max_event_us": file.max_event_us,
         "width": file.width,
         "confirms": file.confirms,
+        "family": file.family,
         "stamped": file.stamped,
         "late": file.late,
         "first_commit": file.first_commit,

@@ -15,7 +15,7 @@ from sqlalchemy import (
     false,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration; a database with another one is migrated, or refused if it is newer."""
 
 metadata = MetaData()
@@ -34,6 +34,7 @@ group_version = Table(
     Column("horizon_us", BigInteger),
     Column("horizon_commit", BigInteger),
     Column("drops", BigInteger, nullable=False, server_default="0"),
+    Column("cold", Text, nullable=False, server_default="[]"),
     UniqueConstraint("name", "version"),
     sqlite_autoincrement=True,  # an id is never used again: it names folders and online rows
 )
@@ -73,6 +74,14 @@ commit_record = Table(
     Column("changes", Text, nullable=False, server_default="{}"),
     UniqueConstraint("group_id", "idempotency_key"),
 )
+_RETRACTS = commit_record.c.target.is_not(None)  # few commits are: the others must not pay for an index
+Index(
+    "commit_record_of_target",
+    commit_record.c.group_id,
+    commit_record.c.target,
+    sqlite_where=_RETRACTS,
+    postgresql_where=_RETRACTS,
+)
 
 journal = Table(
     "journal",
@@ -93,6 +102,7 @@ data_file = Table(
     Column("max_event_us", BigInteger, nullable=False),
     Column("width", Integer),
     Column("confirms", Boolean, nullable=False, server_default=false()),
+    Column("family", String(4)),
     Column("stamped", Boolean, nullable=False),
     Column("late", Boolean, nullable=False),
     Column("first_commit", BigInteger, nullable=False),
