@@ -11,7 +11,7 @@ from asof.definitions.serving_log import log_name
 from asof.erasure import Certificate, certificates
 from asof.errors import NotFoundError, UsageError
 from asof.online.port import Applied
-from asof.parts import Parts, table_of
+from asof.parts import Parts, tables_of
 from asof.records import Commit, Snapshot, Tag
 from asof.registry.port import RegisteredGroup, RegisteredView
 
@@ -192,7 +192,8 @@ class Catalog:
         gone = self._parts.registry.remove(name)
         for group in gone:
             self._parts.online.clear(group.id)
-            self._parts.history.drop(table_of(group))
+            for table in tables_of(group):
+                self._parts.history.drop(table)
         self._changed()
         return [group.ref for group in gone]
 

@@ -42,6 +42,8 @@ class Rows:
         journal: Rows not in files yet, stamped; None if there are none.
         retracted: Hidden commits to the time since which they are; None: always.
         sources: The rows that confirmations may name, if they are not all among these.
+        cold: The features of the cold family of a split group, see `asof.engine.families`: an adapter is never given
+            files of a family.
 
     A file of confirmations holds, in place of features, the versions of the rows whose features they have (SEMANTICS
     section 5): those rows give them even if they are retracted, or not visible themselves. They are earlier by commit,
@@ -58,11 +60,14 @@ class Rows:
     journal: pa.Table | None = None
     retracted: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
     sources: "Rows | None" = None
+    cold: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Profile:
     """How a look-up was answered, filled in by the engine as far as it knows; None, or nothing: it does not.
+
+    Of a split group, files and rows of all features count for each family that is read.
 
     Attributes:
         plan: Name of the plan.

@@ -26,8 +26,8 @@ def count_in_history(parts: Parts, holding: Holding) -> list[Erased]:
     rows, _ = pinned_rows(parts, group)
     ref = group.ref
     found = (
-        Erased("history", ref, _count(parts, group, replace(rows, journal=None), holding.keys)),
-        Erased("journal", ref, _count(parts, group, replace(rows, files=()), holding.keys)),
+        Erased("history", ref, _count(parts, replace(rows, journal=None), holding.keys)),
+        Erased("journal", ref, _count(parts, replace(rows, files=()), holding.keys)),
     )
     return [each for each in found if each.rows]
 
@@ -50,9 +50,9 @@ def erase_in_history(parts: Parts, holding: Holding) -> list[Erased]:
 def _erase(parts: Parts, holding: Holding) -> list[Erased]:
     keys = holding.keys
     group, rows, snapshot = current_rows(parts, holding.group)
-    hits = [(file, _count(parts, group, replace(rows, files=(file,), journal=None), keys)) for file in rows.files]
+    hits = [(file, _hits(parts, replace(rows, files=(file,), journal=None), keys)) for file in rows.files]
     hits = [(file, hit) for file, hit in hits if hit]
-    in_journal = _count(parts, group, replace(rows, files=()), keys)
+    in_journal = _hits(parts, replace(rows, files=()), keys)
     sealed = [stamp.number for stamp, _ in snapshot.journal] if in_journal else []
     added: list[DataFile] = []
     renewed: list[Rewritten] = []
@@ -76,7 +76,7 @@ def _erase(parts: Parts, holding: Holding) -> list[Erased]:
         parts.history.discard(file.path for file in added)
         raise
     found = (
-        Erased("history", group.ref, sum(hit for _, hit in hits), tuple(renewed)),
+        Erased("history", group.ref, sum(hit for (_, file, _), hit in hits if file.family != "cold"), tuple(renewed)),
         Erased("journal", group.ref, in_journal),
     )
     return [each for each in found if each.rows]
@@ -88,8 +88,8 @@ def _without(
     """Write rows anew, without those of the keys, each with its commit and arrival."""
     return [
         replace(file, first_commit=commits[0], last_commit=commits[1])
-        for table, part in apart(group, rows)
-        for file in rewritten(parts, group, table, part, without=keys)
+        for kind, part in apart(rows)
+        for file in rewritten(parts, group, kind, part, without=keys)
     ]
 
 
@@ -98,10 +98,15 @@ def _commits(file: File) -> tuple[int, int]:
     return (data.first_commit, data.last_commit) if stamp is None else (stamp.number, stamp.number)
 
 
-def _count(parts: Parts, group: RegisteredGroup, rows: Rows, keys: pa.Table) -> int:
+def _count(parts: Parts, rows: Rows, keys: pa.Table) -> int:
+    """Return how many rows of the keys there are; one that lies in both families counts once."""
+    return _hits(parts, replace(rows, files=tuple(f for f in rows.files if f[1].family != "cold")), keys)
+
+
+def _hits(parts: Parts, rows: Rows, keys: pa.Table) -> int:
     if not keys.num_rows:
         return 0
-    return sum(batch.num_rows for _, part in apart(group, rows) for batch in parts.engine.stamped(part, keys=keys))
+    return sum(batch.num_rows for _, part in apart(rows) for batch in parts.engine.stamped(part, keys=keys))
 
 
 def _rewritten(parts: Parts, before: DataFile, after: list[DataFile]) -> Rewritten:

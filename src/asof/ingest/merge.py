@@ -7,6 +7,7 @@ size, however many commits there are, and a group has at most `FILES` files of e
 
 from collections.abc import Sequence
 
+from asof.parts import Kind
 from asof.records import DataFile
 
 FILES = 16
@@ -26,10 +27,14 @@ SOON_BYTES = 16 * 1024**2
 def mergeable(files: Sequence[DataFile], *, most_bytes: int = MOST_BYTES) -> list[DataFile]:
     """Return the files that are to become one now, in their order; none if there are few of each size.
 
-    Confirmations are merged with confirmations, rows with rows.
+    Files are merged with those of their kind: confirmations with confirmations, rows with rows, families apart.
     """
-    rows = _mergeable([file for file in files if not file.confirms], most_bytes)
-    return rows or _mergeable([file for file in files if file.confirms], most_bytes)
+    kinds = dict.fromkeys(map(Kind.of, files))
+    for kind in kinds:
+        chosen = _mergeable([file for file in files if Kind.of(file) == kind], most_bytes)
+        if chosen:
+            return chosen
+    return []
 
 
 def _mergeable(files: Sequence[DataFile], most_bytes: int) -> list[DataFile]:

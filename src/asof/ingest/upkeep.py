@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 
 from asof.clock import system_clock
 from asof.definitions.serving_log import is_log
+from asof.engine.families import FAMILIES
 from asof.engine.port import Rows
 from asof.errors import AsofError, ConflictError, NotFoundError
 from asof.ingest.feed import current_group
 from asof.ingest.merge import MOST_BYTES, SOON_BYTES, mergeable
 from asof.ingest.retention import aged, horizon_of, younger
-from asof.offline.port import Table
-from asof.parts import Parts, apart, pinned_rows, rewriting, table_of
+from asof.parts import Kind, Parts, apart, pinned_rows, rewriting, table_of_kind, tables_of
 from asof.progress import Progress, unheard
 from asof.records import AVAILABLE_COLUMN, DataFile, Snapshot
 from asof.registry.port import RegisteredGroup
@@ -261,9 +261,9 @@ class Upkeep:
     def _compact(self, group: RegisteredGroup, now_us: int) -> Compaction:
         group, rows, snapshot = current_rows(self._parts, group)
         before = len(rows.files) + len(snapshot.journal)
-        had = sum(file.rows for file, _ in snapshot.files) + (rows.journal.num_rows if rows.journal else 0)
+        had = rows_in([file for file, _ in snapshot.files]) + (rows.journal.num_rows if rows.journal else 0)
         horizon_us = horizon_of(self._parts, group, snapshot, now_us=now_us)
-        kinds = len({file.confirms for file, _ in snapshot.files})
+        kinds = len({Kind.of(file) for file, _ in snapshot.files})
         settled = before == kinds and all(stamp is None for _, stamp in snapshot.files)
         if settled and horizon_us is None:
             self._mirror_now(group)  # an earlier one may have failed
@@ -278,7 +278,7 @@ class Upkeep:
         )
         self._mirror_now(group)
         self.sweep(now_us=now_us)
-        kept = sum(file.rows for file in files)
+        kept = rows_in(files)
         return Compaction(group.ref, before, len(files), kept, had - kept)
 
     def mirror(self, group: RegisteredGroup) -> None:
@@ -297,7 +297,7 @@ class Upkeep:
 
     def discard_replaced(self, groups: Sequence[RegisteredGroup]) -> int:
         """Delete the replaced files of groups whatever their age, and debris; return how many files went."""
-        folders = tuple(f"{table_of(group).name}/" for group in groups)
+        folders = tuple(f"{table.name}/" for group in groups for table in tables_of(group))
         gone = [path for path, live in self._parts.log.files().items() if not live and path.startswith(folders)]
         self._parts.history.discard(gone)
         if gone:
@@ -338,10 +338,10 @@ class Upkeep:
         first = min([file.first_commit for file in replaced] + sealed, default=1)
         last = max([file.last_commit for file in replaced] + sealed, default=snapshot.pin)
         # With a horizon, what confirmations name may go: then they become rows of their own.
-        kinds = apart(group, rows) if horizon_us is None else [(table_of(group), rows)]
+        kinds = apart(rows) if horizon_us is None else [(Kind(), rows)]
         stamped: list[DataFile] = []
-        for table, part in kinds:
-            new = rewritten(parts, group, table, part, horizon_us=horizon_us)
+        for kind, part in kinds:
+            new = rewritten(parts, group, kind, part, horizon_us=horizon_us)
             stamped += [replace(file, first_commit=first, last_commit=last) for file in new]
         try:
             parts.log.replace_files(
@@ -360,7 +360,10 @@ class Upkeep:
     def _mirror_now(self, group: RegisteredGroup) -> None:
         snapshot = self._parts.log.snapshot(group)
         group = current_group(self._parts, group)
-        self._parts.history.mirror(table_of(group), live=[file for file, _ in snapshot.files if not file.confirms])
+        for family in (None, *FAMILIES) if group.cold else (None,):
+            kind = Kind(family=family)
+            live = [file for file, _ in snapshot.files if Kind.of(file) == kind]
+            self._parts.history.mirror(table_of_kind(group, kind), live=live)
 
     def _wake(self) -> None:
         with self._lock:
@@ -401,31 +404,43 @@ def current_rows(parts: Parts, group: RegisteredGroup) -> tuple[RegisteredGroup,
         rows, snapshot = pinned_rows(parts, group)
         current = current_group(parts, group)
         if current.layout == group.layout:
-            return group, rows, snapshot
+            return current, rows, snapshot
         group = current
 
 
 def rewritten(
     parts: Parts,
     group: RegisteredGroup,
-    table: Table,
+    kind: Kind,
     rows: Rows,
     *,
     horizon_us: int | None = None,
     without: pa.Table | None = None,
 ) -> list[DataFile]:
-    """Write rows anew, each with its commit and arrival; see `Engine.stamped`. The files lack their commits."""
+    """Write rows of a kind anew, each with commit and arrival; see `Engine.stamped`. The files lack their commits."""
+    table = table_of_kind(group, kind)
     late = LateRows(group.definition.event_time)
     if horizon_us is not None and is_log(group.definition):
         stamped = younger(parts.engine.stamped(rows, without=without), horizon_us)
     else:
         stamped = parts.engine.stamped(rows, horizon_us=horizon_us, without=without)
     reader = late.watch(stamped)
-    confirms = table.schema != table_of(group).schema
     return [
-        replace(file, width=len(group.layout), confirms=confirms, stamped=True, late=late.found)
+        replace(
+            file,
+            width=len(group.layout),
+            confirms=kind.confirms,
+            family=kind.family,
+            stamped=True,
+            late=late.found,
+        )
         for file in parts.history.stage(table, reader)
     ]
+
+
+def rows_in(files: Iterable[DataFile]) -> int:
+    """Return how many rows some files of one history have; one that lies in both families counts once."""
+    return sum(file.rows for file in files if file.family != "cold")
 
 
 def _sealing(group: RegisteredGroup) -> str:

@@ -1,17 +1,25 @@
 """The parts of a store, opened by name, and the pinned history that they share."""
 
 from asof.parts.open import Parts, open_online, open_parts
-from asof.parts.pinned import apart, confirmations_of, pinned_rows, pinned_together, table_of
+from asof.parts.pinned import (
+    Kind,
+    apart,
+    pinned_rows,
+    pinned_together,
+    table_of,
+    table_of_kind,
+    tables_of,
+)
 from asof.parts.pins import Pins, given_pins, pin_of
 from asof.parts.question import Question, resolve
 from asof.parts.turns import rewriting
 
 __all__ = [
+    "Kind",
     "Parts",
     "Pins",
     "Question",
     "apart",
-    "confirmations_of",
     "given_pins",
     "open_online",
     "open_parts",
@@ -21,4 +29,6 @@ __all__ = [
     "resolve",
     "rewriting",
     "table_of",
+    "table_of_kind",
+    "tables_of",
 ]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from asof.clock import Clock, system_clock, system_us, to_us
+from asof.engine.families import FamilyEngine
 from asof.engine.port import Engine
 from asof.errors import NotFoundError, PermanentError, UsageError
 from asof.offline.port import History
@@ -129,7 +130,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         erasures=metadata.erasures,
         history=history,
         online=online,
-        engine=engine,
+        engine=FamilyEngine(engine),
         writer=_writer(),
         compaction=settings["compaction"],
     )

@@ -1,7 +1,7 @@
 """The pinned history of a group, as an engine reads it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,24 +9,52 @@ import pyarrow as pa
 from asof.arrow.layout import confirmation_schema, declared_schema, stored_rows, stored_schema
 from asof.arrow.rows import decode_blocks
 from asof.arrow.types import TIMESTAMP
+from asof.engine.families import FAMILIES, of_family, others, without
 from asof.engine.port import Rows
 from asof.offline.port import Table
 from asof.parts.open import Parts
-from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Snapshot
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, DataFile, Family, Snapshot
 from asof.registry.port import RegisteredGroup
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a file holds: rows or confirmations, of all features or of a family; see `DataFile`."""
+
+    confirms: bool = False
+    family: Family | None = None
+
+    @classmethod
+    def of(cls, file: DataFile) -> "Kind":
+        """Return the kind of a file."""
+        return cls(file.confirms, file.family)
+
+
+KINDS = tuple(Kind(confirms, family) for family in (None, *FAMILIES) for confirms in (False, True))
+
+
 def table_of(group: RegisteredGroup) -> Table:
-    """Return where the files of a group lie, and their shape."""
+    """Return where the files of a group lie, and their shape: rows of all features."""
     definition = group.definition
     time = () if definition.event_time is None else (definition.event_time,)
     return Table(f"{group.ref}.{group.id}", stored_schema(definition), (*definition.keys, *time), definition.event_time)
 
 
-def confirmations_of(group: RegisteredGroup) -> Table:
-    """Return where the confirmations of a group lie, and their shape."""
+def table_of_kind(group: RegisteredGroup, kind: Kind) -> Table:
+    """Return where the files of a kind lie, and their shape."""
     table = table_of(group)
-    return replace(table, schema=confirmation_schema(table.schema, group.definition.keys, table.event_time))
+    if kind.family is not None:
+        schema = without(table.schema, others(group.layout, group.cold, kind.family))
+        table = replace(table, name=f"{table.name}.{kind.family}", schema=schema)
+    if kind.confirms:
+        schema = confirmation_schema(table.schema, group.definition.keys, table.event_time)
+        table = replace(table, schema=schema)
+    return table
+
+
+def tables_of(group: RegisteredGroup) -> list[Table]:
+    """Return the tables in which rows of a group lie, or may lie: all features, the hot ones, the cold ones."""
+    return [table_of_kind(group, Kind(family=family)) for family in (None, *FAMILIES)]
 
 
 def journal_schema(group: RegisteredGroup) -> pa.Schema:
@@ -58,15 +86,22 @@ def pinned_together(parts: Parts, pins: Sequence[tuple[RegisteredGroup, int | No
     return [(_rows(parts, group, snapshot), snapshot) for (group, _), snapshot in zip(pins, snapshots, strict=True)]
 
 
-def apart(group: RegisteredGroup, rows: Rows) -> list[tuple[Table, Rows]]:
-    """Return the stored rows of a history and its confirmations, each as rows that can be written anew as they are."""
-    plain = tuple(item for item in rows.files if not item[1].confirms)
-    named = tuple((place, replace(file, confirms=False), stamp) for place, file, stamp in rows.files if file.confirms)
-    table = confirmations_of(group)
-    found = [(table_of(group), replace(rows, files=plain, sources=None))]
-    if named:
-        found.append((table, replace(rows, schema=table.schema, layout=(), files=named, journal=None, sources=None)))
-    return [(table, part) for table, part in found if part.files or part.journal is not None]
+def apart(rows: Rows) -> list[tuple[Kind, Rows]]:
+    """Return the rows of a history by kind, confirmations for themselves, each as rows that can be written anew."""
+    found = [(kind, _only(rows, kind)) for kind in KINDS]
+    return [(kind, part) for kind, part in found if part.files or part.journal is not None]
+
+
+def _only(rows: Rows, kind: Kind) -> Rows:
+    files = tuple(item for item in rows.files if Kind.of(item[1]) == kind)
+    rows = replace(rows, files=files, journal=rows.journal if kind == Kind() else None, sources=None)
+    if kind.family is not None:
+        rows = of_family(rows, kind.family)
+    if not kind.confirms:
+        return rows
+    files = tuple((place, replace(file, confirms=False), stamp) for place, file, stamp in rows.files)
+    schema = confirmation_schema(rows.schema, rows.keys, rows.event_time)
+    return replace(rows, schema=schema, layout=(), files=files)
 
 
 def _rows(parts: Parts, group: RegisteredGroup, snapshot: Snapshot) -> Rows:
@@ -82,6 +117,7 @@ def _rows(parts: Parts, group: RegisteredGroup, snapshot: Snapshot) -> Rows:
         journal=_journal(group, snapshot),
         retracted=snapshot.retracted,
         sources=None if snapshot.sources is None else _rows(parts, group, snapshot.sources),
+        cold=snapshot.cold,
     )
 
 

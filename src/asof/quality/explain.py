@@ -17,6 +17,7 @@ from asof.arrow.types import TIMESTAMP
 from asof.clock import from_us, show_us, to_us
 from asof.definitions import Lookup
 from asof.definitions.durations import show_duration
+from asof.engine.families import FAMILIES, is_split, of_family
 from asof.engine.port import EVENT_COLUMN, EXPIRED, MISSING, RETIRED, STATUS_COLUMN, Rows
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, Pins, Question, pinned_rows, resolve
@@ -131,7 +132,7 @@ class _Asked:
     def explained(self, answered: Sequence[Answered], *, whole: bool, limit: int) -> Explained:
         """Explain it; `whole` if the pins leave nothing out."""
         every = self.rows if whole else pinned_rows(self.parts, self.group)[0]
-        stored = self._stored(every)
+        stored = self._stored(every, self.names)
         commits = self._commits(stored)
         retracts = {commit.target: commit for commit in commits.values() if commit.target is not None}
         found = self.answered.found
@@ -199,22 +200,23 @@ class _Asked:
             return None
         return from_us(to_us(answer.event_time) + ttl_us)
 
-    def _stored(self, rows: Rows) -> list[_Stored]:
-        """Return all rows of the key, in version order."""
+    def _stored(self, rows: Rows, names: Mapping[str, str]) -> list[_Stored]:
+        """Return all rows of the key, in version order, with some features."""
         if any(column.null_count for column in self.key.columns):
             return []
         table = self.parts.engine.stamped(rows, keys=self.key).read_all()
         events = [None] * table.num_rows if rows.event_time is None else _us(table.column(rows.event_time))
-        values = zip(*(table.column(feature).to_pylist() for feature in self.names.values()), strict=True)
+        values = {name: table.column(feature).to_pylist() for name, feature in names.items()}
         return [
-            _Stored(event, commit, available, retired, dict(zip(self.names, row, strict=True)))
-            for event, commit, available, retired, row in zip(
-                events,
-                table.column(COMMIT_COLUMN).to_pylist(),
-                _us(table.column(AVAILABLE_COLUMN)),
-                table.column(RETIRED_COLUMN).to_pylist(),
-                values,
-                strict=True,
+            _Stored(event, commit, available, retired, {name: column[at] for name, column in values.items()})
+            for at, (event, commit, available, retired) in enumerate(
+                zip(
+                    events,
+                    table.column(COMMIT_COLUMN).to_pylist(),
+                    _us(table.column(AVAILABLE_COLUMN)),
+                    table.column(RETIRED_COLUMN).to_pylist(),
+                    strict=True,
+                )
             )
         ]
 
@@ -281,6 +283,13 @@ class _Asked:
         return f"no row of this key counts: {told}"
 
     def _files(self, rows: Rows, wanted: Sequence[_Stored]) -> dict[tuple[int | None, int], str]:
+        """Return the file of each row, or those of both families."""
+        if not is_split(rows):
+            return self._files_of(rows, wanted)
+        hot, cold = (self._files_of(of_family(rows, family), wanted) for family in FAMILIES)
+        return {place: file if cold[place] == file else f"{file}, {cold[place]}" for place, file in hot.items()}
+
+    def _files_of(self, rows: Rows, wanted: Sequence[_Stored]) -> dict[tuple[int | None, int], str]:
         """Return the file of each row; only files that may hold several of a commit's rows are looked into."""
         journal: set[int] = set()
         if rows.journal is not None:
@@ -302,7 +311,7 @@ class _Asked:
                 path = item[1].path
                 if path not in held:
                     only = replace(rows, files=(item,), journal=None, sources=rows.sources or rows)
-                    held[path] = {(other.event_us, other.commit) for other in self._stored(only)}
+                    held[path] = {(other.event_us, other.commit) for other in self._stored(only, {})}
                 if place in held[path]:
                     found[place] = path
                     break
