@@ -179,7 +179,7 @@ class Commit(msgspec.Struct, frozen=True):  # noqa: PLW1641 - its meta is a dict
 
     @property
     def cold(self) -> tuple[str, ...]:
-        """Features that hardly ever change beside others that do: in a group of their own they would be skipped.
+        """Features that hardly ever change beside others that do: stored apart (`split`) they would be skipped.
 
         A feature is cold if it changed in a tenth of the rows that changed, or in fewer. They are named if one row in
         a hundred changed, or more, and if at least half of the features are cold, and not all of them.

@@ -316,6 +316,29 @@ def test_law_5_skipping_unchanged_rows_changes_no_answer(bench, case: Case, data
             assert answers_of(one) == answers_of(other)
 
 
+@some
+@given(case=cases(max_ops=8), data=st.data())
+def test_law_5_splitting_a_group_changes_no_answer(bench, case: Case, data) -> None:
+    history = replace(case.history, on_unchanged="skip")
+    place = data.draw(st.integers(0, len(history.ops)))
+    cold = data.draw(st.sampled_from([["n"], ["s", "n"], ["x"]]))
+    with bench.groups(history) as (played,):
+        for number, op in enumerate(history.ops):
+            if number == place:
+                bench.store.catalog.split(played.name, cold=cold)
+            played.step(op)
+            for action in data.draw(st.lists(st.sampled_from(ACTIONS), max_size=2)):
+                act(bench, played, action)
+        played.check_case(case)
+        played.check_read(case.known if isinstance(case.known, int) else None, case.pin)
+        played.check_read()
+        played.check_online(keys_of(history))
+        for names in (["n"], ["x"], ["x", "s"], []):  # of the one family, the other, both, none
+            table = bench.store.read(played.name, columns=[*played.definition.keys, *names]).to_arrow()
+            whole = bench.store.read(played.name).to_arrow().select(table.column_names)
+            assert table.equals(whole) or canonical(table.to_pylist()) == canonical(whole.to_pylist())
+
+
 # ---- law 6
 
 ACTIONS = ("compact", "merge", "seal", "reopen", "rebuild", "lose online", "doctor")

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from asof.definitions import FeatureView
-from asof.errors import ConflictError, UnsupportedError
+from asof.errors import ConflictError, UnsupportedError, UsageError
 from asof.ingest import feed
 from asof.testing.crashes import Killed
 from asof.testing.played import Played, answers_of, known_of
@@ -138,6 +138,21 @@ class Machine(RuleBasedStateMachine):
     def turn_online_off_or_on(self, who) -> None:
         played = self.newest(who)
         self.define(played, played.amended(online=not played.definition.online))
+
+    @rule(who=WHO, cold=st.sampled_from([["n"], ["n", "s"], ["x"]]))
+    def split(self, who, cold) -> None:
+        """Store some features apart, if the group skips; it is done once."""
+        catalog, played = self.bench.store.catalog, self.at(who)
+        (group,) = [group for group in catalog.groups() if group.ref == played.ref]
+        if group.cold:
+            assert set(catalog.split(played.ref, cold=group.cold).cold) == set(group.cold)
+        elif played.history.on_unchanged == "skip":
+            catalog.split(played.ref, cold=cold)
+            done["split"] += 1
+        else:
+            with pytest.raises(UsageError, match="not compared"):
+                catalog.split(played.ref, cold=cold)
+        self.touched.add(played.ref)
 
     @precondition(lambda self: len(self.groups) == 2)
     @rule(ttl=st.sampled_from([3, 4]))

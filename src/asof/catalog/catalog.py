@@ -1,9 +1,10 @@
 """`store.catalog`: everything about knowing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from asof.catalog.search import Hit, search
+from asof.catalog.split import Split, split
 from asof.clock import show_us
 from asof.definitions.durations import show_duration
 from asof.definitions.names import checked_tag, checked_text
@@ -180,6 +181,23 @@ class Catalog:
             raise NotFoundError.named("view or group", name, known)
         return self._parts.registry.group(name)
 
+    def split(self, group: str, *, cold: Sequence[str]) -> Split:
+        """Store features that hardly ever change apart from the others, from now on: the cold and the hot family.
+
+        What a load stores is compared for each family by itself, so that a row of which only hot features changed does
+        not store the cold ones again. Nothing else changes: no definition, no view, no answer, no row that is stored;
+        it takes no time. Features that are added later are hot. Repeating it changes nothing.
+
+        Args:
+            group: The group; it must have `on_unchanged="skip"`.
+            cold: Its cold features; see `Commit.cold`.
+
+        Raises:
+            NotFoundError: Unknown group or feature. UsageError: None or all of the features, or a group that does not
+                skip unchanged rows. ConflictError: It is split already, with other features: a split stays.
+        """
+        return split(self._parts, group, cold)
+
     def remove(self, name: str) -> list[str]:
         """Remove a group with its data, or a view: one version ("weather@1") or all ("weather").
 
@@ -236,6 +254,8 @@ def _describe_group(
         ("rows", f"{sum(commit.rows for commit in commits):,}"),
         stored,
     ]
+    if group.cold:
+        facts.append(("split", f"stored apart: {', '.join(group.cold)}"))
     if commits:
         facts.append(("last commit", f"{commits[-1].id} at {show_us(commits[-1].committed_at_us)}"))
     events = [commit.max_event_us for commit in commits if commit.max_event_us is not None]

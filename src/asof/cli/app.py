@@ -16,7 +16,7 @@ SECTIONS = {
     "Read": ("historical", "online", "read"),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
     "Serve": ("serve",),
-    "Keep": ("verify", "doctor", "compact", "remove"),
+    "Keep": ("verify", "doctor", "compact", "split", "remove"),
 }
 """Commands in the order of the help; `name` lives in `asof.cli.commands.name`, with `-` as `_`."""
 

@@ -1,5 +1,6 @@
 """What `asof write` and `asof backfill` share."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from asof.cli.screen import Advance, Screen
     from asof.definitions import FeatureGroup
     from asof.records import Commit
+    from asof.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,8 +86,15 @@ def meta_of(texts: tuple[str, ...]) -> dict[str, str] | None:
     return pairs(texts, what="meta") or None
 
 
-def show_commit(screen: "Screen", commit: "Commit") -> None:
-    """Print what a commit did."""
+def split_command(opened: "Store", store: str, commit: "Commit") -> str:
+    """Return the command that would store cold features apart; "" if there are none, or they are."""
+    if not commit.cold or any(group.ref == commit.group and group.cold for group in opened.catalog.groups()):
+        return ""
+    return f"asof split {shlex.quote(store)} {commit.group} --cold {','.join(commit.cold)}"
+
+
+def show_commit(screen: "Screen", commit: "Commit", split: str = "") -> None:
+    """Print what a commit did; `split` is the command that would store its cold features apart."""
     if commit.repeated:
         screen.line(f"{commit.id}: these rows were stored before, under this idempotency key", style="yellow")
         return
@@ -102,10 +111,10 @@ def show_commit(screen: "Screen", commit: "Commit") -> None:
     screen.line(f"{commit.id}: {commit.kind} of {counted(commit.rows, 'row')}{rest}", style="green")
     if commit.compared:
         screen.line(f"changed since their predecessors: {change_rates(commit)}")
-    if commit.cold:
+    if split:
         screen.line(
-            f"{', '.join(commit.cold)} hardly ever change, and are stored again whenever the others do: a group of"
-            " their own would skip them",
+            f"{', '.join(commit.cold)} hardly ever change, and are stored again whenever the others do;"
+            f" to store them apart: {split}",
             style="yellow",
         )
 

@@ -4,7 +4,7 @@ class TestDuckDB(EngineSuite):
     adapter = "duckdb"
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
@@ -57,10 +57,12 @@ class EngineSuite(KeysSuite):
     Attributes:
         adapter: Name of the entry point.
         url: What a store's settings would say; default: the name.
+        lay: Writes a history to files; see `asof.testing.layouts.lay`.
     """
 
     adapter: ClassVar[str]
     url: ClassVar[str] = ""
+    lay: ClassVar[Callable[..., Laid]] = staticmethod(lay)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -85,7 +87,7 @@ class EngineSuite(KeysSuite):
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
         places = data.draw(layouts(case.history))
-        laid = lay(case.history, play(case.history), places, folder, pin=case.pin)
+        laid = self.lay(case.history, play(case.history), places, folder, pin=case.pin)
         found = looked_up(engine, laid, case.spine, case.known)
         for place, (key, t) in enumerate(case.spine):
             answers = laid.reference.answer(key, t, known=case.known, pin=case.pin)
@@ -97,7 +99,7 @@ class EngineSuite(KeysSuite):
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
         places = data.draw(layouts(case.history))
-        laid = lay(case.history, play(case.history), places, folder, pin=case.pin)
+        laid = self.lay(case.history, play(case.history), places, folder, pin=case.pin)
         table = look_up(engine, laid, case.spine, "event")
         for (key, t), commit in zip(case.spine, table.column(COMMIT_COLUMN).to_pylist(), strict=True):
             rows = [row for row in laid.reference.rows(case.pin) if row.key == key and (row.event_time or 0) <= t]
@@ -121,8 +123,8 @@ class EngineSuite(KeysSuite):
         places = data.draw(layouts(case.history))
         reference = play(case.history)
         spine = [(key, t) for key, _ in case.spine]
-        whole = look_up(engine, lay(case.history, reference, places, folder), spine, known)
-        past = look_up(engine, lay(case.history, reference, places, folder, keep=is_past), spine, known)
+        whole = look_up(engine, self.lay(case.history, reference, places, folder), spine, known)
+        past = look_up(engine, self.lay(case.history, reference, places, folder, keep=is_past), spine, known)
         assert _canonical_rows(whole) == _canonical_rows(past)
 
     @searched
@@ -130,7 +132,7 @@ class EngineSuite(KeysSuite):
     def test_an_answer_that_is_profiled_is_the_same(
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
-        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
         profile = Profile()
         told = look_up(engine, laid, case.spine, case.known, profile)
         assert _canonical_rows(told) == _canonical_rows(look_up(engine, laid, case.spine, case.known))
@@ -142,7 +144,7 @@ class EngineSuite(KeysSuite):
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
         """Law 7."""
-        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
         count = len(case.spine)
         taken = data.draw(st.lists(st.integers(0, count - 1), max_size=2 * count)) if count else []
         whole = _canonical_rows(look_up(engine, laid, case.spine, case.known))
@@ -154,7 +156,7 @@ class EngineSuite(KeysSuite):
     def test_a_scan_gives_the_rows_of_an_interval_in_version_order(
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
-        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
         bounds = st.one_of(st.none(), st.sampled_from(instants(case.history)))
         after, until = (None, None) if case.history.group.static else (data.draw(bounds), data.draw(bounds))
         latest = data.draw(st.booleans())
@@ -179,7 +181,7 @@ class EngineSuite(KeysSuite):
     def test_the_newest_row_of_each_key_counts_retirements_and_no_retracted_rows(
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
-        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
         newest = {row.key: row for row in sorted(laid.reference.rows(case.pin), key=_by_key_and_version)}
         found = _canonical_rows(engine.newest(laid.rows).read_all())
         assert found == [_as_newest(row) for row in newest.values()]
@@ -193,7 +195,7 @@ class EngineSuite(KeysSuite):
     def test_rows_are_compared_with_the_newest_row_of_their_key(
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
-        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
         stored = laid.reference.rows(case.pin, retracted=True)
         newest = {row.key: row for row in sorted(laid.reference.rows(case.pin), key=_by_key_and_version)}
         keys = list(dict.fromkeys(key for key, _ in case.spine if None not in key))
@@ -220,7 +222,7 @@ class EngineSuite(KeysSuite):
     def test_stamped_rows_are_all_rows_with_their_clocks(
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
-        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
         table = engine.stamped(laid.rows).read_all()
         assert table.schema.names == laid.rows.schema.names
         rows = sorted(laid.reference.rows(case.pin, retracted=True), key=_by_key_and_version)
@@ -241,7 +243,7 @@ class EngineSuite(KeysSuite):
     def test_what_a_horizon_drops_no_later_answer_can_show(
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
-        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder)
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder)
         horizon = data.draw(st.sampled_from(instants(case.history)))
         kept = lay_stamped(laid, engine.stamped(laid.rows, horizon_us=horizon).read_all(), folder)
         known = max(case.known, horizon) if isinstance(case.known, int) else case.known
@@ -254,7 +256,7 @@ class EngineSuite(KeysSuite):
     def test_stamped_rows_of_some_keys_and_those_without_them_are_all_rows(
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
-        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
         every = list(dict.fromkeys(key for key, _ in case.spine if None not in key))
         some = data.draw(st.lists(st.sampled_from(every), unique=True)) if every else []
         keys = pa.table(key_columns(case.history, some))
@@ -471,10 +473,8 @@ def expected(laid: Laid, answers: dict[str, Answer]) -> object:
     values = [answer.value for answer in answers.values()]
     first = next(iter(answers.values()))
     status = ROW_STATUS[first.status]
-    event = first.event_time
-    if laid.history.group.static and status != MISSING:
-        event = NO_TIME
-    return values, status, event
+    static = laid.history.group.static and status != MISSING
+    return values, status, NO_TIME if static else first.event_time
 
 
 def _version(row: Stored) -> tuple[int, int]:

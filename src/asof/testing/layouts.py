@@ -1,7 +1,7 @@
 """Histories of the oracle as an engine reads them: in files of one commit, in stamped files, in the journal."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ from asof.records import (
     RETIRED_COLUMN,
     Availability,
     DataFile,
+    Family,
     Stamp,
 )
 from asof.testing.played import declared, key_columns, times
@@ -54,7 +55,7 @@ class Laid:
     rows: Rows
 
 
-def lay(
+def lay(  # noqa: PLR0913 - a history, and how it lies
     history: History,
     reference: Reference,
     places: Sequence[Place],
@@ -62,6 +63,8 @@ def lay(
     *,
     pin: int | None = None,
     keep: Callable[[Stored], bool] = lambda _: True,
+    cold: Sequence[str] = (),
+    split_at: int = 0,
 ) -> Laid:
     """Write a history to files.
 
@@ -72,30 +75,25 @@ def lay(
         folder: Where the files go.
         pin: The pin; stamped files hold later commits too, as after a compaction.
         keep: Rows to write; the clocks of the commits stay as they are.
+        cold: Features that lie apart from the others, but for rows in the journal.
+        split_at: The last commit before they did.
     """
     last = len(history.ops) if pin is None else pin
     kept = [row for row in reference.rows(retracted=True) if keep(row)]
-    named = _named(history, kept, places)
-    every = [row for row in kept if (row.key, row.event_time, row.commit) not in named]
-    files: list[tuple[str, DataFile, Stamp | None]] = []
-    for number, op in enumerate(history.ops[:last], 1):
-        mine = [row for row in every if row.commit == number]
-        if places[number - 1] == "file" and mine:
-            availability: Availability = "commit"
-            if op.kind == "backfill":
-                availability = "column" if op.has_arrivals else "delay"
-            arrivals = [row.available_at if availability == "column" else None for row in mine]
-            table = _table(history, mine, arrivals, stamped=False)
-            stamp = Stamp(number, reference.committed_at(number), availability)
-            files.append((*_file(table, mine, folder), stamp))
-    shared = [row for row in every if places[row.commit - 1] == "stamped"]
-    if shared and shared[0].commit <= last:
-        place, file = _file(_stamped(history, shared), shared, folder)
-        files.append((place, replace(file, stamped=True, late=any(map(_is_late, shared))), None))
-    for row, other in named.values():
-        if row.commit <= last:
-            place, file = _file(_confirmation(history, row, other), [row], folder)
-            files.append((place, replace(file, confirms=True, stamped=True, late=_is_late(row)), None))
+    whole = [row for row in kept if not cold or row.commit <= split_at or places[row.commit - 1] == "journal"]
+    named = _named(history, whole, places)
+    every = [row for row in whole if _version_of(row) not in named]
+    files = _laid_files(history, reference, every, named, places, folder, last)
+    families: tuple[Family, ...] = ("hot", "cold") if cold else ()
+    for family in families:
+        features = [name for name in FEATURE_TYPES if (name in cold) is (family == "cold")]
+        rows = [row for row in kept if row not in whole]
+        its = _named(history, rows, places, features, full=every)
+        full = [row for row in rows if _version_of(row) not in its]
+        files += [
+            (place, replace(file, family=family), stamp)
+            for place, file, stamp in _laid_files(history, reference, full, its, places, folder, last, features)
+        ]
     journal = [row for row in every if places[row.commit - 1] == "journal" and row.commit <= last]
     group = declared(history, "g")
     rows = Rows(
@@ -112,24 +110,79 @@ def lay(
             for number, op in enumerate(history.ops[:last], 1)
             if op.target is not None
         },
+        cold=tuple(cold),
     )
     return Laid(history, reference, rows)
 
 
+def _laid_files(  # noqa: PLR0913, PLR0917 - what lies where
+    history: History,
+    reference: Reference,
+    every: Sequence[Stored],
+    named: Mapping[tuple[object, ...], tuple[Stored, Stored]],
+    places: Sequence[Place],
+    folder: Path,
+    last: int,
+    features: Sequence[str] = tuple(FEATURE_TYPES),
+) -> list[tuple[str, DataFile, Stamp | None]]:
+    """Write rows and confirmations with some features to files."""
+    files: list[tuple[str, DataFile, Stamp | None]] = []
+    for number, op in enumerate(history.ops[:last], 1):
+        mine = [row for row in every if row.commit == number]
+        if places[number - 1] == "file" and mine:
+            availability: Availability = "commit"
+            if op.kind == "backfill":
+                availability = "column" if op.has_arrivals else "delay"
+            arrivals = [row.available_at if availability == "column" else None for row in mine]
+            table = _table(history, mine, arrivals, stamped=False, features=features)
+            stamp = Stamp(number, reference.committed_at(number), availability)
+            files.append((*_file(table, mine, folder), stamp))
+    shared = [row for row in every if places[row.commit - 1] == "stamped"]
+    if shared and shared[0].commit <= last:
+        place, file = _file(_stamped(history, shared, features), shared, folder)
+        files.append((place, replace(file, stamped=True, late=any(map(_is_late, shared))), None))
+    for row, other in named.values():
+        if row.commit <= last:
+            place, file = _file(_confirmation(history, row, other), [row], folder)
+            files.append((place, replace(file, confirms=True, stamped=True, late=_is_late(row)), None))
+    return files
+
+
 def _named(
-    history: History, rows: Sequence[Stored], places: Sequence[Place]
+    history: History,
+    rows: Sequence[Stored],
+    places: Sequence[Place],
+    features: Sequence[str] = tuple(FEATURE_TYPES),
+    *,
+    full: Sequence[Stored] = (),
 ) -> dict[tuple[object, ...], tuple[Stored, Stored]]:
-    """Return the rows that lie as confirmations, with the rows that they name, by key and version."""
+    """Return the rows that lie as confirmations, with the rows that they name, by key and version.
+
+    Args:
+        history: The history.
+        rows: The rows.
+        places: Where each commit lies.
+        features: The features that count.
+        full: Other rows that they may name.
+    """
     found: dict[tuple[object, ...], tuple[Stored, Stored]] = {}
-    full: list[Stored] = []
+    every = list(full)
+
+    def values(row: Stored) -> list[object]:
+        return [row.key, *(row.values[name] for name in features)]
+
     for row in sorted(rows, key=lambda row: row.commit):
-        same = [other for other in full if (other.key, other.values) == (row.key, row.values) and _is_named(other, row)]
+        same = [other for other in every if values(other) == values(row) and _is_named(other, row)]
         skipped = history.on_unchanged == "skip" and not row.retired and places[row.commit - 1] != "journal"
         if skipped and same:
-            found[row.key, row.event_time, row.commit] = (row, same[-1])
+            found[_version_of(row)] = (row, same[-1])
         else:
-            full.append(row)
+            every.append(row)
     return found
+
+
+def _version_of(row: Stored) -> tuple[object, ...]:
+    return row.key, row.event_time, row.commit
 
 
 def _is_named(other: Stored, row: Stored) -> bool:
@@ -164,21 +217,23 @@ def _is_late(row: Stored) -> bool:
     return row.event_time is None or row.available_at is None or row.available_at > row.event_time
 
 
-def _stamped(history: History, rows: Sequence[Stored]) -> pa.Table:
-    return _table(history, rows, [row.available_at for row in rows], stamped=True)
+def _stamped(history: History, rows: Sequence[Stored], features: Sequence[str] = tuple(FEATURE_TYPES)) -> pa.Table:
+    return _table(history, rows, [row.available_at for row in rows], stamped=True, features=features)
 
 
-def _table(history: History, rows: Sequence[Stored], arrivals: Sequence[int | None], *, stamped: bool) -> pa.Table:
+def _table(
+    history: History, rows: Sequence[Stored], arrivals: Sequence[int | None], *, stamped: bool, features: Sequence[str]
+) -> pa.Table:
     columns = key_columns(history, [row.key for row in rows])
     if not history.group.static:
         columns["at"] = times(row.event_time for row in rows)
     schema = stored_schema(declared(history, "g"))
-    for feature in FEATURE_TYPES:
+    for feature in features:
         columns[feature] = pa.array([row.values[feature] for row in rows], schema.field(feature).type)
     columns[RETIRED_COLUMN] = pa.array([row.retired for row in rows], pa.bool_())
     columns[COMMIT_COLUMN] = pa.array([row.commit if stamped else None for row in rows], pa.int64())
     columns[AVAILABLE_COLUMN] = times(arrivals)
-    table = pa.table(columns).cast(schema)
+    table = pa.table(columns).cast(pa.schema([field for field in schema if field.name in columns]))
     by = [name for name in (*key_columns(history, ()), "at", COMMIT_COLUMN) if name in table.column_names]
     return table.sort_by([(name, "ascending") for name in by])
 

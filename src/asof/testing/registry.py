@@ -11,6 +11,7 @@ class TestSqliteLog(CommitLogSuite):
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ import pytest
 
 from asof.definitions import Check, Entity, Feature, FeatureGroup, FeatureView
 from asof.errors import ConflictError, NotFoundError, UsageError
+from asof.records import DataFile, Draft, Family
 from asof.registry.port import Metadata, Registry
 from asof.testing.adapters import open_adapter
 from asof.testing.processes import in_processes
@@ -321,6 +323,80 @@ class RegistrySuite(OpensRegistry):
         assert registry.generation() == found[-1]
 
     # ---- use
+
+    # ---- split
+
+    def test_a_split_stays_and_apply_leaves_it_alone(self, registry: Registry) -> None:
+        group = group_of("g", "y", "z", on_unchanged="skip")
+        registry.apply([group], now_us=NOW_US)
+        before = registry.generation()
+        assert registry.split("g", ["z", "y"]).cold == ("y", "z")
+        assert registry.generation() > before
+        after = registry.generation()
+        assert registry.split("g@1", ("y", "z")) == registry.group("g")
+        assert registry.generation() == after
+        assert not registry.apply([group], now_us=NOW_US)
+        registry.apply([group_of("g", "y", "z", "w", on_unchanged="skip")], now_us=NOW_US)
+        assert registry.group("g").layout == ("x", "y", "z", "w")
+        assert registry.groups()[0].cold == ("y", "z")
+
+    def test_a_new_version_begins_without_a_split(self, registry: Registry) -> None:
+        registry.apply([group_of("g", "y", on_unchanged="skip")], now_us=NOW_US)
+        registry.split("g", ["y"])
+        registry.apply([group_of("g", "y", on_unchanged="skip", ttl="1h")], now_us=NOW_US)
+        assert [group.cold for group in registry.groups()] == [("y",), ()]
+
+    def test_what_makes_no_two_families_is_refused(self, registry: Registry) -> None:
+        registry.apply([group_of("g", "y", "z", on_unchanged="skip"), group_of("h", "y")], now_us=NOW_US)
+        with pytest.raises(NotFoundError, match="did you mean 'y'"):
+            registry.split("g", ["yy"])
+        with pytest.raises(NotFoundError):
+            registry.split("nothing", ["y"])
+        for cold, message in (
+            ([], "which features"),
+            ("y", "no list of features"),
+            (["k"], "is no feature"),
+            (["at"], "is no feature"),
+            (["x", "y", "z"], "all features"),
+        ):
+            with pytest.raises(UsageError, match=message):
+                registry.split("g", cold)
+        with pytest.raises(UsageError, match='on_unchanged="skip" first'):
+            registry.split("h", ["y"])
+        registry.split("g", ["y"])
+        with pytest.raises(ConflictError, match="split already"):
+            registry.split("g", ["z"])
+        assert [group.cold for group in registry.groups()] == [("y",), ()]
+
+    def test_a_snapshot_of_a_split_group_has_the_same_rows_of_both_families(self, both: Metadata) -> None:
+        both.registry.apply([group_of("g", "y", on_unchanged="skip")], now_us=NOW_US)
+        group = both.registry.group("g")
+
+        def file(path: str, family: Family | None, **options: int) -> DataFile:
+            return replace(DataFile(path, 1, 10, 5, 7, family=family), **options)
+
+        def publish(*files: DataFile) -> None:
+            (answer,) = both.log.publish([[Draft(group.id, "write", rows=1, files=files)]], clock=lambda: NOW_US)
+            assert isinstance(answer, list)
+
+        def paths(after: int) -> str:
+            return " ".join(sorted(file.path for file, _ in both.log.snapshot(group, after=after).files))
+
+        publish(file("1", None))
+        assert both.log.snapshot(group).cold == ()
+        both.registry.split("g", ["y"])
+        assert both.log.snapshot(group).cold == ("y",)
+        for number in (2, 3, 4):
+            publish(file(f"h{number}", "hot"), file(f"c{number}", "cold"))
+        assert [paths(after) for after in (0, 1, 3, 4)] == ["1 c2 c3 c4 h2 h3 h4", "c2 c3 c4 h2 h3 h4", "c4 h4", ""]
+        merged = file("h34", "hot", first_commit=3, last_commit=4)
+        both.log.replace_files(group, removed=["h3", "h4"], added=[replace(merged, stamped=True)], now_us=NOW_US)
+        assert paths(3) == "c3 c4 h34", "the hot file has rows of commit 3, so the cold one must be there"
+        assert both.log.snapshot(group).files[-1][0].family in ("hot", "cold")
+        merged = file("c23", "cold", first_commit=2, last_commit=3)
+        both.log.replace_files(group, removed=["c2", "c3"], added=[replace(merged, stamped=True)], now_us=NOW_US)
+        assert paths(3) == "c23 c4 h2 h34", "and so on"
+        assert paths(4) == ""
 
     def test_definitions_are_there_after_reopening(self, opened: Callable[[], Metadata]) -> None:
         first = opened()

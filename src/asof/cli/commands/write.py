@@ -10,7 +10,16 @@ from asof.cli.command import command as asof_command
 from asof.cli.documents import COMMIT_SHAPE, commit_document
 from asof.cli.lookup import find_group
 from asof.cli.screen import progress
-from asof.cli.writing import absent_option, column_list, file_arguments, meta_of, rows_for, show_commit, write_options
+from asof.cli.writing import (
+    absent_option,
+    column_list,
+    file_arguments,
+    meta_of,
+    rows_for,
+    show_commit,
+    split_command,
+    write_options,
+)
 
 
 @asof_command("write", shape=COMMIT_SHAPE)
@@ -50,4 +59,5 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
             truncate=truncate,
             absent=absent,
         )
-    return Answer(commit_document(commit), lambda screen: show_commit(screen, commit))
+        split = split_command(opened, store, commit)
+    return Answer(commit_document(commit), lambda screen: show_commit(screen, commit, split))
