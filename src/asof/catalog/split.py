@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from asof.parts import Parts
+from asof.parts import Parts, tables_of
 from asof.records import Commit
 
 RECENT = 100
@@ -18,12 +18,14 @@ class Split:
         group: The group version, "weather@1".
         hot: Features of the hot family.
         cold: Features of the cold family.
+        tables: The Delta tables of the two families, folders of the history.
         last: The last commit whose rows were compared with their predecessors; None if there is none.
     """
 
     group: str
     hot: tuple[str, ...]
     cold: tuple[str, ...]
+    tables: tuple[str, ...]
     last: Commit | None = None
 
     @property
@@ -45,6 +47,7 @@ class Split:
                 f"in {self.last.id}, {self.rows:,} of {self.last.compared:,} rows compared had changed, at most"
                 f" {self.cold_rows:,} of them in cold features: the others store hot features only from now on"
             )
+        lines.append(f"other engines find what is loaded from now on in the Delta tables {' and '.join(self.tables)}")
         return "\n".join(lines)
 
 
@@ -53,4 +56,5 @@ def split(parts: Parts, name: str, cold: Sequence[str]) -> Split:
     group = parts.registry.split(name, cold)
     compared = (commit for commit in reversed(parts.log.commits(group, limit=RECENT)) if commit.compared)
     hot = tuple(feature for feature in group.layout if feature not in group.cold)
-    return Split(group.ref, hot, group.cold, next(compared, None))
+    _, *tables = tables_of(group)
+    return Split(group.ref, hot, group.cold, tuple(table.name for table in tables), next(compared, None))

@@ -16,6 +16,7 @@ SHAPE: Document = {
     "group": "profile@1",
     "hot": ["balance"],
     "cold": ["country", "born"],
+    "tables": ["profile@1.3.hot", "profile@1.3.cold"],
     "last": {"commit": "profile@1:30", "compared": 1000, "changed": 950, "changed_cold_at_most": 4},
 }
 
@@ -41,6 +42,7 @@ def _document(done: "Split") -> Document:
         "group": done.group,
         "hot": list(done.hot),
         "cold": list(done.cold),
+        "tables": list(done.tables),
         "last": None
         if last is None
         else {
