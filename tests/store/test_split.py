@@ -23,6 +23,12 @@ def skipping(weather):
 
 
 @pytest.fixture
+def by_hand(monkeypatch):
+    """Let nothing be merged in the background; ask for it before the store is written to."""
+    monkeypatch.setattr(upkeep, "BACKGROUND", False)
+
+
+@pytest.fixture
 def split(store, skipping, at):
     """Give a store whose group was split after its first load: temp is hot, visib is cold."""
     store.apply(skipping)
@@ -181,8 +187,8 @@ def test_compaction_keeps_families_apart_and_every_answer(split, at):
     assert split.quality.doctor().healthy
 
 
+@pytest.mark.usefixtures("by_hand")
 def test_the_background_merges_files_of_a_family_with_each_other(split, at, monkeypatch):
-    monkeypatch.setattr(upkeep, "BACKGROUND", False)
     monkeypatch.setattr(merge, "FILES", 3)
     for hour in range(1, 5):
         split.write("weather", load(at, hour, EWR=(hour + 5.0, 10.0)))
@@ -192,8 +198,8 @@ def test_the_background_merges_files_of_a_family_with_each_other(split, at, monk
     assert values(split, clocks=True) == before
 
 
-def test_what_is_applied_online_after_a_merge_of_one_family_is_right(split, at, monkeypatch):
-    monkeypatch.setattr(upkeep, "BACKGROUND", False)
+@pytest.mark.usefixtures("by_hand")
+def test_what_is_applied_online_after_a_merge_of_one_family_is_right(split, at):
     for hour in range(1, 4):
         split.write("weather", load(at, hour, EWR=(hour + 5.0, 10.0)))
     parts, group = split._parts, group_of(split)
@@ -388,3 +394,19 @@ def test_streams_of_both_families_are_laid_side_by_side_whatever_their_batches()
         assert found.to_pydict() == {"b": numbers[::-1], "a": numbers}
     with pytest.raises(PermanentError, match="other rows"):
         _beside(reader([10], a=numbers), reader([9], b=numbers[:9]), ["a", "b"]).read_all()
+
+
+def test_doctor_tells_of_rows_that_one_family_lacks(split, at):
+    split.write("weather", load(at, 1, EWR=(5.0, 10.0)))
+    parts, group = split._parts, group_of(split)
+    lost = [file.path for file, _ in parts.log.snapshot(group).files if file.family == "cold"]
+    parts.log.replace_files(group, removed=lost, added=[], now_us=parts.now_us())
+    diagnosis = split.quality.doctor()
+    assert "3 rows lie in the hot family, 0 in the cold one" in str(diagnosis)
+    with pytest.raises(PermanentError, match="other rows"):
+        split.read("weather")
+    assert split.read("weather", columns=["origin", "temp"], latest=True).to_arrow()["temp"].to_pylist() == [
+        5.0,
+        2.0,
+        3.0,
+    ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pyarrow as pa
 
+from asof.engine.families import FAMILIES
 from asof.errors import AsofError
 from asof.ingest.feed import OnlineFeed, encode_online
 from asof.ingest.upkeep import Merged, Upkeep
@@ -91,7 +92,12 @@ def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, un
     keys = 0
     for group in parts.registry.groups():
         damaged = False
-        for file, _ in parts.log.snapshot(group).files:
+        live = [file for file, _ in parts.log.snapshot(group).files]
+        hot, cold = (sum(file.rows for file in live if file.family == family) for family in FAMILIES)
+        if hot != cold:
+            what = f"{group.ref}: {hot:,} rows lie in the hot family, {cold:,} in the cold one"
+            findings.append(Finding("history", what, todo="remove the group and load it again"))
+        for file in live:
             files += 1
             fault = parts.history.check(file.path)
             if fault:
