@@ -26,6 +26,7 @@ NAMES = (
     "big_point_in_time",
     "ingest",
     "change_aware",
+    "hot_cold",
     "small_commits",
     "layout",
     "push",

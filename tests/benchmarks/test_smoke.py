@@ -21,6 +21,7 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
         "big_point_in_time",
         "change_aware",
         "footprint",
+        "hot_cold",
         "ingest",
         "layout",
         "online",
