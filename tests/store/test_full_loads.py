@@ -71,6 +71,23 @@ def latest(store, name="weather"):
 # ---- unchanged rows
 
 
+def test_a_load_in_parts_into_a_split_group_stores_what_changed_of_each_family(skipping, at):
+    skipping.write("weather", rows(at, 0))
+    skipping.catalog.split("weather", cold=["visib"])
+    commit = skipping.write("weather", reader(rows(at, 1, KEYS[:-2], K03=9.0)), absent="retire")
+    assert (commit.rows, commit.unchanged, commit.retired) == (12, 9, 2)
+    assert commit.changed == {"temp": 1, "visib": 0}
+    stored = [(file.family, file.confirms) for _, file, _ in files(skipping) if file.last_commit == commit.number]
+    assert set(stored) >= {("hot", True), ("hot", False), ("cold", True)}
+    assert latest(skipping) == [(key, at(1), 9.0 if key == "K03" else float(n)) for n, key in enumerate(KEYS[:-2])]
+    assert skipping.online("weather", {"origin": "K03"}).values == {"temp": 9.0, "visib": None}
+    assert skipping.online("weather", {"origin": "K11"}).statuses["visib"] == "RETIRED"
+    skipping.compact("weather")
+    assert latest(skipping) == [(key, at(1), 9.0 if key == "K03" else float(n)) for n, key in enumerate(KEYS[:-2])]
+    assert skipping.quality.doctor().healthy
+    assert not left_behind(skipping)
+
+
 def test_rows_of_a_load_in_parts_that_are_equal_to_their_predecessors_leave_confirmations(skipping, at):
     first = skipping.write("weather", reader(rows(at, 0)))
     assert (first.rows, first.unchanged, first.changes) == (12, 0, {})

@@ -410,3 +410,16 @@ def test_doctor_tells_of_rows_that_one_family_lacks(split, at):
         2.0,
         3.0,
     ]
+
+
+def test_a_cold_feature_called_as_the_engine_calls_the_number_of_a_file_changes_no_hot_answer(store, airport, at):
+    features = [Feature("temp", "float64"), Feature("file_index", "int64")]
+    store.apply(FeatureGroup("g", entity=airport, event_time="at", features=features, on_unchanged="skip"))
+    for number in (2, 1, 0):  # three files whose features count backwards
+        store.backfill("g", [{"origin": "JFK", "at": at(1), "temp": float(number), "file_index": number}])
+    store.catalog.split("g", cold=["file_index"])
+    store.backfill("g", [{"origin": "LGA", "at": at(1), "temp": 0.0, "file_index": 0}])
+    for hour in (2, 3):
+        store.backfill("g", [{"origin": "LGA", "at": at(hour), "temp": float(hour), "file_index": 0}])
+    rows = store.read("g", columns=["origin", "temp"], latest=True, clocks=True).to_arrow().to_pylist()
+    assert [(row["origin"], row["temp"], row["__commit"]) for row in rows] == [("JFK", 0.0, 3), ("LGA", 3.0, 6)]

@@ -179,6 +179,11 @@ class FamilyEngine:
         columns += [(cold if name in rows.cold else hot).column(name) for name in features]
         return pa.Table.from_arrays([same, *columns], names=[SAME, *named, *features])
 
+    def absent(self, rows: Rows, present: Rows, *, until_us: int | None) -> pa.RecordBatchReader:
+        """See `Engine.absent`. It asks for keys only, which lie in both families."""
+        one, other = (of_family(each, "hot") if is_split(each) else each for each in (rows, present))
+        return self.engine.absent(one, other, until_us=until_us)
+
     def stamped(
         self,
         rows: Rows,

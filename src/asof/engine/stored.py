@@ -115,7 +115,8 @@ def _stored(rows: Rows) -> str:
 
 def _plain_part(rows: Rows, by_stamp: Mapping[Stamp, Sequence[str]], wanted: str) -> str:
     """Return files without stamps: which of them a row is from tells its commit."""
-    if FILE_NUMBER in rows.schema.names and len(by_stamp) > 1:  # a column of that name hides the number
+    hidden = FILE_NUMBER in (*rows.schema.names, *rows.layout)  # by a column of that name, of either family
+    if hidden and len(by_stamp) > 1:
         parts = [_plain_part(rows, {stamp: places}, wanted) for stamp, places in by_stamp.items()]
         return " UNION ALL ".join(parts)
     event = _event(rows)

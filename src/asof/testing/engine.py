@@ -4,7 +4,7 @@ class TestDuckDB(EngineSuite):
     adapter = "duckdb"
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
@@ -39,7 +39,7 @@ from asof.errors import BackendError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Stamp
 from asof.testing.adapters import open_adapter
 from asof.testing.engine_keys import KeysSuite
-from asof.testing.layouts import Laid, lay, lay_stamped, layouts
+from asof.testing.layouts import Laid, lay_stamped, layouts
 from asof.testing.played import key_columns, times
 from asof.testing.reference import Answer, Key, Stored, canonical
 from asof.testing.stored import AT_US, every_type, every_value, rows_of, stored_as
@@ -57,12 +57,10 @@ class EngineSuite(KeysSuite):
     Attributes:
         adapter: Name of the entry point.
         url: What a store's settings would say; default: the name.
-        lay: Writes a history to files; see `asof.testing.layouts.lay`.
     """
 
     adapter: ClassVar[str]
     url: ClassVar[str] = ""
-    lay: ClassVar[Callable[..., Laid]] = staticmethod(lay)
 
     @pytest.fixture(scope="class")
     @classmethod

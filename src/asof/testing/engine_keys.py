@@ -1,13 +1,15 @@
 """The part of the engine suite that compares keys: which of a history are absent from other rows."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asof.engine.port import Engine
-from asof.testing.layouts import lay, layouts
+from asof.testing.layouts import Laid, lay, layouts
 from asof.testing.played import declared, key_columns, times
 from asof.testing.reference import Stored
 from asof.testing.stored import AT_US, stored_as
@@ -15,14 +17,20 @@ from asof.testing.strategies import Case, cases, instants, play
 
 
 class KeysSuite:
-    """What every engine must do with the keys of two relations; see `asof.engine.port.Engine.absent`."""
+    """What every engine must do with the keys of two relations; see `asof.engine.port.Engine.absent`.
+
+    Attributes:
+        lay: Writes a history to files; see `asof.testing.layouts.lay`.
+    """
+
+    lay: ClassVar[Callable[..., Laid]] = staticmethod(lay)
 
     @settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], deadline=None)
     @given(case=cases(), data=st.data())
     def test_absent_keys_are_those_alive_that_other_rows_lack(
         self, engine: Engine, folder: Path, case: Case, data: st.DataObject
     ) -> None:
-        laid = lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
         until = None if case.history.group.static else data.draw(st.sampled_from(instants(case.history)))
         stored = [row for row in laid.reference.rows(case.pin) if until is None or (row.event_time or 0) <= until]
         newest = {row.key: row for row in sorted(stored, key=_version)}
