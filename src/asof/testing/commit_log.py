@@ -5,7 +5,6 @@ class TestSqliteLog(CommitLogSuite):
     url = "sqlite:///{root}/registry.db"
 """
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -88,20 +87,16 @@ class CommitLogSuite(OpensRegistry):
             log.publish([[Draft(g.id, "write"), Draft(h.id, "write")]], clock=lambda: NOW_US)
         found = log.commits_together([(g, 1), (h, 3), (g, 0)])
         assert found == [log.commits(g, after=1), [], log.commits(g)]
-        stop = threading.Event()
 
         def publish() -> None:
-            while not stop.is_set():
+            for _ in range(60):
                 log.publish([[Draft(g.id, "write"), Draft(h.id, "write")]], clock=lambda: NOW_US)
 
         with ThreadPoolExecutor(1) as pool:
             done = pool.submit(publish)
-            try:
-                for _ in range(50):
-                    of_g, of_h = log.commits_together([(g, 0), (h, 0)])
-                    assert len(of_g) == len(of_h)
-            finally:
-                stop.set()
+            while not done.done():
+                of_g, of_h = log.commits_together([(g, 0), (h, 0)])
+                assert len(of_g) == len(of_h)
             done.result(timeout=60)
 
     def test_commits_are_found_by_words_in_any_group(
