@@ -38,14 +38,12 @@ from asof.server.limits import Limits
 from asof.server.metrics import CONTENT_TYPE, Metrics
 from asof.server.openapi import Asked, Operation, Query, document, page
 from asof.server.problems import RequestError, response_of
+from asof.server.quick import Quick
 from asof.server.service import Service
 from asof.store import Store
 
-INLINE_SECONDS = 0.0005
-"""Views that are answered faster than this are answered on the event loop; going to a thread takes a fifth of it."""
-
 INLINE_KEYS = 16
-"""Key sets that may be answered there."""
+"""Key sets that may be answered on the event loop; more go to a thread."""
 
 T = TypeVar("T")
 
@@ -55,9 +53,6 @@ COMMITS, MOST_COMMITS = 100, 10_000
 """Commits of one answer."""
 
 PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-
-WEIGHT = 0.1
-"""Of the newest answer in the mean time of a view's answers."""
 
 log = logging.getLogger("asof.server")
 
@@ -76,7 +71,7 @@ class Api:
         self._limits = limits
         self.metrics = Metrics(store)
         self._service = Service(store, most_rows=limits.rows, count=self.metrics.count_values)
-        self._took: dict[str, float] = {}
+        self._quick = Quick()
         self.operations = self._table()
 
     def application(self, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
@@ -156,18 +151,14 @@ class Api:
     async def _online(self, asked: Asked) -> messages.OnlineAnswer:
         view, wanted = asked.parameters["view"], asked.body
         few = isinstance(wanted.keys, dict) or len(wanted.keys) <= INLINE_KEYS
-        if few and self._took.get(view, 1.0) < INLINE_SECONDS:
-            found, took = self._timed(view, wanted)
-        else:
-            found, took = await _in_thread(self._timed, view, wanted)
-        if few:
-            self._took[view] = took + (1 - WEIGHT) * (self._took.get(view, took) - took)
-        self.metrics.online.labels(view).observe(took)
-        return found
-
-    def _timed(self, view: str, wanted: messages.OnlineRequest) -> tuple[messages.OnlineAnswer, float]:
         begun = time.perf_counter()
-        return self._service.online(view, wanted), time.perf_counter() - begun
+        if few and self._quick.is_quick(view):
+            found = self._service.online(view, wanted)
+            self._quick.took(view, time.perf_counter() - begun)
+        else:
+            found = await _in_thread(self._service.online, view, wanted)
+        self.metrics.online.labels(view).observe(time.perf_counter() - begun)
+        return found
 
     async def _push(self, asked: Asked) -> messages.CommitAnswer:
         commit = await _in_thread(self._service.push, asked.parameters["group"], asked.body)
