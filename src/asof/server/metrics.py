@@ -11,9 +11,12 @@ asof_log_lost_total{view}                  answers that the serving log dropped,
 """
 
 import os
+import struct
 from collections import Counter as Counts
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from random import random
+from typing import Any, cast
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -67,16 +70,37 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return what Prometheus reads."""
-        registry = self._registry
-        if SHARED_FOLDER in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)
         asked = CollectorRegistry()
         asked.register(self._of_store)
-        return generate_latest(registry) + generate_latest(asked)
+        if SHARED_FOLDER not in os.environ:
+            return generate_latest(self._registry) + generate_latest(asked)
+        asked.register(_OfWorkers(os.environ[SHARED_FOLDER]))
+        return generate_latest(asked)
 
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+_merged: Callable[[list[str]], Iterable[Metric]] = cast("Any", MultiProcessCollector).merge
+
+
+class _OfWorkers(Collector):
+    """The figures of all workers, also of those that ended."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the figures; but for files that a worker is just making, or was killed while it did."""
+        return _merged([str(file) for file in self._folder.glob("*.db") if _is_whole(file)])
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        _merged([str(file)])
+    except (struct.error, RuntimeError, ValueError, OSError):
+        return False
+    return True
 
 
 class _OfStore(Collector):
