@@ -1,23 +1,34 @@
-"""Which views are answered on the event loop."""
+"""Where online answers are given."""
 
-from asof.server.quick import LOOK_AGAIN, QUICK_SECONDS, Quick
+from asof.server.quick import FEW_KEYS, LOOK_AGAIN, QUICK_SECONDS, Quick
 
 
-def test_a_view_is_quick_until_its_answers_are_slow_and_again_when_they_are_not():
+def test_what_is_not_known_yet_is_measured():
+    assert Quick().way("v", 1) == Quick().way("v", 10_000) == "here"
+
+
+def test_few_keys_of_a_quick_view_are_answered_here_and_many_beside():
     quick = Quick()
-    assert quick.is_quick("v")
-    quick.took("v", 100 * QUICK_SECONDS)  # the first one compiles
-    assert [quick.is_quick("v") for _ in range(LOOK_AGAIN)] == [False] * (LOOK_AGAIN - 1) + [True]
-    quick.took("v", QUICK_SECONDS / 10)
-    assert quick.is_quick("v")
+    quick.took("v", 100, 10 * QUICK_SECONDS)
+    assert quick.way("v", FEW_KEYS) == "here"
+    assert quick.way("v", FEW_KEYS + 1) == "beside"
+
+
+def test_a_slow_view_is_answered_in_threads_and_looked_at_again():
+    quick = Quick()
+    quick.took("v", 1, 100 * QUICK_SECONDS)  # the first answer compiles
+    ways = [quick.way("v", 1) for _ in range(LOOK_AGAIN)]
+    assert ways == ["in threads"] * (LOOK_AGAIN - 1) + ["here"]
+    quick.took("v", 1, QUICK_SECONDS / 10)
+    assert quick.way("v", 1) == "here"
 
 
 def test_one_slow_answer_among_quick_ones_changes_nothing():
     quick = Quick()
     for _ in range(5):
-        quick.took("v", QUICK_SECONDS / 10)
-    quick.took("v", 5 * QUICK_SECONDS)
-    assert quick.is_quick("v")
-    quick.took("v", 50 * QUICK_SECONDS)
-    assert not quick.is_quick("v")
-    assert quick.is_quick("another")
+        quick.took("v", 1, QUICK_SECONDS / 10)
+    quick.took("v", 1, 5 * QUICK_SECONDS)
+    assert quick.way("v", 1) == "here"
+    quick.took("v", 1, 50 * QUICK_SECONDS)
+    assert quick.way("v", 1) == "in threads"
+    assert quick.way("another", 1) == "here"

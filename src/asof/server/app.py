@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 
 import anyio
 import msgspec
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -42,9 +42,6 @@ from asof.server.quick import Quick
 from asof.server.service import Service
 from asof.store import Store
 
-INLINE_KEYS = 16
-"""Key sets that may be answered on the event loop; more go to a thread."""
-
 T = TypeVar("T")
 
 JSON = "application/json"
@@ -72,6 +69,7 @@ class Api:
         self.metrics = Metrics(store)
         self._service = Service(store, most_rows=limits.rows, count=self.metrics.count_values)
         self._quick = Quick()
+        self._beside = CapacityLimiter(1)
         self.operations = self._table()
 
     def application(self, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
@@ -150,13 +148,15 @@ class Api:
 
     async def _online(self, asked: Asked) -> messages.OnlineAnswer:
         view, wanted = asked.parameters["view"], asked.body
-        few = isinstance(wanted.keys, dict) or len(wanted.keys) <= INLINE_KEYS
+        keys = 1 if isinstance(wanted.keys, dict) else len(wanted.keys)
         begun = time.perf_counter()
-        if few and self._quick.is_quick(view):
+        way = self._quick.way(view, keys)
+        if way == "here":
             found = self._service.online(view, wanted)
-            self._quick.took(view, time.perf_counter() - begun)
+            self._quick.took(view, keys, time.perf_counter() - begun)
         else:
-            found = await _in_thread(self._service.online, view, wanted)
+            limiter = self._beside if way == "beside" else None
+            found = await _in_thread(self._service.online, view, wanted, limiter=limiter)
         self.metrics.online.labels(view).observe(time.perf_counter() - begun)
         return found
 
@@ -219,9 +219,9 @@ class Api:
         return response_of(error)
 
 
-async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 - the work's own
+async def _in_thread(work: Callable[..., T], *arguments: Any, limiter: CapacityLimiter | None = None) -> T:  # noqa: ANN401 - the work's own
     """Do what may wait; who waits too long for it is answered, and the work goes on."""
-    return await to_thread.run_sync(work, *arguments, abandon_on_cancel=True)
+    return await to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=limiter)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -1,16 +1,25 @@
-"""Which views are answered on the event loop: those whose answers take less than going to a thread and back.
+"""Where online answers are given: on the event loop, in one thread beside it, or in many.
 
-Only answers that are given there are measured: in a thread, the time of an answer is that of the others that run.
+What an embedded store answers is computing: on the event loop it takes least, in many threads, which take turns, most.
+What another server answers is waiting, which many threads do at once. Which it is, is measured on the event loop for
+each view: in a thread, the time of an answer is that of the others that run.
 """
 
+from typing import Literal
+
+Way = Literal["here", "beside", "in threads"]
+
 QUICK_SECONDS = 0.0002
-"""An embedded store takes a tenth to half of it for a view of several groups; a server takes more for any."""
+"""Of a key set: an embedded store takes a tenth to half of it for a view of several groups; a server takes more."""
+
+FEW_KEYS = 16
+"""So many key sets are answered on the event loop; more would keep others waiting."""
 
 SLOWER = 0.1
 """How much of a slower answer counts; a faster one counts in full."""
 
 LOOK_AGAIN = 100
-"""So many answers of a slow view go to threads before one is measured again."""
+"""So many answers of a slow view are given in threads before one is measured again."""
 
 
 class Quick:
@@ -21,15 +30,18 @@ class Quick:
         self._seconds: dict[str, float] = {}
         self._passed: dict[str, int] = {}
 
-    def is_quick(self, view: str) -> bool:
-        """Return whether the next answer is to be given on the event loop; `took` is to be told of it then."""
-        if self._seconds.get(view, 0.0) < QUICK_SECONDS:
-            return True
-        passed = self._passed.get(view, 0) + 1
-        self._passed[view] = passed % LOOK_AGAIN
-        return passed == LOOK_AGAIN
+    def way(self, view: str, keys: int) -> Way:
+        """Return where the next answer is to be given; of one "here" `took` is to be told."""
+        seconds = self._seconds.get(view)
+        if seconds is None:
+            return "here"
+        if seconds < QUICK_SECONDS:
+            return "here" if keys <= FEW_KEYS else "beside"
+        self._passed[view] = (self._passed.get(view, 0) + 1) % LOOK_AGAIN
+        return "in threads" if self._passed[view] else "here"
 
-    def took(self, view: str, seconds: float) -> None:
-        """Learn how long an answer took on the event loop."""
-        known = self._seconds.get(view, seconds)
-        self._seconds[view] = seconds if seconds < known else known + SLOWER * (seconds - known)
+    def took(self, view: str, keys: int, seconds: float) -> None:
+        """Learn how long an answer for so many key sets took on the event loop."""
+        each = seconds / max(keys, 1)
+        known = self._seconds.get(view, each)
+        self._seconds[view] = each if each < known else known + SLOWER * (each - known)
