@@ -65,6 +65,7 @@ def test_remove_names_the_dependants_and_then_takes_the_data_along(known, folder
     assert known.online("departure", {"origin": "JFK", "tailnum": "N1"}).values["temp"] == 23.0
     assert known.catalog.remove("departure") == []
     assert known.catalog.remove("weather") == ["weather@1"]
+    known._writer.upkeep.close()  # the background may be mirroring it, and deletes what it wrote
     assert list((folder / "history").glob("weather*")) == []
     for use in (
         lambda: known.online("weather", {"origin": "JFK"}),
@@ -90,3 +91,20 @@ def test_one_version_can_be_removed(known, weather, hourly):
     assert len(known.read("weather")) == 48
     with pytest.raises(NotFoundError, match="did you mean 'weather@1'"):
         known.read("weather@2")
+
+
+def test_a_group_that_is_removed_while_it_is_mirrored_leaves_no_folder(known, folder, monkeypatch):
+    group = known._parts.registry.group("weather")
+    known._writer.upkeep.close()  # the background is not to be the one
+    known.catalog.remove("departure")
+    mirror = type(known._parts.history).mirror
+
+    def after_its_removal(history, table, *, live):
+        monkeypatch.undo()
+        known.catalog.remove("weather")
+        (history.folder / table.name / "_delta_log").mkdir(parents=True)
+        mirror(history, table, live=())
+
+    monkeypatch.setattr(type(known._parts.history), "mirror", after_its_removal)
+    known._writer.upkeep._mirror_now(group)
+    assert list((folder / "history").glob("weather*")) == []

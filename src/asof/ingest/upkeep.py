@@ -360,10 +360,21 @@ class Upkeep:
     def _mirror_now(self, group: RegisteredGroup) -> None:
         snapshot = self._parts.log.snapshot(group)
         group = current_group(self._parts, group)
-        for family in (None, *FAMILIES) if group.cold else (None,):
-            kind = Kind(family=family)
-            live = [file for file, _ in snapshot.files if Kind.of(file) == kind]
-            self._parts.history.mirror(table_of_kind(group, kind), live=live)
+        try:
+            for family in (None, *FAMILIES) if group.cold else (None,):
+                kind = Kind(family=family)
+                live = [file for file, _ in snapshot.files if Kind.of(file) == kind]
+                self._parts.history.mirror(table_of_kind(group, kind), live=live)
+        finally:
+            self._drop_if_removed(group)
+
+    def _drop_if_removed(self, group: RegisteredGroup) -> None:
+        """Delete what the mirror wrote after somebody removed the group with its folder."""
+        try:
+            current_group(self._parts, group)
+        except ConflictError:
+            for table in tables_of(group):
+                self._parts.history.drop(table)
 
     def _wake(self) -> None:
         with self._lock:
