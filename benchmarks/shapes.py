@@ -55,8 +55,8 @@ class Shape:
 SHAPES = (
     Shape("shallow", 4_000_000, 10, 400_000),
     Shape("deep", 4_000_000, 1000, 400_000),
-    Shape("tiny spine, keys everywhere", 20_000_000, 100, 1000),
-    Shape("tiny spine, keys and times close together", 20_000_000, 100, 1000, few=0.1),
+    Shape("tiny spine, keys everywhere", 50_000_000, 100, 1000),
+    Shape("tiny spine, keys and times close together", 50_000_000, 100, 1000, few=0.1),
     Shape("huge spine", 20_000, 10, 2_000_000),
     Shape("wide", 300_000, 10, 30_000, features=300),
     Shape("string keys", 2_000_000, 10, 200_000, keys={"user": "string"}),

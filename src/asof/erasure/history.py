@@ -10,7 +10,7 @@ from asof.engine.port import Rows
 from asof.erasure.certificate import Erased, Rewritten
 from asof.erasure.target import Holding
 from asof.errors import ConflictError
-from asof.ingest.upkeep import current_rows, rewritten
+from asof.ingest.rewrite import current_rows, rewritten
 from asof.parts import Parts, apart, pinned_rows
 from asof.records import DataFile, Stamp
 from asof.registry.port import RegisteredGroup

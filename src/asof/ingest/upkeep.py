@@ -10,20 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from asof.clock import system_clock
-from asof.definitions.serving_log import is_log
 from asof.engine.families import FAMILIES
 from asof.engine.port import Rows
 from asof.errors import AsofError, ConflictError, NotFoundError
 from asof.ingest.feed import current_group
 from asof.ingest.merge import MOST_BYTES, SOON_BYTES, mergeable
-from asof.ingest.retention import aged, horizon_of, younger
-from asof.parts import Kind, Parts, apart, pinned_rows, rewriting, table_of_kind, tables_of
+from asof.ingest.retention import aged, horizon_of
+from asof.ingest.rewrite import current_rows, rewritten, rows_in
+from asof.parts import Kind, Parts, apart, rewriting, table_of_kind, tables_of
 from asof.progress import Progress, unheard
-from asof.records import AVAILABLE_COLUMN, DataFile, Snapshot
+from asof.records import DataFile, Snapshot
 from asof.registry.port import RegisteredGroup
 
 JOURNAL_ROWS = 20_000
@@ -366,15 +363,9 @@ class Upkeep:
                 live = [file for file, _ in snapshot.files if Kind.of(file) == kind]
                 self._parts.history.mirror(table_of_kind(group, kind), live=live)
         finally:
-            self._drop_if_removed(group)
-
-    def _drop_if_removed(self, group: RegisteredGroup) -> None:
-        """Delete what the mirror wrote after somebody removed the group with its folder."""
-        try:
-            current_group(self._parts, group)
-        except ConflictError:
-            for table in tables_of(group):
-                self._parts.history.drop(table)
+            if self._is_gone(group):  # with its folder, which the mirror may have made again
+                for table in tables_of(group):
+                    self._parts.history.drop(table)
 
     def _wake(self) -> None:
         with self._lock:
@@ -402,58 +393,6 @@ class Upkeep:
             return True
 
 
-def current_rows(parts: Parts, group: RegisteredGroup) -> tuple[RegisteredGroup, Rows, Snapshot]:
-    """Return the history of a group, for writing it anew, under a definition that has all features in it.
-
-    Another process may have added features since we were told of the group: rows rewritten without them would lose them
-    for good.
-
-    Raises:
-        ConflictError: The group was removed.
-    """
-    while True:
-        rows, snapshot = pinned_rows(parts, group)
-        current = current_group(parts, group)
-        if current.layout == group.layout:
-            return current, rows, snapshot
-        group = current
-
-
-def rewritten(
-    parts: Parts,
-    group: RegisteredGroup,
-    kind: Kind,
-    rows: Rows,
-    *,
-    horizon_us: int | None = None,
-    without: pa.Table | None = None,
-) -> list[DataFile]:
-    """Write rows of a kind anew, each with commit and arrival; see `Engine.stamped`. The files lack their commits."""
-    table = table_of_kind(group, kind)
-    late = LateRows(group.definition.event_time)
-    if horizon_us is not None and is_log(group.definition):
-        stamped = younger(parts.engine.stamped(rows, without=without), horizon_us)
-    else:
-        stamped = parts.engine.stamped(rows, horizon_us=horizon_us, without=without)
-    reader = late.watch(stamped)
-    return [
-        replace(
-            file,
-            width=len(group.layout),
-            confirms=kind.confirms,
-            family=kind.family,
-            stamped=True,
-            late=late.found,
-        )
-        for file in parts.history.stage(table, reader)
-    ]
-
-
-def rows_in(files: Iterable[DataFile]) -> int:
-    """Return how many rows some files of one history have; one that lies in both families counts once."""
-    return sum(file.rows for file in files if file.family != "cold")
-
-
 def _sealing(group: RegisteredGroup) -> str:
     return f"moving the journal of {group.ref} to files"
 
@@ -464,24 +403,3 @@ def _merging(group: RegisteredGroup) -> str:
 
 def _mirroring(group: RegisteredGroup) -> str:
     return f"mirroring {group.ref} in Delta"
-
-
-class LateRows:
-    """Watches a stream of stamped rows for rows that became available after their event time."""
-
-    def __init__(self, event_time: str | None) -> None:
-        self.event_time = event_time
-        self.found = event_time is None
-
-    def watch(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
-        """Return the stream; `found` is right when it has been read."""
-
-        def batches() -> Iterable[pa.RecordBatch]:
-            for batch in reader:
-                if not self.found and self.event_time is not None and batch.num_rows:
-                    arrivals = batch.column(batch.schema.get_field_index(AVAILABLE_COLUMN))
-                    events = batch.column(batch.schema.get_field_index(self.event_time))
-                    self.found = bool(pc.any(pc.greater(arrivals, events)).as_py())
-                yield batch
-
-        return pa.RecordBatchReader.from_batches(reader.schema, batches())
