@@ -1,4 +1,4 @@
-"""Beside Feast's default offline store, once after a read that warms both up: it takes minutes, so it runs with `--slow` only."""
+"""Beside Feast's default offline store, once after a warm-up: it takes minutes, so it runs with `--slow` only."""
 
 import subprocess
 

@@ -17,6 +17,9 @@ from asof.online.port import Applied, Change, OnlineStore, version_head
 from asof.parts import open_online
 from asof.testing.online import OnlineStoreSuite
 
+NOTED_LATE_SECONDS = 0.05
+"""What comes is noted a moment after it is let go, on a busy machine."""
+
 
 class TestLimited(OnlineStoreSuite):
     adapter = "memory"
@@ -54,7 +57,7 @@ def test_a_large_change_comes_in_pieces_at_the_rate_asked_for() -> None:
     assert store.apply([change(1, 450)]) == {1: Applied(1, 1)}
     assert [rows for _, rows, _ in watched.came] == [100, 100, 100, 100, 50]
     assert [final for *_, final in watched.came] == [False] * 4 + [True]
-    assert watched.came[-1][0] - watched.came[0][0] >= 0.4
+    assert watched.came[-1][0] - watched.came[0][0] >= 0.4 - NOTED_LATE_SECONDS
     assert store.count(1) == 450
 
 
@@ -78,7 +81,7 @@ def test_what_belongs_together_stays_whole_and_the_next_waits_the_longer() -> No
     store.apply([change(1, 150, group=1), change(1, 150, group=2)])
     store.apply([change(2, 1, group=1)])
     assert [rows for _, rows, _ in watched.came] == [300, 1]
-    assert watched.came[1][0] - watched.came[0][0] >= 0.3
+    assert watched.came[1][0] - watched.came[0][0] >= 0.3 - NOTED_LATE_SECONDS
 
 
 def test_nothing_of_a_change_is_put_before_its_predecessor_and_nothing_twice() -> None:

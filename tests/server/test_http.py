@@ -1,5 +1,6 @@
 """The HTTP API: every answer is the store's own, and every error says what to do."""
 
+import http.client
 import os
 import signal
 import socket
@@ -195,6 +196,17 @@ def test_pages_of_other_hosts_are_refused(shared):
 def test_a_body_that_is_too_large_is_refused_while_it_comes(serve):
     server = serve("--max-body", "1")
     assert server.post("/v1/views/risk/online", b" " * (1024**2 + 1))[0] == 413
+
+
+def test_a_body_that_comes_too_slowly_is_refused(serve):
+    server = serve("--timeout", "0.2")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.putrequest("POST", "/v1/groups/spending/push")
+    connection.putheader("Content-Length", "100")
+    connection.endheaders(b'{"records": ')
+    answer = connection.getresponse()
+    assert (answer.status, b"did not arrive" in answer.read()) == (408, True)
+    connection.close()
 
 
 def test_figures_count_what_was_asked(server):

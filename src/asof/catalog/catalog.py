@@ -85,6 +85,21 @@ class Catalog:
         """Return every version of every view, by name and version."""
         return self._parts.registry.views()
 
+    def find(self, name: str) -> RegisteredGroup | RegisteredView:
+        """Return a group or view: the version that is named ("weather@1"), or the newest one.
+
+        Raises:
+            NotFoundError: Unknown name.
+        """
+        base = checked_text(name, "name").partition("@")[0]
+        views = {view.definition.name for view in self.views()}
+        if base in views:
+            return self._parts.registry.view(name)
+        known = {group.definition.name for group in self.groups()}
+        if base not in known:
+            raise NotFoundError.named("view or group", name, known | views)
+        return self._parts.registry.group(name)
+
     def commits(self, group: str | None = None, *, matching: str = "", limit: int | None = None) -> list[Commit]:
         """Return the commits of a group, or of all, in order; with a limit, the newest ones.
 
@@ -149,10 +164,9 @@ class Catalog:
         Raises:
             NotFoundError: Unknown name.
         """
-        base = checked_text(name, "name").partition("@")[0]
-        if any(view.definition.name == base for view in self.views()):
-            return _describe_view(self._parts.registry.view(name))
-        group = self._group(name)
+        group = self.find(name)
+        if isinstance(group, RegisteredView):
+            return _describe_view(group)
         with self._parts.online.snapshot() as snapshot:
             applied = snapshot.applied.get(group.id, Applied())
         keys = self._parts.online.count(group.id) if group.definition.online else 0
@@ -165,21 +179,11 @@ class Catalog:
         Raises:
             NotFoundError: Unknown name.
         """
-        base = checked_text(name, "name").partition("@")[0]
-        views = self.views()
-        if any(view.definition.name == base for view in views):
-            view = self._parts.registry.view(name)
-            return Lineage(view.ref, tuple(sorted(group.ref for group in view.groups.values())), ())
-        group = self._group(name)
-        used = (view.ref for view in views if any(g.ref == group.ref for g in view.groups.values()))
-        return Lineage(group.ref, (), tuple(sorted(used)))
-
-    def _group(self, name: str) -> RegisteredGroup:
-        """Return a group; a name that is nothing's may be meant for a view."""
-        known = {item.definition.name for item in (*self.groups(), *self.views())}
-        if name.partition("@")[0] not in known:
-            raise NotFoundError.named("view or group", name, known)
-        return self._parts.registry.group(name)
+        found = self.find(name)
+        if isinstance(found, RegisteredView):
+            return Lineage(found.ref, tuple(sorted(group.ref for group in found.groups.values())), ())
+        used = (view.ref for view in self.views() if any(g.ref == found.ref for g in view.groups.values()))
+        return Lineage(found.ref, (), tuple(sorted(used)))
 
     def split(self, group: str, *, cold: Sequence[str]) -> Split:
         """Store features that hardly ever change apart from the others, from now on: the cold and the hot family.

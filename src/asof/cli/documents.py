@@ -58,27 +58,11 @@ def encode(document: object) -> str:
 
 def commit_document(commit: "Commit") -> dict[str, Any]:
     """Return a commit."""
-    from asof.clock import show_us
+    import msgspec
 
-    return {
-        "commit": commit.id,
-        "group": commit.group,
-        "number": commit.number,
-        "kind": commit.kind,
-        "committed_at": show_us(commit.committed_at_us),
-        "availability": commit.availability,
-        "rows": commit.rows,
-        "unchanged": commit.unchanged,
-        "retired": commit.retired,
-        "compared": commit.compared,
-        "changed": [{"feature": name, "rows": count} for name, count in commit.changed.items()],
-        "quarantined": commit.quarantined,
-        "retracts": commit.target,
-        "reason": commit.reason,
-        "meta": dict(commit.meta),
-        "writer": commit.writer,
-        "repeated": commit.repeated,
-    }
+    from asof.catalog.answers import commit_answer
+
+    return msgspec.to_builtins(commit_answer(commit))
 
 
 def plan_document(plan: "Plan") -> dict[str, Any]:

@@ -18,21 +18,12 @@ def find_group(store: "Store", name: str) -> "FeatureGroup | None":
 
 
 def find(store: "Store", name: str) -> "FeatureGroup | FeatureView":
-    """Return a view, or a group.
+    """Return the definition of a view, or of a group.
 
     Raises:
         NotFoundError: There is neither.
     """
-    from asof.errors import NotFoundError
-
-    views = [view for view in store.catalog.views() if name in (view.ref, view.definition.name)]
-    if views:
-        return views[-1].definition
-    group = find_group(store, name)
-    if group is None:
-        known = {item.definition.name for item in (*store.catalog.groups(), *store.catalog.views())}
-        raise NotFoundError.named("view or group", name, known)
-    return group
+    return store.catalog.find(name).definition
 
 
 def key_types(definition: "FeatureGroup | FeatureView") -> Mapping[str, "DType"]:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import get_args
 from urllib.parse import parse_qsl
 
 import duckdb
@@ -30,13 +31,7 @@ from asof.records import (
 
 BATCH_ROWS = 1_000_000
 
-PLANS: Mapping[str, point_in_time.Plan | None] = {
-    "": None,
-    "as-of": "as-of",
-    "whole": "whole",
-    "hash": "hash",
-    "numbered": "numbered",
-}
+PLANS: Mapping[str, point_in_time.Plan | None] = {"": None} | {plan: plan for plan in get_args(point_in_time.Plan)}
 
 LIMITS = {"memory_limit": "write a size such as 2GB", "threads": "write a number of threads"}
 
@@ -111,28 +106,26 @@ class DuckDBEngine:
         profile.files_read = len(rows.files)
         if not spine.num_rows or (not rows.files and rows.journal is None):
             return _nothing_found(schema, spine.num_rows)
-        numbered = spine.select(list(rows.keys)).append_column("__t_us", times)
-        numbered = numbered.append_column("__row", pa.array(np.arange(spine.num_rows)))
+        spine_rows = spine.select(list(rows.keys)).append_column("__t_us", times)
+        spine_rows = spine_rows.append_column("__row", pa.array(np.arange(spine.num_rows)))
         asked = Asked.of(spine.num_rows, rows, len(columns), known)
-        with self._session(rows, __asof_spine=numbered, __asof_sample=_sample(spine)) as (run, names):
+        with self._session(rows, __asof_spine=spine_rows, __asof_sample=_sample(spine)) as (run, names):
             with profile.step("choose"):
                 chosen = self._fixed or _chosen(run, rows, asked, names["__asof_sample"])
             profile.plan, profile.why = chosen
             beyond_us = last_us if reaches_beyond(rows, last_us) else None
+            step = partial(_step, run, profile, given)
             spine_name, journal = names["__asof_spine"], names["__asof_journal"]
             if chosen.plan == "numbered" and not point_in_time.hidden_later(rows, known):
-                with profile.step("hold"), _profiled(run, given):
+                with step("hold"):
                     statement = point_in_time.held(
                         rows, journal=journal, columns=columns, known=known, last_us=beyond_us
                     )
                     held = run.sql(statement).to_arrow_table()
                 if not held.num_rows:
                     return _nothing_found(schema, spine.num_rows)
-                with profile.step("query"), _profiled(run, given):
-                    numbered = held.select([*rows.keys, "__s", "__v"])
-                    run.register(f"{spine_name}_held", numbered.append_column("__n", pa.array(np.arange(len(held)))))
-                    statement = point_in_time.numbers(rows, spine_name, f"{spine_name}_held", known)
-                    found = run.sql(statement).to_arrow_table()
+                with step("query"):
+                    found = _numbers(run, held, rows, spine_name, known)
                 with profile.step("arrange"):
                     return _typed(answers(held, found, times, columns=columns, ttl_us=ttl_us), schema)
             statement = point_in_time.look_up(
@@ -146,7 +139,7 @@ class DuckDBEngine:
                 narrow=asked.narrow,
                 last_us=beyond_us,
             )
-            with profile.step("query"), _profiled(run, given):
+            with step("query"):
                 found = run.sql(statement).to_arrow_table()
         with profile.step("arrange"):
             return _typed(_in_order(found), schema)
@@ -291,6 +284,21 @@ class DuckDBEngine:
                     names[name] = f"{name}_{next(self._numbers)}"
                     cursor.register(names[name], _unsliced(table))
             yield cursor, names
+
+
+def _numbers(run: duckdb.DuckDBPyConnection, held: pa.Table, rows: Rows, spine: str, known: Known) -> pa.Table:
+    """Return for rows of the spine (`__row`) which of the rows held answers (`__n`)."""
+    name = f"{spine}_held"
+    versions = held.select([*rows.keys, "__s", "__v"]).append_column("__n", pa.array(np.arange(len(held))))
+    run.register(name, versions)
+    return run.sql(point_in_time.numbers(rows, spine, name, known)).to_arrow_table()
+
+
+@contextmanager
+def _step(run: duckdb.DuckDBPyConnection, profile: Profile, given: Profile | None, name: str) -> Generator[None]:
+    """Time a step, and have DuckDB profile its query, if somebody wants to know."""
+    with profile.step(name), _profiled(run, given):
+        yield
 
 
 @contextmanager

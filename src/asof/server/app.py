@@ -22,17 +22,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan
 
 import asof
-from asof.errors import AsofError
-from asof.server import messages
-from asof.server.documents import (
+from asof.catalog.answers import (
+    CommitAnswer,
+    Described,
+    LineageAnswer,
     commit_answer,
     described,
     group_summary,
     hit_answer,
     lineage_answer,
-    replayed_answer,
     view_summary,
 )
+from asof.errors import AsofError
+from asof.server import messages
 from asof.server.guard import Guard
 from asof.server.limits import Limits
 from asof.server.metrics import CONTENT_TYPE, Metrics
@@ -71,6 +73,10 @@ class Api:
         self._quick = Quick()
         self._beside = CapacityLimiter(1)
         self.operations = self._table()
+        within = f"within {limits.seconds:g} s"
+        self._late_body = RequestError(408, f"the body did not arrive {within}", todo="send it faster, or in parts")
+        todo = "a write may be done all the same: send it again with an idempotency_key"
+        self._late_answer = RequestError(504, f"not answered {within}", todo=todo)
 
     def application(self, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
         """Return the ASGI application; the lifespan surrounds its work."""
@@ -88,7 +94,7 @@ class Api:
             ),
             Operation(
                 "push", "POST", "/v1/groups/{group}/push", "Store records that arrive now: durable when answered",
-                self._push, (messages.CommitAnswer,), messages.PushRequest,
+                self._push, (CommitAnswer,), messages.PushRequest,
             ),
             Operation(
                 "replay", "POST", "/v1/replay", "The answer of a receipt again, from history",
@@ -98,11 +104,11 @@ class Api:
             Operation("views", "GET", "/v1/views", "All views", self._views, (messages.Views,)),
             Operation(
                 "describe", "GET", "/v1/describe/{name}", "What there is to know about a group or view",
-                self._describe, (messages.Described,),
+                self._describe, (Described,),
             ),
             Operation(
                 "lineage", "GET", "/v1/lineage/{name}", "What a group or view reads, and what reads it",
-                self._lineage, (messages.LineageAnswer,),
+                self._lineage, (LineageAnswer,),
             ),
             Operation(
                 "commits", "GET", "/v1/groups/{group}/commits", "The newest commits of a group, the oldest first",
@@ -121,14 +127,14 @@ class Api:
     async def _answer(self, operation: Operation, request: Request) -> Response:
         """Answer a request by its operation."""
         request.scope["asof.operation"] = operation.name
+        late = self._late_body
         try:
-            body = None if operation.body is None else _decoded(operation.body, await self._body(request))
             with anyio.fail_after(self._limits.seconds):
+                body = None if operation.body is None else _decoded(operation.body, await self._body(request))
+                late = self._late_answer
                 found = await operation.handler(Asked(request.path_params, request.query_params, body))
         except TimeoutError:
-            title = f"not answered within {self._limits.seconds:g} s"
-            todo = "a write may be done all the same: send it again with an idempotency_key"
-            return response_of(RequestError(504, title, todo=todo))
+            return response_of(late)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
         except Exception as error:  # noqa: BLE001 - whatever it is, the client hears of it
@@ -160,13 +166,15 @@ class Api:
         self.metrics.online.labels(view).observe(time.perf_counter() - begun)
         return found
 
-    async def _push(self, asked: Asked) -> messages.CommitAnswer:
+    async def _push(self, asked: Asked) -> CommitAnswer:
         commit = await _in_thread(self._service.push, asked.parameters["group"], asked.body)
         self.metrics.rows.labels(commit.group).inc(0 if commit.repeated else commit.rows)
         return commit_answer(commit)
 
     async def _replay(self, asked: Asked) -> messages.ReplayedAnswer:
-        return replayed_answer(await _in_thread(self._store.replay, asked.body))
+        found = await _in_thread(self._store.replay, asked.body)
+        times = msgspec.to_builtins(dict(found.event_times))
+        return messages.ReplayedAnswer(dict(found.values), dict(found.statuses), times)
 
     async def _groups(self, _: Asked) -> messages.Groups:
         return messages.Groups(list(map(group_summary, await _in_thread(self._store.catalog.groups))))
@@ -174,10 +182,10 @@ class Api:
     async def _views(self, _: Asked) -> messages.Views:
         return messages.Views(list(map(view_summary, await _in_thread(self._store.catalog.views))))
 
-    async def _describe(self, asked: Asked) -> messages.Described:
+    async def _describe(self, asked: Asked) -> Described:
         return described(await _in_thread(self._store.catalog.describe, asked.parameters["name"]))
 
-    async def _lineage(self, asked: Asked) -> messages.LineageAnswer:
+    async def _lineage(self, asked: Asked) -> LineageAnswer:
         return lineage_answer(await _in_thread(self._store.catalog.lineage, asked.parameters["name"]))
 
     async def _commits(self, asked: Asked) -> messages.Commits:

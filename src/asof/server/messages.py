@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from asof.catalog.answers import CommitAnswer, GroupSummary, HitAnswer, ViewSummary
 from asof.records import Status
 
 Row = dict[str, Any]
@@ -82,55 +83,6 @@ class PushRequest(Struct, forbid_unknown_fields=True):
 OnlineAnswer = OnlineRow | OnlineRows | OnlineColumns
 
 
-class ChangedFeature(Struct):
-    """In how many of the rows of a load, that were compared with their predecessors, a feature changed."""
-
-    feature: str
-    rows: int
-
-
-class CommitAnswer(Struct, kw_only=True):
-    """A commit of a group.
-
-    Attributes:
-        commit: Its name.
-        group: The group's version.
-        number: Its number within the group.
-        kind: "write", "backfill", "push", "retire" or "retract".
-        committed_at: When it became visible.
-        availability: Since when its rows count as known: "commit", "delay" (event time and delay) or "column".
-        rows: Rows that it added.
-        unchanged: How many of them were equal to their predecessors, and are kept as confirmations.
-        retired: Keys that a full load lacked, and that were retired.
-        compared: Rows that were compared with their predecessors.
-        changed: How many of these changed, by feature.
-        quarantined: Rows that were put aside.
-        retracts: The commit that it hides.
-        reason: Why, for a retract.
-        meta: What the writer said of it.
-        writer: Who wrote.
-        repeated: Whether it had been stored before, under the same idempotency key.
-    """
-
-    commit: str
-    group: str
-    number: int
-    kind: str
-    committed_at: str
-    availability: str
-    rows: int
-    unchanged: int
-    retired: int
-    compared: int
-    changed: list[ChangedFeature]
-    quarantined: int
-    retracts: int | None
-    reason: str
-    meta: dict[str, str]
-    writer: str
-    repeated: bool
-
-
 class Commits(Struct):
     """Commits, the oldest first."""
 
@@ -145,79 +97,16 @@ class ReplayedAnswer(Struct):
     event_times: dict[str, str | None]
 
 
-class GroupSummary(Struct):
-    """A version of a group."""
-
-    name: str
-    version: int
-    keys: dict[str, str]
-    event_time: str | None
-    features: dict[str, str]
-    online: bool
-    description: str
-    owner: str
-    tags: dict[str, str]
-
-
 class Groups(Struct):
     """Every version of every group."""
 
     groups: list[GroupSummary]
 
 
-class ViewSummary(Struct):
-    """A version of a view."""
-
-    name: str
-    version: int
-    keys: dict[str, str]
-    features: dict[str, str]
-    groups: list[str]
-    description: str
-    owner: str
-    tags: dict[str, str]
-
-
 class Views(Struct):
     """Every version of every view."""
 
     views: list[ViewSummary]
-
-
-class DescribedFeature(Struct):
-    """A feature of a group, or of a view."""
-
-    name: str
-    type: str
-    unit: str
-    description: str
-
-
-class Described(Struct):
-    """What there is to know about a group or view, as `asof describe` shows it."""
-
-    name: str
-    kind: Literal["group", "view"]
-    facts: dict[str, str]
-    features: list[DescribedFeature]
-
-
-class LineageAnswer(Struct):
-    """What a group or view reads, and what reads it."""
-
-    name: str
-    reads: list[str]
-    read_by: list[str]
-
-
-class HitAnswer(Struct):
-    """Something that a search found; the greater its score the better."""
-
-    kind: Literal["group", "feature", "view"]
-    name: str
-    where: str
-    text: str
-    score: int
 
 
 class Hits(Struct):

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from asof.definitions import FeatureGroup
 from asof.definitions.types import DType
+from asof.registry.port import RegisteredView
 from asof.server.values import Convert, readers
 from asof.store import Store
 
@@ -32,6 +33,11 @@ class Cached(Generic[T]):
             self._known[name] = known
         return known[1]
 
+    @property
+    def known(self) -> set[str]:
+        """The names that are remembered."""
+        return set(self._known)
+
     def forget(self) -> None:
         """Look everything up again."""
         self._known.clear()
@@ -52,15 +58,13 @@ class Names:
         self.records.forget()
 
     def _keys(self, name: str) -> Mapping[str, Convert]:
-        views = [view for view in self._store.catalog.views() if name in (view.ref, view.definition.name)]
-        if views:
-            return readers(views[-1].definition.spine_keys)
-        groups = [group for group in self._store.catalog.groups() if name in (group.ref, group.definition.name)]
-        return readers(groups[-1].definition.entity.keys) if groups else {}  # the store says that it is unknown
+        found = self._store.catalog.find(name)
+        is_view = isinstance(found, RegisteredView)
+        return readers(found.definition.spine_keys if is_view else found.definition.entity.keys)
 
     def _records(self, name: str) -> Mapping[str, Convert]:
-        groups = [group for group in self._store.catalog.groups() if name in (group.ref, group.definition.name)]
-        return readers(column_types(groups[-1].definition)) if groups else {}
+        found = self._store.catalog.find(name)
+        return {} if isinstance(found, RegisteredView) else readers(column_types(found.definition))  # the store refuses
 
 
 def column_types(group: FeatureGroup) -> dict[str, DType]:

@@ -81,7 +81,7 @@ class Service:
             raise RequestError(413, title, todo="send them in parts")
 
     def _keys(self, keys: Mapping[str, Value], convert: Mapping[str, Convert], view: str) -> Mapping[str, Value]:
-        return read_row(keys, convert, where=f"keys of {view}") if convert else keys
+        return read_row(keys, convert, where=f"keys of {view}")
 
     def _writers_of(self, view: str, schema: pa.Schema) -> Sequence[tuple[str, Convert]]:
         known = self._writers.get(view)

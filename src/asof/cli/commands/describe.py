@@ -7,7 +7,6 @@ import click
 from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import Document
-from asof.cli.lookup import find
 
 if TYPE_CHECKING:
     from asof.catalog.catalog import Description
@@ -26,14 +25,13 @@ SHAPE: Document = {
 @click.argument("name")
 def command(store: str, name: str) -> Answer:
     """Say what there is to know about a group or view."""
+    import msgspec
+
+    from asof.catalog.answers import described
+
     with open_store(store) as opened:
-        find(opened, name)
-        described = opened.catalog.describe(name)
-    features = [
-        dict(zip(("name", "type", "unit", "description"), feature, strict=True)) for feature in described.features
-    ]
-    document = {"name": described.name, "kind": described.kind, "facts": dict(described.facts), "features": features}
-    return Answer(document, lambda screen: _show(screen, described))
+        found = opened.catalog.describe(name)
+    return Answer(msgspec.to_builtins(described(found)), lambda screen: _show(screen, found))
 
 
 def _show(screen: "Screen", described: "Description") -> None:

@@ -6,7 +6,6 @@ import click
 
 from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
-from asof.cli.lookup import find
 
 if TYPE_CHECKING:
     from asof.catalog.catalog import Lineage
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 def command(store: str, name: str) -> Answer:
     """Show what a group or view reads, and what reads it."""
     with open_store(store) as opened:
-        find(opened, name)
         found = opened.catalog.lineage(name)
     document = {"name": found.name, "reads": found.reads, "read_by": found.read_by}
     return Answer(document, lambda screen: _show(screen, found))

@@ -7,7 +7,6 @@ import click
 
 from asof.cli.command import Answer, note, open_store, store_argument
 from asof.cli.command import command as asof_command
-from asof.cli.lookup import find
 from asof.cli.screen import counted
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def command(store: str, name: str, yes: bool) -> Answer:  # noqa: FBT001 - click
     NAME is one version (weather@1), or all of them (weather). What something else depends on is not removed.
     """
     with open_store(store) as opened:
-        find(opened, name)
+        opened.catalog.find(name)
         if not yes:
             _ask(opened, name)
         gone = opened.catalog.remove(name)

@@ -1,0 +1,197 @@
+"""What the store's records look like in JSON: in the answers of the server, and in what `asof --json` prints.
+
+Times are RFC 3339 in UTC.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from asof.catalog.catalog import Description, Lineage
+from asof.catalog.search import Hit
+from asof.clock import show_us
+from asof.records import Commit
+from asof.registry.port import RegisteredGroup, RegisteredView
+
+
+class ChangedFeature(Struct):
+    """In how many of the rows of a load, that were compared with their predecessors, a feature changed."""
+
+    feature: str
+    rows: int
+
+
+class CommitAnswer(Struct, kw_only=True):
+    """A commit of a group.
+
+    Attributes:
+        commit: Its name.
+        group: The group's version.
+        number: Its number within the group.
+        kind: "write", "backfill", "push", "retire" or "retract".
+        committed_at: When it became visible.
+        availability: Since when its rows count as known: "commit", "delay" (event time and delay) or "column".
+        rows: Rows that it added.
+        unchanged: How many of them were equal to their predecessors, and are kept as confirmations.
+        retired: Keys that a full load lacked, and that were retired.
+        compared: Rows that were compared with their predecessors.
+        changed: How many of these changed, by feature.
+        quarantined: Rows that were put aside.
+        retracts: The commit that it hides.
+        reason: Why, for a retract.
+        meta: What the writer said of it.
+        writer: Who wrote.
+        repeated: Whether it had been stored before, under the same idempotency key.
+    """
+
+    commit: str
+    group: str
+    number: int
+    kind: str
+    committed_at: str
+    availability: str
+    rows: int
+    unchanged: int
+    retired: int
+    compared: int
+    changed: list[ChangedFeature]
+    quarantined: int
+    retracts: int | None
+    reason: str
+    meta: dict[str, str]
+    writer: str
+    repeated: bool
+
+
+def commit_answer(commit: Commit) -> CommitAnswer:
+    """Return a commit."""
+    return CommitAnswer(
+        commit=commit.id,
+        group=commit.group,
+        number=commit.number,
+        kind=commit.kind,
+        committed_at=show_us(commit.committed_at_us),
+        availability=commit.availability,
+        rows=commit.rows,
+        unchanged=commit.unchanged,
+        retired=commit.retired,
+        compared=commit.compared,
+        changed=[ChangedFeature(*each) for each in commit.changed.items()],
+        quarantined=commit.quarantined,
+        retracts=commit.target,
+        reason=commit.reason,
+        meta=dict(commit.meta),
+        writer=commit.writer,
+        repeated=commit.repeated,
+    )
+
+
+class GroupSummary(Struct):
+    """A version of a group."""
+
+    name: str
+    version: int
+    keys: dict[str, str]
+    event_time: str | None
+    features: dict[str, str]
+    online: bool
+    description: str
+    owner: str
+    tags: dict[str, str]
+
+
+def group_summary(group: RegisteredGroup) -> GroupSummary:
+    """Return a version of a group."""
+    own = group.definition
+    return GroupSummary(
+        name=own.name,
+        version=group.version,
+        keys={name: str(dtype) for name, dtype in own.entity.keys.items()},
+        event_time=own.event_time,
+        features={feature.name: str(feature.dtype) for feature in own.features},
+        online=own.online,
+        description=own.description,
+        owner=own.owner,
+        tags=dict(own.tags),
+    )
+
+
+class ViewSummary(Struct):
+    """A version of a view."""
+
+    name: str
+    version: int
+    keys: dict[str, str]
+    features: dict[str, str]
+    groups: list[str]
+    description: str
+    owner: str
+    tags: dict[str, str]
+
+
+def view_summary(view: RegisteredView) -> ViewSummary:
+    """Return a version of a view."""
+    own = view.definition
+    types = [str(reference.feature.dtype) for reference in own.features]
+    return ViewSummary(
+        name=own.name,
+        version=view.version,
+        keys={name: str(dtype) for name, dtype in own.spine_keys.items()},
+        features=dict(zip(own.output_names(), types, strict=True)),
+        groups=sorted(group.ref for group in view.groups.values()),
+        description=own.description,
+        owner=own.owner,
+        tags=dict(own.tags),
+    )
+
+
+class DescribedFeature(Struct):
+    """A feature of a group, or of a view."""
+
+    name: str
+    type: str
+    unit: str
+    description: str
+
+
+class Described(Struct):
+    """What there is to know about a group or view, as `asof describe` shows it."""
+
+    name: str
+    kind: Literal["group", "view"]
+    facts: dict[str, str]
+    features: list[DescribedFeature]
+
+
+def described(found: Description) -> Described:
+    """Return what there is to know about a group or view."""
+    features = [DescribedFeature(*feature) for feature in found.features]
+    return Described(found.name, "group" if found.kind == "group" else "view", dict(found.facts), features)
+
+
+class LineageAnswer(Struct):
+    """What a group or view reads, and what reads it."""
+
+    name: str
+    reads: list[str]
+    read_by: list[str]
+
+
+def lineage_answer(found: Lineage) -> LineageAnswer:
+    """Return what something reads, and what reads it."""
+    return LineageAnswer(found.name, list(found.reads), list(found.read_by))
+
+
+class HitAnswer(Struct):
+    """Something that a search found; the greater its score the better."""
+
+    kind: Literal["group", "feature", "view"]
+    name: str
+    where: str
+    text: str
+    score: int
+
+
+def hit_answer(hit: Hit) -> HitAnswer:
+    """Return something that a search found."""
+    return HitAnswer(hit.kind, hit.name, hit.where, hit.text, hit.score)
