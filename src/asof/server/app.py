@@ -34,7 +34,9 @@ from asof.catalog.answers import (
     view_summary,
 )
 from asof.errors import AsofError
+from asof.records import Commit
 from asof.server import messages
+from asof.server.feast import Feast, FeastAnswer, FeastPush, FeastRead, FeastWrite
 from asof.server.guard import Guard
 from asof.server.limits import Limits
 from asof.server.metrics import CONTENT_TYPE, Metrics
@@ -70,6 +72,7 @@ class Api:
         self._limits = limits
         self.metrics = Metrics(store)
         self._service = Service(store, most_rows=limits.rows, count=self.metrics.count_values)
+        self._feast = Feast(store, most_rows=limits.rows, count=self.metrics.count_values)
         self._quick = Quick()
         self._beside = CapacityLimiter(1)
         self.operations = self._table()
@@ -120,6 +123,18 @@ class Api:
                 "search", "GET", "/v1/search", "Groups, features and views by words", self._search, (messages.Hits,),
                 query=(Query("words", str, "All of them must match."),),
             ),
+            Operation(
+                "feast_online", "POST", "/get-online-features", "Newest values, as Feast's clients ask for them",
+                self._feast_online, (FeastAnswer,), FeastRead,
+            ),
+            Operation(
+                "feast_push", "POST", "/push", "Store records, as Feast's clients push them",
+                self._feast_push, (CommitAnswer,), FeastPush,
+            ),
+            Operation(
+                "feast_write", "POST", "/write-to-online-store", "Store records, as Feast's clients materialize them",
+                self._feast_write, (CommitAnswer,), FeastWrite,
+            ),
             Operation("health", "GET", "/v1/health", "The process runs", self._health, (messages.Health,)),
             Operation("ready", "GET", "/v1/ready", "The store answers", self._ready, (messages.Health,)),
         )  # fmt: skip
@@ -167,7 +182,9 @@ class Api:
         return found
 
     async def _push(self, asked: Asked) -> CommitAnswer:
-        commit = await _in_thread(self._service.push, asked.parameters["group"], asked.body)
+        return self._counted(await _in_thread(self._service.push, asked.parameters["group"], asked.body))
+
+    def _counted(self, commit: Commit) -> CommitAnswer:
         self.metrics.rows.labels(commit.group).inc(0 if commit.repeated else commit.rows)
         return commit_answer(commit)
 
@@ -196,6 +213,15 @@ class Api:
     async def _search(self, asked: Asked) -> messages.Hits:
         words = asked.query.get("words", "")
         return messages.Hits(list(map(hit_answer, await _in_thread(self._store.catalog.search, words))))
+
+    async def _feast_online(self, asked: Asked) -> FeastAnswer:
+        return await _in_thread(self._feast.read, asked.body)
+
+    async def _feast_push(self, asked: Asked) -> CommitAnswer:
+        return self._counted(await _in_thread(self._feast.push, asked.body.push_source_name, asked.body.df))
+
+    async def _feast_write(self, asked: Asked) -> CommitAnswer:
+        return self._counted(await _in_thread(self._feast.push, asked.body.feature_view_name, asked.body.df))
 
     async def _health(self, _: Asked) -> messages.Health:
         return messages.Health("ok", asof.__version__)

@@ -44,26 +44,27 @@ class Cached(Generic[T]):
 
 
 class Names:
-    """How the keys of views, and the records of groups, are read from JSON."""
+    """Groups and views by name; how the keys of both, and the records of groups, are read from JSON."""
 
     def __init__(self, store: Store) -> None:
-        """Keep the store."""
-        self._store = store
+        """Know no names yet."""
+        self.found = Cached(store.catalog.find)
         self.keys = Cached(self._keys)
         self.records = Cached(self._records)
 
     def forget(self) -> None:
         """Look everything up again: definitions changed."""
+        self.found.forget()
         self.keys.forget()
         self.records.forget()
 
     def _keys(self, name: str) -> Mapping[str, Convert]:
-        found = self._store.catalog.find(name)
+        found = self.found(name)
         is_view = isinstance(found, RegisteredView)
         return readers(found.definition.spine_keys if is_view else found.definition.entity.keys)
 
     def _records(self, name: str) -> Mapping[str, Convert]:
-        found = self._store.catalog.find(name)
+        found = self.found(name)
         return {} if isinstance(found, RegisteredView) else readers(column_types(found.definition))  # the store refuses
 
 
