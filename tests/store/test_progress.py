@@ -143,6 +143,12 @@ def test_verify_and_forget_tell_their_steps(filled, told):
     assert steps.check() > 2
 
 
+def test_doctor_tells_rows_and_keys(filled, told):
+    found = filled.quality.doctor(progress=told)
+    stored = sum(commit.rows for commit in filled.catalog.commits("weather"))
+    assert told.check() == stored + found.keys
+
+
 def test_nobody_is_told_what_is_shown_to_nobody(store, weather, table, at, capfd):
     store.apply(weather())
     store.backfill("weather", reader(table), progress=True)

@@ -1,7 +1,7 @@
 """The health of a store: every data file is read, every online row is compared with history."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -13,6 +13,8 @@ from asof.ingest.feed import OnlineFeed, encode_online
 from asof.ingest.upkeep import Merged, Upkeep
 from asof.online.port import HEAD_BYTES, Applied
 from asof.parts import Parts, pinned_rows
+from asof.progress import Progress, unheard
+from asof.records import DataFile
 from asof.registry.port import RegisteredGroup
 
 BATCH_KEYS = 10_000
@@ -74,7 +76,15 @@ class Diagnosis:
         return "\n".join((head, *merged, *map(str, self.findings), "all is well" if self.healthy else "not well"))
 
 
-def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, unlogged: Mapping[str, str]) -> Diagnosis:
+def diagnose(
+    parts: Parts,
+    feed: OnlineFeed,
+    upkeep: Upkeep,
+    *,
+    repair: bool,
+    unlogged: Mapping[str, str],
+    progress: Progress = unheard,
+) -> Diagnosis:
     """Examine a store; see `Quality.doctor`.
 
     Args:
@@ -83,27 +93,26 @@ def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, un
         upkeep: The upkeep of history.
         repair: Whether to repair what can be repaired.
         unlogged: Views whose answers could not be logged, with the reason.
+        progress: Told of the rows of data files that were read, and of the online keys that were compared.
     """
     findings = [Finding("online", parts.online.mended, repaired=True)] if parts.online.mended else []
     faults = parts.online.check()
     todo = "close the store and run `asof doctor --repair`: it is built again from history"
     findings += [Finding("online", fault, todo=todo) for fault in faults]
-    files = 0
-    keys = 0
-    for group in parts.registry.groups():
-        damaged = False
-        live = [file for file, _ in parts.log.snapshot(group).files]
-        hot, cold = (sum(file.rows for file in live if file.family == family) for family in FAMILIES)
-        if hot != cold:
-            what = f"{group.ref}: {hot:,} rows lie in the hot family, {cold:,} in the cold one"
-            findings.append(Finding("history", what, todo="remove the group and load it again"))
-        for file in live:
+    files = keys = done = 0
+    groups = parts.registry.groups()
+    work = {group.id: _rows(parts, group) + (0 if faults else _keys(parts, group)) for group in groups}
+    total = sum(work.values())
+    for group in groups:
+        begun = done
+        damaged: list[Finding] = []
+        for file, fault in _files(parts, group):
             files += 1
-            fault = parts.history.check(file.path)
-            if fault:
-                damaged = True
-                todo = "bring the file back from a backup, or remove the group and load it again"
-                findings.append(Finding("history", f"{group.ref}: {fault}", todo=todo))
+            done = min(done + file.rows, begun + work[group.id])  # more may have been written meanwhile
+            progress(done, total)
+            todo = "bring the file back from a backup, or remove the group and load it again"
+            damaged += [Finding("history", f"{group.ref}: {fault}", todo=todo)] if fault else []
+        findings += [*_unequal(parts, group), *damaged]
         if group.definition.online and not damaged and not faults:  # reading damaged pages may end the process
             count, wrong = _online(parts, feed, group, repair=repair)
             keys += count
@@ -112,25 +121,55 @@ def diagnose(parts: Parts, feed: OnlineFeed, upkeep: Upkeep, *, repair: bool, un
                 upkeep.failures.pop(f"applying {group.ref} online", None)
         if repair and not damaged:
             upkeep.mirror(group)
+        done = begun + work[group.id]
+        progress(done, total)
+    findings += _left(parts, upkeep, repair=repair)
+    todo = "mend the cause; the next answers are logged again"
+    findings += [Finding("serving log", f"answers of {view}: {why}", todo=todo) for view, why in unlogged.items()]
+    return Diagnosis(files, keys, tuple(findings), dict(upkeep.merged))
+
+
+def _left(parts: Parts, upkeep: Upkeep, *, repair: bool) -> list[Finding]:
+    """Return what was left behind: files that nobody names, erasures and upkeep that did not come to their end."""
+    findings: list[Finding] = []
     debris = upkeep.debris()
     if debris:
         if repair:
             parts.history.discard(debris)
-        findings.append(
-            Finding("debris", f"{len(debris)} files that no commit names", repair, "run `asof doctor --repair`")
-        )
+        what = f"{len(debris)} files that no commit names"
+        findings.append(Finding("debris", what, repair, "run `asof doctor --repair`"))
+    todo = "close the store and open it again"
     findings += [
-        Finding(
-            "erasure", f"erasure {begun.id} of {begun.entity} is not finished", todo="close the store and open it again"
-        )
+        Finding("erasure", f"erasure {begun.id} of {begun.entity} is not finished", todo=todo)
         for begun in parts.erasures.all()
         if begun.pending is not None
     ]
     failures = [f"{what}: {error}" for what, error in list(upkeep.failures.items())]
-    findings += [Finding("upkeep", failure, todo="run `asof compact`") for failure in failures]
-    todo = "mend the cause; the next answers are logged again"
-    findings += [Finding("serving log", f"answers of {view}: {why}", todo=todo) for view, why in unlogged.items()]
-    return Diagnosis(files, keys, tuple(findings), dict(upkeep.merged))
+    return findings + [Finding("upkeep", failure, todo="run `asof compact`") for failure in failures]
+
+
+def _files(parts: Parts, group: RegisteredGroup) -> Iterator[tuple[DataFile, str]]:
+    """Yield the data files of a group, each with what is wrong with it."""
+    for file, _ in parts.log.snapshot(group).files:
+        yield file, parts.history.check(file.path)
+
+
+def _unequal(parts: Parts, group: RegisteredGroup) -> list[Finding]:
+    """Return whether the families of a split group lack rows of each other."""
+    files = parts.log.snapshot(group).files
+    hot, cold = (sum(file.rows for file, _ in files if file.family == family) for family in FAMILIES)
+    if hot == cold:
+        return []
+    what = f"{group.ref}: {hot:,} rows lie in the hot family, {cold:,} in the cold one"
+    return [Finding("history", what, todo="remove the group and load it again")]
+
+
+def _rows(parts: Parts, group: RegisteredGroup) -> int:
+    return sum(file.rows for file, _ in parts.log.snapshot(group).files)
+
+
+def _keys(parts: Parts, group: RegisteredGroup) -> int:
+    return parts.online.count(group.id) if group.definition.online else 0
 
 
 def _online(parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: bool) -> tuple[int, list[Finding]]:

@@ -7,6 +7,7 @@ from typing import Any
 from asof.ingest.feed import OnlineFeed
 from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts, Pins
+from asof.progress import Progress, showing
 from asof.quality.doctor import Diagnosis, diagnose
 from asof.quality.explain import LIMIT, explain
 from asof.quality.explanation import Explanation
@@ -23,14 +24,18 @@ class Quality:
         self._upkeep = upkeep
         self._log = log
 
-    def doctor(self, *, repair: bool = False) -> Diagnosis:
+    def doctor(self, *, repair: bool = False, progress: Progress | bool = False) -> Diagnosis:
         """Read every file and row of the store and say what is wrong.
 
         Args:
             repair: Apply commits that the online store lacks, rebuild it where it is wrong, mirror the commit log in
                 Delta, delete debris. A damaged data file of history cannot be repaired; it is named.
+            progress: True for a bar, or a callable that is told (done, total) of rows read and online keys compared.
         """
-        return diagnose(self._parts, self._feed, self._upkeep, repair=repair, unlogged=self._log.failures())
+        with showing("examining", progress=progress, unit="rows") as advance:
+            return diagnose(
+                self._parts, self._feed, self._upkeep, repair=repair, unlogged=self._log.failures(), progress=advance
+            )
 
     def serving_log(self, view: str, *, flush: bool = False) -> LogCounts:
         """Return what happened to the answers of a view that were to be logged, in this process.

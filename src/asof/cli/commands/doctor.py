@@ -36,8 +36,8 @@ def command(store: str, repair: bool) -> Answer:  # noqa: FBT001 - click's flag
 
     Says what is wrong; the exit code is 1 if something is.
     """
-    with open_store(store, repair=repair) as opened, progress("examining"):
-        found = opened.quality.doctor(repair=repair)
+    with open_store(store, repair=repair) as opened, progress("examining", unit="rows") as advance:
+        found = opened.quality.doctor(repair=repair, progress=advance)
     document = {"healthy": found.healthy, "files": found.files, "keys": found.keys, "findings": found.findings}
     return Answer(document, lambda screen: _show(screen, found), 0 if found.healthy else 1)
 
