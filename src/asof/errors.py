@@ -3,12 +3,15 @@
     AsofError
     ├── UsageError (ValueError)                the call is wrong: correct it
     ├── NotFoundError (LookupError)            the name is unknown: see "did you mean"
+    ├── DeniedError                            the caller has no right to it: ask for the role
+    │   └── UnknownCallerError                 nobody knows the key: pass one that is valid
     ├── ConflictError                          somebody or something was there first: look, then decide
     ├── DataError                              the data break a rule: mend them, nothing was written
     ├── UnsupportedError                       this part cannot do it: choose another part
     ├── MissingDependencyError (ImportError)   a package is not installed: install it
     └── BackendError                           a part of the store failed
         ├── TransientError                     try again
+        │   └── TooOftenError                  wait, then try again
         └── PermanentError                     repair first (`asof doctor`)
 
 The branches answer "what can the caller do?". A message says what happened with the value, where, and what to do; it
@@ -73,6 +76,14 @@ class NotFoundError(AsofError, LookupError):
         return cls(f"unknown {kind} {name!r}", where=where, todo=todo, data={"kind": kind, "name": name})
 
 
+class DeniedError(AsofError):
+    """The caller is known, and has no right to it."""
+
+
+class UnknownCallerError(DeniedError):
+    """A key is wanted that is missing, unknown, expired or revoked."""
+
+
 class ConflictError(AsofError):
     """Something else was there first."""
 
@@ -115,6 +126,10 @@ class BackendError(AsofError):
 
 class TransientError(BackendError):
     """A failure that may pass: try again."""
+
+
+class TooOftenError(TransientError):
+    """A caller asks more often than the server lets him."""
 
 
 class PermanentError(BackendError):

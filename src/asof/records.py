@@ -3,7 +3,7 @@
 Times are int64 microseconds since the epoch, UTC. Source: SEMANTICS section 1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -22,6 +22,9 @@ Availability = Literal["commit", "delay", "column"]
 
 Family = Literal["hot", "cold"]
 """Where the features of a split group lie: those that change often, and those that hardly ever do."""
+
+Role = Literal["reader", "writer", "admin"]
+"""What a key may do in a project: each may what those before it may."""
 
 Status = Literal["PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"]
 
@@ -92,6 +95,7 @@ class Draft:
         drops: `Snapshot.drops` when the rows were read that it was made from, if it was compared with history.
         quarantined: Rows that were set aside.
         meta: What the caller wants to remember with the commit.
+        writer: Who writes, if it is not who publishes.
     """
 
     group_id: int
@@ -111,6 +115,7 @@ class Draft:
     drops: int | None = None
     quarantined: int = 0
     meta: Mapping[str, str] = field(default_factory=dict[str, str])
+    writer: str = ""
 
 
 class Commit(msgspec.Struct, frozen=True):  # noqa: PLW1641 - its meta is a dict: it has no hash
@@ -270,3 +275,60 @@ class Erasure:
     reason: str
     pending: bytes | None = None
     certificate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key by which a server knows a caller; its secret is nowhere.
+
+    Attributes:
+        id: What its token begins with, in clear.
+        name: What people call it.
+        digest: SHA-256 of the secret, as hexadecimal text.
+        roles: Its role by project; "*" stands for all projects, "" for the default one.
+        created_at_us: When it was made.
+        expires_at_us: From when on it is not valid any more; None: never.
+        writer: Who made it.
+        revoked_at_us: When it was revoked.
+        used_at_us: When it was used last, to the day.
+    """
+
+    id: str
+    name: str
+    digest: str
+    roles: Mapping[str, Role]
+    created_at_us: int
+    expires_at_us: int | None = None
+    writer: str = ""
+    revoked_at_us: int | None = None
+    used_at_us: int | None = None
+
+    def valid(self, now_us: int) -> bool:
+        """Return whether it opens anything at a time."""
+        return self.revoked_at_us is None and (self.expires_at_us is None or now_us < self.expires_at_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A change of the store, or a try to change it. It holds no row and no key of an entity.
+
+    Attributes:
+        at_us: When.
+        writer: Who, and from where: "key:nightly@10.0.0.3", "ana@host".
+        what: What was done: "apply", "remove", "push", "keys add", ...
+        about: To what: "weather@1:17", "departure@2", the name of a key.
+        outcome: "done", or "denied" if the caller had no right to it.
+        note: What else there is to say.
+    """
+
+    at_us: int
+    writer: str
+    what: str
+    about: str
+    outcome: Literal["done", "denied"] = "done"
+    note: str = ""
+
+    def holds(self, words: Sequence[str]) -> bool:
+        """Return whether it holds every word, in lower case."""
+        said = f"{self.writer} {self.what} {self.about} {self.outcome} {self.note}".lower()
+        return all(word in said for word in words)

@@ -5,6 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
+from asof.access import Keys
+from asof.acting import acting
 from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
 from asof.arrow.streams import whole
@@ -40,6 +42,7 @@ class Store:
     Attributes:
         catalog: Everything about knowing.
         quality: Everything about trust.
+        keys: Who may ask a server for what.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -53,6 +56,7 @@ class Store:
         self._eraser = Eraser(parts, self._writer.feed, self._writer.upkeep, self._log.flush)
         self._online = OnlineReader(parts, log=self._log)
         self.catalog = Catalog(parts, self._online.forget_plans)
+        self.keys = Keys(parts)
         self.quality = Quality(parts, self._writer.feed, self._writer.upkeep, self._log)
         opened.add(self)
 
@@ -94,7 +98,8 @@ class Store:
         Raises:
             UsageError, NotFoundError, ConflictError: A definition does not fit; nothing was registered.
         """
-        plan = self._parts.registry.apply(definitions_of(definitions), now_us=self._parts.now_us())
+        parts = self._parts
+        plan = parts.registry.apply(definitions_of(definitions), now_us=parts.now_us(), writer=parts.writer)
         self._online.forget_plans()
         self._writer.recover()
         return plan
@@ -190,7 +195,7 @@ class Store:
             As `write`.
         """
         every = [records] if isinstance(records, Mapping) else records
-        options = Options(None, on_conflict, False, idempotency_key, meta)  # noqa: FBT003 - a dataclass
+        options = Options(None, on_conflict, False, idempotency_key, meta, writer=acting())  # noqa: FBT003 - a dataclass
         return self._writer.push(group, every, options)
 
     def together(self) -> Together:
@@ -485,4 +490,4 @@ class Store:
         return {name: vars(self).pop(name) for name in _PARTS}
 
 
-_PARTS = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "quality")
+_PARTS = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "keys", "quality")

@@ -9,6 +9,7 @@ import pytest
 from asof.testing.commit_log import CommitLogSuite
 from asof.testing.engine import EngineSuite
 from asof.testing.history import HistorySuite
+from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.online import OnlineStoreSuite
 from asof.testing.registry import RegistrySuite
@@ -17,7 +18,7 @@ SUITES = {
     "online": (OnlineStoreSuite,),
     "history": (HistorySuite,),
     "engine": (EngineSuite,),
-    "registry": (RegistrySuite, CommitLogSuite, TagsSuite, ErasuresSuite),
+    "registry": (RegistrySuite, CommitLogSuite, TagsSuite, ErasuresSuite, KeysSuite, DeedsSuite),
 }
 
 ADAPTERS = [

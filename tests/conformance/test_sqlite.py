@@ -1,6 +1,7 @@
 """The registry on SQLite passes the suites that asof ships."""
 
 from asof.testing.commit_log import CommitLogSuite
+from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.registry import RegistrySuite
 
@@ -23,5 +24,15 @@ class TestSqliteTags(TagsSuite):
 
 
 class TestSqliteErasures(ErasuresSuite):
+    adapter = "sqlite"
+    url = URL
+
+
+class TestSqliteKeys(KeysSuite):
+    adapter = "sqlite"
+    url = URL
+
+
+class TestSqliteDeeds(DeedsSuite):
     adapter = "sqlite"
     url = URL

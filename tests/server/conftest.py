@@ -75,7 +75,7 @@ FULL = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def now():
     """Give the event time of the store's rows."""
     return NOW
@@ -119,6 +119,20 @@ def serve(folder):
         server.stop()
 
 
+@pytest.fixture(scope="module")
+def server_of():
+    """Give what starts a server over a folder, and stop it when the module is done."""
+    running = []
+
+    def start(folder, *options, context=None):
+        running.append(Server(folder, options, context=context))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()
+
+
 @pytest.fixture
 def server(serve):
     """Give a server with the default options."""
@@ -130,9 +144,12 @@ class Server:
 
     Attributes:
         lines: What it said on stderr before it was ready.
+        token: The key that it is asked with, if any.
     """
 
-    def __init__(self, folder, options=()):
+    def __init__(self, folder, options=(), *, token=None, context=None):
+        self.token = token
+        self.context = context
         command = [sys.executable, "-c", ASOF, "serve", str(folder), "--port", "0", *options]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         self.lines = []
@@ -148,7 +165,7 @@ class Server:
     def _port(self):
         for line in self.process.stderr:
             self.lines.append(line)
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+            found = re.search(r"https?://[\d.]+:(\d+)", line)
             if found:
                 return int(found[1])
         raise AssertionError("".join(self.lines))
@@ -172,8 +189,15 @@ class Server:
     def request(self, method, path, body=None, headers=()):
         """Return status, decoded body (text if it is no JSON), and headers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        if self.context is not None:
+            connection = http.client.HTTPSConnection(
+                "localhost", self.port, timeout=PATIENCE_SECONDS, context=self.context
+            )
+        headers = dict(headers)
+        if self.token is not None:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
         try:
-            connection.request(method, path, body, dict(headers))
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             content = answer.read()
             text = content.decode()

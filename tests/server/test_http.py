@@ -298,7 +298,7 @@ def test_workers_are_replaced_when_they_die_or_are_told_to_reload(serve):
 
 def test_other_machines_are_not_let_in_and_a_taken_port_is_said(folder, server):
     for options, says in (
-        (("--host", "0.0.0.0"), "other machines"),
+        (("--host", "0.0.0.0"), "no key is valid"),
         (("--host", "somewhere"), "no address"),
         (("--port", str(server.port)), "cannot be taken"),
     ):

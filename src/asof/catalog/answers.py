@@ -98,6 +98,8 @@ class GroupSummary(Struct):
     description: str
     owner: str
     tags: dict[str, str]
+    project: str
+    shared_with: list[str]
 
 
 def group_summary(group: RegisteredGroup) -> GroupSummary:
@@ -113,6 +115,8 @@ def group_summary(group: RegisteredGroup) -> GroupSummary:
         description=own.description,
         owner=own.owner,
         tags=dict(own.tags),
+        project=own.project,
+        shared_with=list(own.shared_with),
     )
 
 
@@ -127,6 +131,7 @@ class ViewSummary(Struct):
     description: str
     owner: str
     tags: dict[str, str]
+    project: str
 
 
 def view_summary(view: RegisteredView) -> ViewSummary:
@@ -142,6 +147,7 @@ def view_summary(view: RegisteredView) -> ViewSummary:
         description=own.description,
         owner=own.owner,
         tags=dict(own.tags),
+        project=own.project,
     )
 
 

@@ -1,11 +1,13 @@
 """`store.catalog`: everything about knowing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from asof.access import audit
 from asof.catalog.search import Hit, search
 from asof.catalog.split import Split, split
 from asof.clock import show_us
+from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.durations import show_duration
 from asof.definitions.names import checked_tag, checked_text
 from asof.definitions.serving_log import log_name
@@ -13,7 +15,7 @@ from asof.erasure import Certificate, certificates
 from asof.errors import NotFoundError, UsageError
 from asof.online.port import Applied
 from asof.parts import Parts, tables_of
-from asof.records import Commit, Snapshot, Tag
+from asof.records import Commit, Deed, Snapshot, Tag
 from asof.registry.port import RegisteredGroup, RegisteredView
 
 
@@ -148,11 +150,20 @@ class Catalog:
         Raises:
             NotFoundError: With names that come close.
         """
-        self._parts.tags.remove(name)
+        self._parts.tags.remove(name, now_us=self._parts.now_us(), writer=self._parts.writer)
 
     def erasures(self) -> list[Certificate]:
         """Return the certificates of what was forgotten, the oldest first."""
         return certificates(self._parts)
+
+    def audit(self, *, matching: str = "", limit: int | None = None) -> list[Deed]:
+        """Return who changed what, when and from where, by time, and what was denied; with a limit, the newest.
+
+        Args:
+            matching: Only what holds every one of these words.
+            limit: How many at most.
+        """
+        return audit(self._parts, matching=checked_text(matching, "matching"), limit=limit)
 
     def search(self, words: str) -> list[Hit]:
         """Return the groups, features and views that match all the words, the best first."""
@@ -211,7 +222,7 @@ class Catalog:
         Raises:
             NotFoundError: Unknown name. ConflictError: Something depends on it; the dependants are named.
         """
-        gone = self._parts.registry.remove(name)
+        gone = self._parts.registry.remove(name, now_us=self._parts.now_us(), writer=self._parts.writer)
         for group in gone:
             self._parts.online.clear(group.id)
             for table in tables_of(group):
@@ -237,7 +248,7 @@ def _describe_view(view: RegisteredView) -> Description:
     return Description(
         view.ref,
         "view",
-        (*facts, *_about(definition.description, definition.owner, definition.tags)),
+        (*facts, *_about(definition)),
         features,
     )
 
@@ -270,7 +281,7 @@ def _describe_group(
     if definition.checks:
         facts.append(("checks", "; ".join(map(str, definition.checks)) + f" ({definition.on_violation})"))
     features = tuple((f.name, str(f.dtype), f.unit, f.description) for f in definition.features)
-    facts += _about(definition.description, definition.owner, definition.tags)
+    facts += _about(definition)
     return Description(group.ref, "group", tuple(facts), features)
 
 
@@ -280,6 +291,13 @@ def _stored(snapshot: Snapshot) -> str:
     return f"{len(snapshot.files):,} files, {megabytes:,.1f} MB; {len(snapshot.journal):,} commits in the journal"
 
 
-def _about(description: str, owner: str, tags: Mapping[str, str]) -> list[tuple[str, str]]:
-    shown = ", ".join(f"{k}={v}" for k, v in tags.items())
-    return [(what, how) for what, how in (("description", description), ("owner", owner), ("tags", shown)) if how]
+def _about(definition: FeatureGroup | FeatureView) -> list[tuple[str, str]]:
+    shared = definition.shared_with if isinstance(definition, FeatureGroup) else ()
+    facts = (
+        ("description", definition.description),
+        ("owner", definition.owner),
+        ("project", definition.project),
+        ("shared with", ", ".join(name or "the default project" for name in shared)),
+        ("tags", ", ".join(f"{name}={value}" for name, value in definition.tags.items())),
+    )
+    return [(what, how) for what, how in facts if how]

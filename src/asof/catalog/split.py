@@ -53,7 +53,7 @@ class Split:
 
 def split(parts: Parts, name: str, cold: Sequence[str]) -> Split:
     """Split a group; see `Catalog.split`."""
-    group = parts.registry.split(name, cold)
+    group = parts.registry.split(name, cold, now_us=parts.now_us(), writer=parts.writer)
     compared = (commit for commit in reversed(parts.log.commits(group, limit=RECENT)) if commit.compared)
     hot = tuple(feature for feature in group.layout if feature not in group.cold)
     _, *tables = tables_of(group)

@@ -15,7 +15,7 @@ SECTIONS = {
     "Write": ("write", "backfill", "retire", "retract", "forget"),
     "Read": ("historical", "online", "read"),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
-    "Serve": ("serve",),
+    "Serve": ("serve", "keys", "audit"),
     "Keep": ("verify", "doctor", "compact", "split", "remove"),
 }
 """Commands in the order of the help; `name` lives in `asof.cli.commands.name`, with `-` as `_`."""

@@ -46,6 +46,8 @@ def group_document(group: FeatureGroup) -> Document:
         "description": group.description,
         "owner": group.owner,
         "tags": dict(group.tags),
+        "project": group.project,
+        "shared_with": list(group.shared_with),
     }
 
 
@@ -69,6 +71,8 @@ def group_from(document: Mapping[str, Any]) -> FeatureGroup:
         description=document["description"],
         owner=document["owner"],
         tags=document["tags"],
+        project=document.get("project", ""),
+        shared_with=document.get("shared_with", ()),
     )
 
 
@@ -87,6 +91,7 @@ def view_document(view: FeatureView, pins: Mapping[str, int]) -> Document:
         "tags": dict(view.tags),
         "log": view.log,
         "log_retention_us": view.log_retention_us,
+        "project": view.project,
     }
 
 
@@ -100,15 +105,17 @@ def view_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureView:
         tags=document["tags"],
         log=document.get("log", 0.0),
         log_retention=_length(document.get("log_retention_us")),
+        project=document.get("project", ""),
     )
 
 
 AMENDABLE = frozenset(
     {"description", "owner", "tags", "checks", "retention_us", "on_violation", "on_unchanged", "online"}
+    | {"project", "shared_with"}
 )
 """Parts of a group that change in place."""
 
-VIEW_AMENDABLE = frozenset({"description", "owner", "tags", "log", "log_retention_us"})
+VIEW_AMENDABLE = frozenset({"description", "owner", "tags", "log", "log_retention_us", "project"})
 
 
 def group_identity(document: Mapping[str, Any]) -> str:

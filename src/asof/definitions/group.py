@@ -10,7 +10,7 @@ from asof.definitions.check import Check
 from asof.definitions.durations import duration_us
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
-from asof.definitions.names import checked_name
+from asof.definitions.names import EVERY_PROJECT, checked_name, checked_project, checked_projects
 from asof.errors import NotFoundError, UsageError
 
 Known = Literal["served", "event"]
@@ -42,6 +42,8 @@ class FeatureGroup:
         description: For people and search.
         owner: Whom to ask.
         tags: For search.
+        project: Whose it is: a key of the server has a role in a project. "" is the default project.
+        shared_with: Projects that may read it; "*" for all.
 
     Raises:
         UsageError: Parts that do not fit together.
@@ -65,6 +67,8 @@ class FeatureGroup:
     description: str = ""
     owner: str = ""
     tags: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    project: str = ""
+    shared_with: tuple[str, ...] = ()
 
     def __init__(  # noqa: PLR0913 - a declaration: all but the name by keyword
         self,
@@ -85,6 +89,8 @@ class FeatureGroup:
         description: str = "",
         owner: str = "",
         tags: Mapping[str, str] | None = None,
+        project: str = "",
+        shared_with: Sequence[str] = (),
     ) -> None:
         """Check and keep the parts."""
         put = object.__setattr__
@@ -104,6 +110,8 @@ class FeatureGroup:
         put(self, "description", description)
         put(self, "owner", owner)
         put(self, "tags", dict(tags or {}))
+        put(self, "project", checked_project(project))
+        put(self, "shared_with", checked_projects(shared_with, where=f"group {name}"))
         self._check_parts()
 
     def _check_parts(self) -> None:
@@ -154,6 +162,10 @@ class FeatureGroup:
         """All columns that a row has: keys, event time, features."""
         clock = () if self.event_time is None else (self.event_time,)
         return (*self.keys, *clock, *(f.name for f in self.features))
+
+    def open_to(self, project: str) -> bool:
+        """Return whether a project may read the group: its own, or one that it is shared with."""
+        return project == self.project or project in self.shared_with or EVERY_PROJECT in self.shared_with
 
     def __getitem__(self, feature: str) -> "FeatureRef":
         """Return a reference to one of the features."""

@@ -1,10 +1,15 @@
 """Names that may become paths, columns and table rows. Source: SEMANTICS section 6."""
 
 import re
+from collections.abc import Iterable
+from typing import cast
 
 from asof.errors import UsageError
 
 TAG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+EVERY_PROJECT = "*"
+"""In place of the name of a project: all of them."""
+
 PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -27,8 +32,26 @@ def checked_name(name: object, kind: str) -> str:
     )
 
 
-def checked_tag(name: object) -> str:
-    """Return the name of a tag if it may be used.
+def checked_project(name: object) -> str:
+    """Return the name of a project, as of a group; "" is the default project."""
+    return "" if name == "" else checked_name(name, "project")
+
+
+def checked_projects(names: object, *, where: str = "") -> tuple[str, ...]:
+    """Return the names of projects, each once; "*" stands for all of them.
+
+    Raises:
+        UsageError: They are no names of projects, or one text.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        todo = "pass a list of the names of projects"
+        raise UsageError(f"shared_with={names!r} names no projects", where=where, todo=todo)
+    given = cast("Iterable[object]", names)
+    return tuple(dict.fromkeys(EVERY_PROJECT if name == EVERY_PROJECT else checked_project(name) for name in given))
+
+
+def checked_tag(name: object, kind: str = "tag") -> str:
+    """Return the name of a tag, or of something else with such names, if it may be used.
 
     Raises:
         UsageError: It holds other characters than letters, digits and ". _ -" between them, or more than 63.
@@ -36,7 +59,7 @@ def checked_tag(name: object) -> str:
     if isinstance(name, str) and TAG.fullmatch(name):
         return name
     raise UsageError(
-        f"{name!r} is no name for a tag", todo='use letters, digits, and ". _ -" between them, 63 at most: "2026-11"'
+        f"{name!r} is no name for a {kind}", todo='use letters, digits, and ". _ -" between them, 63 at most: "2026-11"'
     )
 
 

@@ -91,6 +91,7 @@ def log_group(view: FeatureView) -> FeatureGroup:
         retention=None if view.log_retention_us is None else timedelta(microseconds=view.log_retention_us),
         description=f"what the view {view.name} answered online (serving log, written by asof)",
         owner=view.owner,
+        project=view.project,
         tags={"serving_log": view.name, ABOUT: " ".join(about)},
     )
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from asof.definitions.durations import duration_us
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
-from asof.definitions.names import checked_name
+from asof.definitions.names import checked_name, checked_project
 from asof.definitions.types import DType
 from asof.errors import UsageError
 
@@ -46,6 +46,7 @@ class FeatureView:
         log: Which share of the online answers is kept in the serving log, the group `<name>_log`, which `apply`
             registers beside the view; 0.0 for none.
         log_retention: How long answers are kept in the log; None: for ever.
+        project: Whose it is, as of a group. It reads groups of its project, and those that are shared with it.
 
     Raises:
         UsageError: Two features would have the same name, `log` is no share, or `log_retention` is given without it.
@@ -58,6 +59,7 @@ class FeatureView:
     tags: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     log: float = 0.0
     log_retention_us: int | None = None
+    project: str = ""
 
     def __init__(  # noqa: PLR0913 - a declaration: all but the name by keyword
         self,
@@ -69,6 +71,7 @@ class FeatureView:
         tags: Mapping[str, str] | None = None,
         log: float = 0.0,
         log_retention: str | timedelta | None = None,
+        project: str = "",
     ) -> None:
         """Check and keep the parts."""
         put = object.__setattr__
@@ -94,6 +97,7 @@ class FeatureView:
             raise UsageError("log_retention= needs log=", where=f"view {name}", todo=todo)
         kept_us = None if log_retention is None else duration_us(log_retention, what="log_retention")
         put(self, "log_retention_us", kept_us)
+        put(self, "project", checked_project(project))
         self.output_names()
 
     def output_names(self, *, full_names: bool = False) -> tuple[str, ...]:

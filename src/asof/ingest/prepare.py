@@ -58,6 +58,7 @@ class Options:
     idempotency_key: str = ""
     meta: dict[str, str] | None = None
     absent: Absent = "keep"
+    writer: str = ""
 
 
 def prepare(
@@ -195,6 +196,7 @@ def draft_of(  # noqa: PLR0913 - what a commit is made of
         idempotency_key=options.idempotency_key,
         digest=digest,
         meta=options.meta or {},
+        writer=options.writer,
     )
 
 

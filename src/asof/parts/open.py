@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from asof.acting import acting
 from asof.clock import Clock, system_clock, system_us, to_us
 from asof.engine.families import FamilyEngine
 from asof.engine.port import Engine
@@ -23,7 +24,7 @@ from asof.offline.port import History
 from asof.online.limited import OPTION, LimitedOnlineStore
 from asof.online.port import OnlineStore
 from asof.online.remote import without_option
-from asof.registry.port import CommitLog, Erasures, Metadata, Registry, Tags
+from asof.registry.port import CommitLog, Deeds, Erasures, Keys, Metadata, Registry, Tags
 
 FORMAT = 1
 """Format of a store's folder; a greater one was written by a newer asof."""
@@ -60,7 +61,9 @@ class Parts:
         history: Data files.
         online: Newest values.
         engine: Computes over history.
-        writer: Who writes, "user@host" or what ASOF_WRITER says; kept with each commit.
+        keys: Who may ask a server for what.
+        deeds: Who changed what, besides commits.
+        process: Who runs this process, "user@host" or what ASOF_WRITER says.
         compaction: Whether small files are merged in the background: "auto" or "off".
     """
 
@@ -73,8 +76,15 @@ class Parts:
     history: History
     online: OnlineStore
     engine: Engine
-    writer: str = ""
+    keys: Keys
+    deeds: Deeds
+    process: str = ""
     compaction: str = "auto"
+
+    @property
+    def writer(self) -> str:
+        """Who writes: the caller of a server, or who runs this process; kept with each change."""
+        return acting() or self.process
 
     def now_us(self) -> int:
         """Return the time by the store's clock."""
@@ -131,7 +141,9 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         history=history,
         online=online,
         engine=FamilyEngine(engine),
-        writer=_writer(),
+        keys=metadata.keys,
+        deeds=metadata.deeds,
+        process=_process(),
         compaction=settings["compaction"],
     )
 
@@ -195,8 +207,8 @@ def _settings(folder: Path, *, create: bool) -> dict[str, str]:
 
 
 @cache
-def _writer() -> str:
-    """Return who writes in this process."""
+def _process() -> str:
+    """Return who runs this process."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name

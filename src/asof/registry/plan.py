@@ -81,6 +81,7 @@ def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version:
                 f"historical reads default to known={known!r}; " + ("online" if new["online"] else "offline only"),
             ),
         )
+    old = {"project": "", "shared_with": [], **old}  # stores from before projects
     details = tuple(_differences(old, new))
     if not details:
         return Change("unchanged", "group", name, version)
@@ -102,7 +103,7 @@ def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: 
         kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
         logged = (f"log: {new['log']:g} of the answers{kept}",) if new["log"] else ()
         return Change("create", "view", name, 1, (_features(names), *logged))
-    old = {"log": 0.0, "log_retention_us": None, **old}  # stores from before the serving log, and its retention
+    old = {"log": 0.0, "log_retention_us": None, "project": "", **old}  # stores from before these
     details = tuple(_differences(old, new))
     if not details:
         return Change("unchanged", "view", name, version)

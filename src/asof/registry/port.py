@@ -7,7 +7,7 @@ from typing import Protocol
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
 from asof.errors import AsofError, ConflictError
-from asof.records import Commit, DataFile, Draft, Erasure, Snapshot, Tag
+from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Snapshot, Tag
 from asof.registry.plan import Plan
 
 
@@ -75,10 +75,10 @@ class Registry(Protocol):
         """
         ...
 
-    def apply(self, definitions: Sequence[FeatureGroup | FeatureView], *, now_us: int) -> Plan:
+    def apply(self, definitions: Sequence[FeatureGroup | FeatureView], *, now_us: int, writer: str = "") -> Plan:
         """Register definitions, all or none, against the state at that moment; repeating it changes nothing.
 
-        Concurrent applies of different definitions all survive.
+        Concurrent applies of different definitions all survive. What changed is a deed of the writer.
         """
         ...
 
@@ -110,11 +110,11 @@ class Registry(Protocol):
         """Return every version of every view, by name and version."""
         ...
 
-    def split(self, name: str, cold: Sequence[str]) -> RegisteredGroup:
+    def split(self, name: str, cold: Sequence[str], *, now_us: int = 0, writer: str = "") -> RegisteredGroup:
         """Have a group version store some of its features apart from the others, from now on; return it.
 
         It is no change of the definition, and `apply` leaves it alone; but it begins another generation. Features that
-        are added later are not cold. Repeating it changes nothing.
+        are added later are not cold. Repeating it changes nothing. It is a deed of the writer.
 
         Raises:
             NotFoundError: Unknown group or feature. UsageError: No feature would be cold, or all of them, or the group
@@ -122,8 +122,10 @@ class Registry(Protocol):
         """
         ...
 
-    def remove(self, name: str) -> list[RegisteredGroup]:
+    def remove(self, name: str, *, now_us: int = 0, writer: str = "") -> list[RegisteredGroup]:
         """Forget a group or view: one version ("x@1") or all ("x"); return the group versions that are gone.
+
+        It is a deed of the writer, and the commits of a group become deeds of those who made them.
 
         Raises:
             NotFoundError: Unknown name. ConflictError: Something depends on it; the dependants are named.
@@ -151,7 +153,7 @@ class CommitLog(Protocol):
         The clock (microseconds) is read after the log is locked: a writer that waited must not date its commit back to
         times at which readers have been answered without it.
 
-        The commits say who the writer was.
+        The commits say who the writer was: the draft's, or else this one.
 
         The numbers of a group are 1, 2, 3, ...: an online store knows by them whether it lacks a commit.
 
@@ -260,7 +262,7 @@ class Tags(Protocol):
     """Names for the commits of the whole store. Atomic, and safe to call from several threads and processes."""
 
     def add(self, name: str, *, message: str, writer: str, now_us: int) -> Tag:
-        """Name the last commit of every group version, as one consistent state.
+        """Name the last commit of every group version, as one consistent state; a deed of the writer.
 
         Raises:
             ConflictError: The name is taken: a tag never moves.
@@ -279,8 +281,8 @@ class Tags(Protocol):
         """
         ...
 
-    def remove(self, name: str) -> None:
-        """Forget a tag, and no row.
+    def remove(self, name: str, *, now_us: int = 0, writer: str = "") -> None:
+        """Forget a tag, and no row; a deed of the writer.
 
         Raises:
             NotFoundError: With names that come close.
@@ -323,11 +325,61 @@ class Erasures(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """API keys. Atomic, and safe to call from several threads and processes.
+
+    None is ever deleted: a store that had a key once is never open again.
+    """
+
+    def add(self, key: ApiKey) -> None:
+        """Keep a key; a deed of its writer.
+
+        Raises:
+            ConflictError: A key of that name is valid when this one is created.
+        """
+        ...
+
+    def all(self) -> list[ApiKey]:
+        """Return all keys, revoked and expired ones too, the oldest first."""
+        ...
+
+    def revoke(self, name: str, *, writer: str, now_us: int) -> list[ApiKey]:
+        """Revoke the keys of a name, or the one of an id, and return them; a deed of the writer.
+
+        Repeating it changes nothing.
+
+        Raises:
+            NotFoundError: With names that come close.
+        """
+        ...
+
+    def used(self, used_at_us: Mapping[str, int]) -> None:
+        """Remember when keys, by their ids, were used; only what is later than what was known."""
+        ...
+
+
+class Deeds(Protocol):
+    """The audit log: what leaves no commit. Atomic, and safe to call from several threads and processes.
+
+    What changes the registry records itself, in the same transaction: nothing is done that is not recorded.
+    """
+
+    def denied(self, deeds: Iterable[Deed]) -> None:
+        """Keep tries that were denied; the oldest of them go when there are very many."""
+        ...
+
+    def find(self, words: str, *, limit: int | None = None) -> list[Deed]:
+        """Return the deeds that hold every word, whatever its case, by time; with a limit, the newest ones."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What an adapter of the registry opens: four ports on one database."""
+    """What an adapter of the registry opens: six ports on one database."""
 
     registry: Registry
     log: CommitLog
     tags: Tags
     erasures: Erasures
+    keys: Keys
+    deeds: Deeds

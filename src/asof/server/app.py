@@ -7,6 +7,7 @@ for a disk or another server, runs in a thread.
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from http import HTTPStatus
 from typing import Any, TypeVar, get_args
@@ -22,6 +23,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan
 
 import asof
+from asof.access.caller import EVERYBODY
+from asof.acting import acting_as
 from asof.catalog.answers import (
     CommitAnswer,
     Described,
@@ -33,16 +36,18 @@ from asof.catalog.answers import (
     lineage_answer,
     view_summary,
 )
-from asof.errors import AsofError
+from asof.errors import AsofError, DeniedError
 from asof.records import Commit
 from asof.server import messages
-from asof.server.feast import Feast, FeastAnswer, FeastPush, FeastRead, FeastWrite
+from asof.server.access import Access, told
+from asof.server.feast import Feast, FeastAnswer, FeastPush, FeastRead, FeastWrite, sources_of
 from asof.server.guard import Guard
 from asof.server.limits import Limits
 from asof.server.metrics import CONTENT_TYPE, Metrics
 from asof.server.openapi import Asked, Operation, Query, document, page
 from asof.server.problems import RequestError, response_of
 from asof.server.quick import Quick
+from asof.server.rights import Rights, by_path
 from asof.server.service import Service
 from asof.store import Store
 
@@ -64,10 +69,12 @@ class Api:
     Args:
         store: The store that is served; closed by whoever opened it.
         limits: What a request may cost.
+        access: Who asks; closed by whoever made it.
     """
 
-    def __init__(self, store: Store, *, limits: Limits) -> None:
+    def __init__(self, store: Store, *, limits: Limits, access: Access) -> None:
         """Compile the table of operations."""
+        self._rights = Rights(store, access)
         self._store = store
         self._limits = limits
         self.metrics = Metrics(store)
@@ -94,66 +101,89 @@ class Api:
             Operation(
                 "online", "POST", "/v1/views/{view}/online", "Newest values of a view or group",
                 self._online, get_args(messages.OnlineAnswer), messages.OnlineRequest,
+                role="reader", about=by_path("view"),
             ),
             Operation(
                 "push", "POST", "/v1/groups/{group}/push", "Store records that arrive now: durable when answered",
                 self._push, (CommitAnswer,), messages.PushRequest,
+                role="writer", about=by_path("group"),
             ),
             Operation(
                 "replay", "POST", "/v1/replay", "The answer of a receipt again, from history",
                 self._replay, (messages.ReplayedAnswer,), dict[str, Any],
+                role="reader", about=lambda asked: (str(asked.body.get("view")),),
             ),
-            Operation("groups", "GET", "/v1/groups", "All groups", self._groups, (messages.Groups,)),
-            Operation("views", "GET", "/v1/views", "All views", self._views, (messages.Views,)),
+            Operation(
+                "groups", "GET", "/v1/groups", "All groups that the caller may read", self._groups, (messages.Groups,),
+                role="reader",
+            ),
+            Operation(
+                "views", "GET", "/v1/views", "All views that the caller may read", self._views, (messages.Views,),
+                role="reader",
+            ),
             Operation(
                 "describe", "GET", "/v1/describe/{name}", "What there is to know about a group or view",
-                self._describe, (Described,),
+                self._describe, (Described,), role="reader", about=by_path("name"),
             ),
             Operation(
                 "lineage", "GET", "/v1/lineage/{name}", "What a group or view reads, and what reads it",
-                self._lineage, (LineageAnswer,),
+                self._lineage, (LineageAnswer,), role="reader", about=by_path("name"),
             ),
             Operation(
                 "commits", "GET", "/v1/groups/{group}/commits", "The newest commits of a group, the oldest first",
                 self._commits, (messages.Commits,),
                 query=(Query("limit", int, "How many at most; 100 if left out."),
                        Query("matching", str, "Only with these words in meta, reason, writer or kind.")),
+                role="reader", about=by_path("group"),
             ),
             Operation(
                 "search", "GET", "/v1/search", "Groups, features and views by words", self._search, (messages.Hits,),
-                query=(Query("words", str, "All of them must match."),),
+                query=(Query("words", str, "All of them must match."),), role="reader",
             ),
             Operation(
                 "feast_online", "POST", "/get-online-features", "Newest values, as Feast's clients ask for them",
                 self._feast_online, (FeastAnswer,), FeastRead,
+                role="reader", about=lambda asked: sources_of(asked.body),
             ),
             Operation(
                 "feast_push", "POST", "/push", "Store records, as Feast's clients push them",
                 self._feast_push, (CommitAnswer,), FeastPush,
+                role="writer", about=lambda asked: (asked.body.push_source_name,),
             ),
             Operation(
                 "feast_write", "POST", "/write-to-online-store", "Store records, as Feast's clients materialize them",
                 self._feast_write, (CommitAnswer,), FeastWrite,
+                role="writer", about=lambda asked: (asked.body.feature_view_name,),
             ),
-            Operation("health", "GET", "/v1/health", "The process runs", self._health, (messages.Health,)),
-            Operation("ready", "GET", "/v1/ready", "The store answers", self._ready, (messages.Health,)),
+            Operation("health", "GET", "/v1/health", "The process runs", self._health, (messages.Health,), role="open"),
+            Operation("ready", "GET", "/v1/ready", "The store answers", self._ready, (messages.Health,), role="open"),
         )  # fmt: skip
 
     async def _answer(self, operation: Operation, request: Request) -> Response:
         """Answer a request by its operation."""
         request.scope["asof.operation"] = operation.name
-        late = self._late_body
+        late, caller = self._late_body, EVERYBODY
         try:
+            caller = self._rights.identify(request, operation.role)
             with anyio.fail_after(self._limits.seconds):
                 body = None if operation.body is None else _decoded(operation.body, await self._body(request))
                 late = self._late_answer
-                found = await operation.handler(Asked(request.path_params, request.query_params, body))
+                asked = Asked(request.path_params, request.query_params, body, caller)
+                await self._rights.check(operation, asked)
+                if not operation.changes:
+                    found = await operation.handler(asked)
+                else:
+                    with acting_as(caller.writer):
+                        found = await operation.handler(asked)
         except TimeoutError:
             return response_of(late)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
+        except DeniedError as error:
+            self._rights.denied(operation, request, caller, error)
+            return response_of(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client hears of it
-            return self._failed(operation.name, error)
+            return self._failed(operation.name, told(error, caller))
         return Response(msgspec.json.encode(found), media_type=JSON)
 
     async def _body(self, request: Request) -> bytes:
@@ -193,17 +223,21 @@ class Api:
         times = msgspec.to_builtins(dict(found.event_times))
         return messages.ReplayedAnswer(dict(found.values), dict(found.statuses), times)
 
-    async def _groups(self, _: Asked) -> messages.Groups:
-        return messages.Groups(list(map(group_summary, await _in_thread(self._store.catalog.groups))))
+    async def _groups(self, asked: Asked) -> messages.Groups:
+        return messages.Groups(list(map(group_summary, await _in_thread(self._rights.groups, asked.caller))))
 
-    async def _views(self, _: Asked) -> messages.Views:
-        return messages.Views(list(map(view_summary, await _in_thread(self._store.catalog.views))))
+    async def _views(self, asked: Asked) -> messages.Views:
+        return messages.Views(list(map(view_summary, await _in_thread(self._rights.views, asked.caller))))
 
     async def _describe(self, asked: Asked) -> Described:
         return described(await _in_thread(self._store.catalog.describe, asked.parameters["name"]))
 
     async def _lineage(self, asked: Asked) -> LineageAnswer:
-        return lineage_answer(await _in_thread(self._store.catalog.lineage, asked.parameters["name"]))
+        found = await _in_thread(self._store.catalog.lineage, asked.parameters["name"])
+        if not asked.caller.reads_all:
+            known = {view.ref for view in await _in_thread(self._rights.views, asked.caller)}
+            found = replace(found, read_by=tuple(ref for ref in found.read_by if ref in known))
+        return lineage_answer(found)
 
     async def _commits(self, asked: Asked) -> messages.Commits:
         limit, matching = _number(asked.query, "limit", COMMITS), asked.query.get("matching", "")
@@ -212,7 +246,7 @@ class Api:
 
     async def _search(self, asked: Asked) -> messages.Hits:
         words = asked.query.get("words", "")
-        return messages.Hits(list(map(hit_answer, await _in_thread(self._store.catalog.search, words))))
+        return messages.Hits(list(map(hit_answer, await _in_thread(self._rights.search, asked.caller, words))))
 
     async def _feast_online(self, asked: Asked) -> FeastAnswer:
         return await _in_thread(self._feast.read, asked.body)
@@ -230,9 +264,11 @@ class Api:
         await _in_thread(self._store.catalog.tags)  # a look at the registry, the least that each verb needs
         return await self._health(asked)
 
-    async def _shown(self, show: Callable[[], Response], _: Request) -> Response:
-        """Show what is no operation."""
+    async def _shown(self, show: Callable[[], Response], request: Request) -> Response:
+        """Show what is no operation. The figures name groups and views: they need a key as a list of them does."""
         try:
+            if show == self._figures:
+                self._rights.identify(request, "reader").need_anywhere("reader")
             return await _in_thread(show)
         except Exception as error:  # noqa: BLE001 - as above
             return self._failed(show.__name__, error)

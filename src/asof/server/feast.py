@@ -192,6 +192,13 @@ class Feast:
             raise RequestError(413, title, todo="send them in parts")
 
 
+def sources_of(asked: FeastRead) -> list[str]:
+    """Return the names of the views and groups that a request asks for."""
+    if asked.feature_service is not None:
+        return [asked.feature_service]
+    return list(dict.fromkeys(reference.rpartition(":")[0] for reference in asked.features if ":" in reference))
+
+
 def _columns(vectors: Vectors, features: Sequence[str]) -> Iterator[FeastColumn]:
     schema, table = vectors.schema, vectors.to_arrow()
     for feature in features:

@@ -33,6 +33,11 @@ class Cached(Generic[T]):
             self._known[name] = known
         return known[1]
 
+    def fresh(self, name: str) -> T | None:
+        """Return it if it was looked up lately, and need not be again."""
+        known = self._known.get(name)
+        return None if known is None or time.monotonic() - known[0] > REFRESH_SECONDS else known[1]
+
     @property
     def known(self) -> set[str]:
         """The names that are remembered."""

@@ -3,13 +3,15 @@
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 import asof
+from asof.access import Caller
+from asof.records import Role
 from asof.server.problems import MEDIA_TYPE, STATUSES, Problem
 
 Document = dict[str, Any]
@@ -18,11 +20,12 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, as an operation sees it: its path's parameters, its query, and its decoded body."""
+    """A request, as an operation sees it: its path's parameters, its query, its decoded body, and who asks."""
 
     parameters: Mapping[str, str]
     query: Mapping[str, str]
     body: Any
+    caller: Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,9 @@ class Operation:
         answers: The types of what it may answer.
         body: The type of its body.
         query: Its query parameters.
+        role: What its caller must be, in the project of what it is about; "open" if nobody is asked who he is.
+        about: Gives the names of the groups and views that it is about; None if it is about none, or about all that the
+            caller may read: then a role in any project will do.
     """
 
     name: str
@@ -57,11 +63,29 @@ class Operation:
     answers: tuple[Any, ...]
     body: Any = None
     query: tuple[Query, ...] = ()
+    role: Role | Literal["open"] = field(kw_only=True)
+    about: Callable[[Asked], Sequence[str]] | None = field(kw_only=True, default=None)
+
+    @property
+    def changes(self) -> bool:
+        """Whether it may change the store."""
+        return self.role in ("writer", "admin")
 
     @property
     def parameters(self) -> list[str]:
         """The parameters of its path."""
         return re.findall(r"{(\w+)}", self.path)
+
+
+SCHEME: Document = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key that `asof keys add` made, or a token of an issuer that the server knows. It is asked for "
+    "as soon as there is a key. The role that an operation needs, in the project of what it is about, is its "
+    "x-asof-role.",
+}
+
+REFUSALS = {"401": "No valid key.", "403": "The key has not the role.", "429": "More often than the server lets a key."}
 
 
 def document(operations: Sequence[Operation]) -> Document:
@@ -82,12 +106,16 @@ def document(operations: Sequence[Operation]) -> Document:
             "full.",
         },
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": {"key": SCHEME}},
     }
 
 
 def _operation(each: Operation, schemas: Mapping[Any, Document]) -> Document:
     answers = [schemas[kind] for kind in each.answers]
+
+    def problem(about: str) -> Document:
+        return {"description": about, "content": {MEDIA_TYPE: {"schema": schemas[Problem]}}}
+
     found: Document = {
         "operationId": each.name,
         "summary": each.summary,
@@ -103,12 +131,12 @@ def _operation(each: Operation, schemas: Mapping[Any, Document]) -> Document:
                 "description": "Done.",
                 "content": {"application/json": {"schema": answers[0] if len(answers) == 1 else {"anyOf": answers}}},
             },
-            "default": {
-                "description": "A problem (RFC 9457).",
-                "content": {MEDIA_TYPE: {"schema": schemas[Problem]}},
-            },
+            **({} if each.role == "open" else {status: problem(about) for status, about in REFUSALS.items()}),
+            "default": problem("A problem (RFC 9457)."),
         },
     }
+    if each.role != "open":
+        found |= {"security": [{"key": []}], "x-asof-role": each.role}
     if each.body is not None:
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas[each.body]}}}
     return found
@@ -136,7 +164,8 @@ def _section(each: Operation) -> str:
     table = f"<table>{table}</table>" if table else ""
     return (
         f'<section id="{each.name}"><h2><b>{each.method}</b> <code>{escape(each.path)}</code></h2>'
-        f"<p>{escape(each.summary)}.</p>{table}</section>"
+        f"<p>{escape(each.summary)}. {'Needs no key' if each.role == 'open' else f'Role: {each.role}'}.</p>"
+        f"{table}</section>"
     )
 
 

@@ -1,5 +1,6 @@
 """Errors over HTTP: a status that says who can mend it, and a body after RFC 9457 with the parts of the message."""
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -9,20 +10,26 @@ from asof.errors import (
     AsofError,
     ConflictError,
     DataError,
+    DeniedError,
     MissingDependencyError,
     NotFoundError,
+    TooOftenError,
     TransientError,
+    UnknownCallerError,
     UnsupportedError,
     UsageError,
 )
 
 STATUSES: tuple[tuple[type[AsofError], int], ...] = (
+    (UnknownCallerError, 401),
+    (DeniedError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),
     (DataError, 422),
     (UnsupportedError, 422),
     (UsageError, 400),
     (MissingDependencyError, 501),
+    (TooOftenError, 429),
     (TransientError, 503),
     (AsofError, 500),
 )
@@ -91,5 +98,14 @@ def response_of(error: Exception) -> Response:
     """Return an error as a response."""
     problem = problem_of(error)
     body = msgspec.json.encode(problem, enc_hook=str)
-    headers = {"Retry-After": "1"} if problem.status == 503 else None  # noqa: PLR2004 - unavailable
-    return Response(body, problem.status, headers, MEDIA_TYPE)
+    return Response(body, problem.status, _headers(problem), MEDIA_TYPE)
+
+
+def _headers(problem: Problem) -> dict[str, str]:
+    match problem.status:
+        case HTTPStatus.UNAUTHORIZED:
+            return {"WWW-Authenticate": "Bearer"}
+        case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.SERVICE_UNAVAILABLE:
+            return {"Retry-After": str(problem.data.get("retry_after_seconds", 1))}
+        case _:
+            return {}

@@ -1,21 +1,23 @@
 """Run the server: uvicorn, with one process or several, each of which opens the store for itself."""
 
-import ipaddress
 import os
 import signal
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import msgspec
 import uvicorn
+from anyio import to_thread
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-from asof.errors import TransientError, UsageError
+from asof.errors import TransientError
 from asof.server.limits import Limits
 from asof.server.logs import log_to_stderr
 from asof.server.metrics import SHARED_FOLDER
+from asof.server.security import Security, asks, checked_start, open_access
 from asof.store import Store
 
 VARIABLE = "ASOF_SERVE"
@@ -40,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True):
         port: The port; 0 for a free one.
         workers: Processes that answer.
         limits: What a request may cost.
+        security: Who may ask, and how requests travel.
     """
 
     store: str
@@ -47,22 +50,29 @@ class Settings(msgspec.Struct, frozen=True):
     port: int = 8765
     workers: int = 1
     limits: Limits = Limits()
+    security: Security = Security()
 
 
-def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+def serve(settings: Settings, *, ready: Callable[[str], None], note: Callable[[str], None]) -> None:
     """Serve until the process is told to stop (SIGTERM, or ctrl-c); requests under way are finished.
 
     Args:
         settings: What is served, and how.
         ready: Called with the server's address when its port is taken; workers answer a moment later.
+        note: Told what people should know.
 
     Raises:
-        UsageError: The host is open to other machines: nobody has a key yet.
+        UsageError: The host is open to other machines, and there is no key, or keys would travel in clear.
         NotFoundError: No store there.
         TransientError: The port is taken.
     """
-    _refuse_other_machines(settings.host)
-    Store.open(settings.store, create=False).close()  # what is wrong with it is said once, and not by each worker
+    security = settings.security
+    with Store.open(settings.store, create=False) as store:  # what is wrong is said once, and not by each worker
+        names = checked_start(settings.host, security, store.keys)
+        if not asks(security, store.keys):
+            note(f"nobody is asked who he is until there is a key: asof keys add {settings.store} NAME --role reader")
+    limits = replace(settings.limits, hosts=names)
+    settings = msgspec.structs.replace(settings, limits=limits)
     with tempfile.TemporaryDirectory(prefix="asof-metrics-") as folder:
         os.environ[VARIABLE] = msgspec.json.encode(settings).decode()
         if settings.workers > 1:
@@ -77,6 +87,10 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(security.trusted_proxies),
+            forwarded_allow_ips=list(security.trusted_proxies),
+            ssl_certfile=security.tls_cert or None,
+            ssl_keyfile=security.tls_key or None,
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_worker_healthcheck=START_SECONDS,
         )
@@ -87,7 +101,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
             raise TransientError(f"port {settings.port} cannot be taken", where=settings.host, todo=todo) from error
         with taken, _told_to_stop():
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
-            ready(f"http://{host}:{taken.getsockname()[1]}")
+            ready(f"{'https' if security.tls_cert else 'http'}://{host}:{taken.getsockname()[1]}")
             if settings.workers > 1:
                 Multiprocess(config, sockets=[taken]).run()
             else:
@@ -101,15 +115,17 @@ def application() -> ASGIApp:
     settings = msgspec.json.decode(os.environ[VARIABLE], type=Settings)
     log_to_stderr()
     store = Store.open(settings.store, create=False)
+    access = open_access(settings.security, store.keys)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncGenerator[None]:
         try:
             yield
         finally:
+            await to_thread.run_sync(access.close)
             store.close()
 
-    return Api(store, limits=settings.limits).application(lifespan)
+    return Api(store, limits=settings.limits, access=access).application(lifespan)
 
 
 @contextmanager
@@ -125,17 +141,3 @@ def _told_to_stop() -> Generator[None]:
 
 def _nothing(_number: int, _frame: object) -> None:
     """Handle a signal."""
-
-
-def _refuse_other_machines(host: str) -> None:
-    if host == "localhost":
-        return
-    try:
-        if ipaddress.ip_address(host).is_loopback:
-            return
-    except ValueError as error:
-        raise UsageError(f"host {host!r} is no address", todo="use 127.0.0.1") from error
-    raise UsageError(
-        f"host {host} can be reached by other machines, and the server asks nobody who they are yet",
-        todo="use 127.0.0.1, and a proxy that knows its users",
-    )

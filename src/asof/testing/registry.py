@@ -52,7 +52,7 @@ class OpensRegistry:
     url: ClassVar[str]
 
     def open(self, root: Path) -> Metadata:
-        """Open the four ports on one database; the same folder is the same database."""
+        """Open the ports on one database; the same folder is the same database."""
         return open_adapter("registry", self.adapter, self.url.format(root=root))
 
     @pytest.fixture

@@ -1,5 +1,7 @@
 """`asof serve`."""
 
+from typing import Any
+
 import click
 
 from asof.cli.command import Answer, note, store_argument
@@ -11,21 +13,56 @@ SHAPE: Document = {"stopped": True}
 
 @asof_command("serve", shape=SHAPE)
 @store_argument
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at: of this machine only.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer.")
 @click.option("--max-body", type=click.IntRange(1), default=16, show_default=True, help="MiB of a request.")
 @click.option("--max-rows", type=click.IntRange(1), default=10_000, show_default=True, help="Keys or records of one.")
 @click.option("--timeout", type=click.FloatRange(0.001), default=30.0, show_default=True, help="Seconds for one.")
+@click.option(
+    "--keys",
+    type=click.Choice(["auto", "required"]),
+    default="auto",
+    show_default=True,
+    help="Ask for a key as soon as there is one, or always.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(0), default=0.0, metavar="N", help="Requests a second of a key, by process."
+)
+@click.option(
+    "--name", "names", multiple=True, metavar="HOST", help="A name it goes by beyond this machine; may be repeated."
+)
+@click.option(
+    "--tls-cert", default="", metavar="FILE", help="The certificate (PEM), with those that lead to a known one."
+)
+@click.option("--tls-key", default="", metavar="FILE", help="Its private key (PEM).")
+@click.option("--behind-proxy", is_flag=True, help="A proxy ends TLS, and it alone can reach the server.")
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A proxy whose X-Forwarded-For says who asks; may be repeated.",
+)
 def command(  # noqa: PLR0913, PLR0917 - an option each
-    store: str, host: str, port: int, workers: int, max_body: int, max_rows: int, timeout: float
+    store: str,
+    host: str,
+    port: int,
+    workers: int,
+    max_body: int,
+    max_rows: int,
+    timeout: float,
+    **security: Any,  # noqa: ANN401 - options
 ) -> Answer:
     """Serve a store over HTTP: online reads, pushes, replay and the catalogue.
 
     Until it is told to stop (ctrl-c, SIGTERM); requests under way are finished. `/` is a page that says what there is.
+
+    As soon as the store has a key (`asof keys add`), every request needs one. Beyond this machine the server starts
+    only with keys, and with TLS or behind a proxy.
     """
     try:
-        from asof.server.run import Limits, Settings, serve
+        from asof.server.run import Limits, Security, Settings, serve
     except ModuleNotFoundError as error:
         from asof.errors import MissingDependencyError
 
@@ -34,7 +71,8 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     limits = Limits(body_bytes=max_body * 1024**2, rows=max_rows, seconds=timeout)
     processes = f", {workers} processes" if workers > 1 else ""
     serve(
-        Settings(store, host=host, port=port, workers=workers, limits=limits),
+        Settings(store, host=host, port=port, workers=workers, limits=limits, security=Security(**security)),
+        note=note,
         ready=lambda address: note(f"serving {store} at {address}{processes}; ctrl-c stops"),
     )
     return Answer({"stopped": True}, lambda screen: screen.line("stopped"))

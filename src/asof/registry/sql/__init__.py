@@ -3,14 +3,23 @@
 from asof.registry.port import Metadata
 from asof.registry.sql.commits import SqlCommitLog
 from asof.registry.sql.database import Database
+from asof.registry.sql.deeds import SqlDeeds
 from asof.registry.sql.definitions import SqlRegistry
 from asof.registry.sql.erasures import SqlErasures
+from asof.registry.sql.keys import SqlKeys
 from asof.registry.sql.tags import SqlTags
 
-__all__ = ["SqlCommitLog", "SqlErasures", "SqlRegistry", "SqlTags", "open_sql"]
+__all__ = ["SqlCommitLog", "SqlDeeds", "SqlErasures", "SqlKeys", "SqlRegistry", "SqlTags", "open_sql"]
 
 
 def open_sql(url: str) -> Metadata:
     """Open the ports of a registry in the database of a URL; they share it."""
     database = Database(url)
-    return Metadata(SqlRegistry(database), SqlCommitLog(database), SqlTags(database), SqlErasures(database))
+    return Metadata(
+        SqlRegistry(database),
+        SqlCommitLog(database),
+        SqlTags(database),
+        SqlErasures(database),
+        SqlKeys(database),
+        SqlDeeds(database),
+    )

@@ -18,10 +18,13 @@ from asof.definitions.documents import (
 )
 from asof.definitions.serving_log import is_log, log_group, log_name
 from asof.errors import ConflictError, NotFoundError, UsageError
+from asof.records import Deed
 from asof.registry.plan import Change, Plan, group_change, view_change
 from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.projects import check_projects, refs_in
 from asof.registry.split import checked_cold
 from asof.registry.sql.database import Database
+from asof.registry.sql.deeds import keep_commits, record
 from asof.registry.sql.generation import generation_of, next_generation
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal, tag_pin, view_version
 
@@ -47,14 +50,16 @@ class SqlRegistry:
         with self._database.read() as connection:
             return Plan(tuple(step.change for step in _Steps(connection).of(definitions)))
 
-    def apply(self, definitions: Sequence[Definition], *, now_us: int) -> Plan:
+    def apply(self, definitions: Sequence[Definition], *, now_us: int, writer: str = "") -> Plan:
         """See `Registry.apply`."""
         with self._database.write() as connection:
             steps = _Steps(connection).of(definitions)
             for step in steps:
                 step.do(connection, now_us)
-            if any(step.change.action != "unchanged" for step in steps):
+            changed = [step.change for step in steps if step.change.action != "unchanged"]
+            if changed:
                 next_generation(connection)
+                record(connection, *(_deed_of(change, now_us, writer) for change in changed))
             return Plan(tuple(step.change for step in steps))
 
     def generation(self) -> int:
@@ -92,7 +97,7 @@ class SqlRegistry:
             rows = connection.execute(select(view_version).order_by(view_version.c.name, view_version.c.version)).all()
             return [_view_of(connection, row) for row in rows]
 
-    def split(self, name: str, cold: Sequence[str]) -> RegisteredGroup:
+    def split(self, name: str, cold: Sequence[str], *, now_us: int = 0, writer: str = "") -> RegisteredGroup:
         """See `Registry.split`."""
         with self._database.write() as connection:
             group = _load_group(connection, name)
@@ -101,9 +106,10 @@ class SqlRegistry:
                 mine = update(group_version).where(group_version.c.id == group.id)
                 connection.execute(mine.values(cold=json.dumps(wanted)))
                 next_generation(connection)
+                record(connection, Deed(now_us, writer, "split", group.ref, note=f"cold: {', '.join(wanted)}"))
             return _load_group(connection, group.ref)
 
-    def remove(self, name: str) -> list[RegisteredGroup]:
+    def remove(self, name: str, *, now_us: int = 0, writer: str = "") -> list[RegisteredGroup]:
         """See `Registry.remove`."""
         base, version = _split(name, "group or view")
         with self._database.write() as connection:
@@ -120,15 +126,23 @@ class SqlRegistry:
                 table = group_version if row in groups else view_version
                 connection.execute(delete(table).where(table.c.id == row.id))
             for group in gone:
+                keep_commits(connection, group.id, group.ref)
+            record(connection, *(Deed(now_us, writer, "remove", f"{row.name}@{row.version}") for row in found))
+            for group in gone:
                 for table in (commit_record, journal, data_file, tag_pin):
                     connection.execute(delete(table).where(table.c.group_id == group.id))
             return gone
 
 
+def _deed_of(change: Change, now_us: int, writer: str) -> Deed:
+    note = "; ".join((f"{change.kind}: {change.action}", *(change.details if change.action != "create" else ())))
+    return Deed(now_us, writer, "apply", f"{change.name}@{change.version}", note=note)
+
+
 def _refuse_if_used(connection: Connection, gone: Sequence[RegisteredGroup]) -> None:
     refs = {group.ref for group in gone}
     views = connection.execute(select(view_version).order_by(view_version.c.name, view_version.c.version)).all()
-    used = {f"{row.name}@{row.version}": refs & _refs_in(json.loads(row.body)["features"]) for row in views}
+    used = {f"{row.name}@{row.version}": refs & refs_in(json.loads(row.body)["features"]) for row in views}
     readers = [view for view, read in used.items() if read]
     if readers:
         raise ConflictError(
@@ -150,15 +164,6 @@ def _newest_ref(connection: Connection, name: str) -> str:
     versions = select(func.max(group_version.c.version)).where(group_version.c.name == name)
     newest = connection.execute(versions).scalar()
     return "" if newest is None else f"{name}@{newest}"
-
-
-def _refs_in(features: Sequence[Document]) -> set[str]:
-    found: set[str] = set()
-    for feature in features:
-        found.add(feature["group"])
-        sources: list[Document | str] = list(feature["on"].values())
-        found |= _refs_in([source for source in sources if not isinstance(source, str)])
-    return found
 
 
 class _Step:
@@ -212,7 +217,20 @@ class _Steps:
                 steps.append(self.view(view))
                 if view.log:
                     steps.append(self.serving_log(view))
+        if any(step.change.action != "unchanged" for step in steps):
+            self.check_projects(steps)
         return steps
+
+    def check_projects(self, steps: Sequence[_Step]) -> None:
+        """Refuse views that read what their projects may not; see `asof.registry.projects`."""
+        refs = {step: f"{step.change.name}@{step.change.version}" for step in steps}
+        found: list[dict[str, Document]] = []
+        for table, kind in ((view_version, "view"), (group_version, "group")):
+            rows = self.connection.execute(select(table.c.name, table.c.version, table.c.body))
+            declared = {ref: step.document for step, ref in refs.items() if step.change.kind == kind}
+            found.append({f"{row.name}@{row.version}": json.loads(row.body) for row in rows} | declared)
+        declared = frozenset(ref for step, ref in refs.items() if step.change.kind == "view")
+        check_projects(found[0], found[1], declared=declared)
 
     def serving_log(self, view: FeatureView) -> _Step:
         """Return what registers the group that keeps the answers of a view."""

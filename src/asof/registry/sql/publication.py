@@ -178,7 +178,7 @@ class Publication:
                 "idempotency_key": draft.idempotency_key or None,
                 "digest": draft.digest,
                 "meta": json.dumps(dict(draft.meta), ensure_ascii=False) if draft.meta else "{}",
-                "writer": self.writer,
+                "writer": draft.writer or self.writer,
                 "changes": json.dumps(dict(draft.changes)) if draft.changes else "{}",
             }
         )
@@ -202,7 +202,7 @@ class Publication:
             min_event_us=draft.min_event_us,
             max_event_us=draft.max_event_us,
             changes=dict(draft.changes),
-            writer=self.writer,
+            writer=draft.writer or self.writer,
         )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
     false,
 )
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration; a database with another one is migrated, or refused if it is newer."""
 
 metadata = MetaData()
@@ -154,3 +154,30 @@ store_fact = Table(
     Column("name", String(63), primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(63), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("expires_at_us", BigInteger),
+    Column("writer", Text, nullable=False),
+    Column("revoked_at_us", BigInteger),
+    Column("used_at_us", BigInteger),
+)
+
+deed = Table(
+    "deed",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("writer", Text, nullable=False),
+    Column("what", String(32), nullable=False),
+    Column("about", Text, nullable=False),
+    Column("outcome", String(8), nullable=False),
+    Column("note", Text, nullable=False),
+)
+Index("deed_by_time", deed.c.at_us)

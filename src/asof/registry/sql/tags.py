@@ -5,8 +5,9 @@ from collections import defaultdict
 from sqlalchemy import delete, func, insert, select
 
 from asof.errors import ConflictError, NotFoundError
-from asof.records import Tag
+from asof.records import Deed, Tag
 from asof.registry.sql.database import Database
+from asof.registry.sql.deeds import record
 from asof.registry.sql.tables import commit_record, group_version, tag, tag_pin
 
 
@@ -34,6 +35,7 @@ class SqlTags:
             if rows:
                 pins = [{"tag": name, "group_id": row.id, "number": row.number} for row in rows]
                 connection.execute(insert(tag_pin), pins)
+            record(connection, Deed(now_us, writer, "tag", name, note=message))
         return Tag(name, now_us, message, writer, {f"{row.name}@{row.version}": row.number for row in rows})
 
     def all(self) -> list[Tag]:
@@ -53,9 +55,10 @@ class SqlTags:
             raise NotFoundError.named("tag", name, found)
         return found[name]
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, now_us: int = 0, writer: str = "") -> None:
         """See `Tags.remove`."""
         with self._database.write() as connection:
             if not connection.execute(delete(tag).where(tag.c.name == name)).rowcount:
                 raise NotFoundError.named("tag", name, connection.execute(select(tag.c.name)).scalars())
             connection.execute(delete(tag_pin).where(tag_pin.c.tag == name))
+            record(connection, Deed(now_us, writer, "untag", name))

@@ -1,0 +1,57 @@
+"""What views may read: groups of their own project, and those that are shared with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asof.definitions.names import EVERY_PROJECT
+from asof.errors import ConflictError, UsageError
+
+Documents = Mapping[str, Mapping[str, Any]]
+"""Definitions as documents, by their versions' names ("weather@1")."""
+
+
+def refs_in(features: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the group versions that the features of a view's document read."""
+    found: set[str] = set()
+    for feature in features:
+        found.add(feature["group"])
+        sources: list[Mapping[str, Any] | str] = list(feature["on"].values())
+        found |= refs_in([source for source in sources if not isinstance(source, str)])
+    return found
+
+
+def check_projects(views: Documents, groups: Documents, *, declared: frozenset[str]) -> None:
+    """Refuse a state of the registry in which a view reads what its project may not.
+
+    Args:
+        views: All views as they would be.
+        groups: All groups as they would be.
+        declared: The views among them that are being applied.
+
+    Raises:
+        UsageError: Such a view is being applied. ConflictError: It is there, and loses a group that it reads.
+    """
+    for ref, view in views.items():
+        project = view.get("project", "")
+        for read in sorted(refs_in(view["features"])):
+            group = groups.get(read)
+            if group is None or _is_open(group, project):
+                continue
+            name = read.partition("@")[0]
+            todo = f"declare shared_with=[{project!r}] in the group {name!r}"
+            facts = {"view": ref, "group": read, "project": project}
+            of = f"of {_named(project)}", f"of {_named(group.get('project', ''))}"
+            if ref in declared:
+                what = f"view {ref} {of[0]} reads group {read} {of[1]}, which is not shared with it"
+                raise UsageError(what, todo=todo, data=facts)
+            what = f"view {ref} {of[0]} reads group {read}, which would be {of[1]} and not shared with it"
+            raise ConflictError(what, todo=f"{todo}, or remove the view first", data=facts)
+
+
+def _is_open(group: Mapping[str, Any], project: str) -> bool:
+    shared = group.get("shared_with", ())
+    return project == group.get("project", "") or project in shared or EVERY_PROJECT in shared
+
+
+def _named(project: str) -> str:
+    return f"project {project!r}" if project else "the default project"

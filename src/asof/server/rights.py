@@ -1,0 +1,91 @@
+"""Who may do what over HTTP: the key of a request, and the role that its operation needs."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from anyio import to_thread
+from starlette.requests import Request
+
+from asof.access import Caller
+from asof.access.caller import EVERYBODY, Definition
+from asof.catalog.search import Hit, search
+from asof.definitions.names import checked_text
+from asof.errors import DeniedError
+from asof.records import Role
+from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.server.access import Access, token_of
+from asof.server.names import Cached
+from asof.server.openapi import Asked, Operation
+from asof.store import Store
+
+Registered = TypeVar("Registered", RegisteredGroup, RegisteredView)
+
+
+class Rights:
+    """What the callers of a store may do. Definitions are looked up again after some seconds."""
+
+    def __init__(self, store: Store, access: Access) -> None:
+        """Keep both."""
+        self._store = store
+        self._access = access
+        self._definitions: Cached[Definition] = Cached(lambda name: store.catalog.find(name).definition)
+
+    def identify(self, request: Request, role: Role | str) -> Caller:
+        """Return who sent a request.
+
+        Raises:
+            UnknownCallerError: Nobody knows. TooOftenError: He asks too often.
+        """
+        if role == "open":
+            return EVERYBODY
+        return self._access.identify(token_of(request.headers.get("authorization")), address_of(request))
+
+    async def check(self, operation: Operation, asked: Asked) -> None:
+        """Refuse a caller what he has no right to.
+
+        Raises:
+            DeniedError: He is known, and has not the role. NotFoundError: What he asks about is not there.
+        """
+        role, caller = operation.role, asked.caller
+        if role == "open" or caller.everywhere(role):
+            return
+        if operation.about is None:
+            caller.need_anywhere(role)
+            return
+        for name in operation.about(asked):
+            definition = self._definitions.fresh(name) or await to_thread.run_sync(self._definitions, name)
+            caller.need(role, definition)
+
+    def denied(self, operation: Operation, request: Request, caller: Caller, error: DeniedError) -> None:
+        """Record a try to change what the caller may not."""
+        if operation.changes:
+            about = ", ".join(map(str, request.path_params.values())) or error.where
+            known = None if caller is EVERYBODY else caller
+            self._access.deny(error, known, address_of(request), what=operation.name, about=about)
+
+    def groups(self, caller: Caller) -> list[RegisteredGroup]:
+        """Return the groups that a caller may read."""
+        return readable(self._store.catalog.groups(), caller)
+
+    def views(self, caller: Caller) -> list[RegisteredView]:
+        """Return the views that a caller may read."""
+        return readable(self._store.catalog.views(), caller)
+
+    def search(self, caller: Caller, words: str) -> list[Hit]:
+        """Return what a caller finds among what he may read."""
+        return search(self.groups(caller), self.views(caller), checked_text(words, "words"))
+
+
+def readable(every: Sequence[Registered], caller: Caller) -> list[Registered]:
+    """Return what a caller may read: for him the rest is not there."""
+    return [each for each in every if caller.may("reader", each.definition)]
+
+
+def by_path(parameter: str) -> Callable[[Asked], Sequence[str]]:
+    """Return what gives the name that stands in the path of an operation."""
+    return lambda asked: (asked.parameters[parameter],)
+
+
+def address_of(request: Request) -> str:
+    """Return from where a request comes."""
+    return "" if request.client is None else request.client.host
