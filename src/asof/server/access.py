@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from asof.access import Caller
 from asof.access.caller import EVERYBODY
@@ -37,8 +38,21 @@ LONGEST = 200
 
 log = logging.getLogger("asof.server")
 
-Verify = Callable[[str, str], Caller]
-"""Gives the caller of a token that another issuer made, and his address."""
+
+class Verifier(Protocol):
+    """Knows the tokens that another issuer made."""
+
+    def caller(self, token: str, address: str) -> Caller:
+        """Return the caller of a token.
+
+        Raises:
+            UnknownCallerError: It is not valid. TransientError: Nobody knows.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop."""
+        ...
 
 
 class Access:
@@ -48,7 +62,7 @@ class Access:
         keys: The keys of the store.
         required: Whether a key is asked for even while there is none.
         rate: Requests a second of each caller; 0 for any number.
-        verify: Knows tokens of another issuer, if there is one.
+        tokens: Knows those of another issuer, if there is one; closed with it.
         now_us: The clock.
     """
 
@@ -58,12 +72,12 @@ class Access:
         *,
         required: bool = False,
         rate: float = 0.0,
-        verify: Verify | None = None,
+        tokens: Verifier | None = None,
         now_us: Callable[[], int] = system_us,
     ) -> None:
         """Read the keys, and go on doing so until it is closed."""
         self._keys = keys
-        self._verify = verify
+        self._tokens = tokens
         self._now_us = now_us
         self._rates = Rates(rate) if rate else None
         self._known: dict[str, ApiKey] = {}
@@ -72,7 +86,7 @@ class Access:
         self._denied: list[Deed] = []
         self._more_denied = 0
         self._lock = threading.Lock()
-        self.asks = required or verify is not None
+        self.asks = required or tokens is not None
         self._read()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="asof-access", daemon=True)
@@ -117,6 +131,8 @@ class Access:
         self._stopped.set()
         self._thread.join()
         self._write()
+        if self._tokens is not None:
+            self._tokens.close()
 
     def _caller(self, token: str | None, address: str) -> Caller:
         if not token:
@@ -124,9 +140,9 @@ class Access:
             raise UnknownCallerError("this server asks for a key", todo=todo)
         parts = parts_of(token)
         if parts is None:
-            if self._verify is None:
+            if self._tokens is None:
                 raise UnknownCallerError("this is no key", todo=f"send one that begins with {PREFIX}")
-            return self._verify(token, address)
+            return self._tokens.caller(token, address)
         if time.monotonic() - self._read_at > TRUSTED_SECONDS:
             raise TransientError("the registry does not answer, so nobody knows which keys are valid", todo="try again")
         id_, secret = parts

@@ -2,7 +2,7 @@
 
 import ipaddress
 import ssl
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -11,6 +11,9 @@ from asof.clock import system_us
 from asof.errors import UsageError
 from asof.server.access import Access
 from asof.server.limits import LOOPBACK
+
+if TYPE_CHECKING:
+    from asof.server.tokens import Issuer
 
 AsksForKeys = Literal["auto", "required"]
 
@@ -26,6 +29,10 @@ class Security(msgspec.Struct, frozen=True):
         tls_key: File with its private key.
         behind_proxy: Whether a proxy, which alone can reach the server, ends TLS.
         trusted_proxies: Addresses of proxies that say by X-Forwarded-For for whom they ask.
+        jwt_issuer: Whose tokens are taken besides keys; see `asof.server.tokens.Issuer`.
+        jwt_audience: What they must say in `aud`.
+        jwt_keys: File or URL of the issuer's public keys.
+        jwt_roles_claim: The claim with the roles by project.
     """
 
     keys: AsksForKeys = "auto"
@@ -35,6 +42,15 @@ class Security(msgspec.Struct, frozen=True):
     tls_key: str = ""
     behind_proxy: bool = False
     trusted_proxies: tuple[str, ...] = ()
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_keys: str = ""
+    jwt_roles_claim: str = "asof"
+
+    @property
+    def has_issuer(self) -> bool:
+        """Whether tokens of another issuer are taken."""
+        return bool(self.jwt_issuer or self.jwt_audience or self.jwt_keys)
 
 
 def checked_start(host: str, security: Security, keys: Keys) -> tuple[str, ...]:
@@ -47,11 +63,15 @@ def checked_start(host: str, security: Security, keys: Keys) -> tuple[str, ...]:
     _check_tls(security)
     for proxy in security.trusted_proxies:
         _address(proxy)
+    if security.has_issuer:
+        from asof.server.tokens import checked_issuer  # noqa: PLC0415 - of an extra
+
+        checked_issuer(_issuer(security))
     names = (*LOOPBACK, *(name.lower() for name in security.names))
     if address.is_loopback:
         return names
     reached = f"host {host} can be reached by other machines"
-    if not any(key.valid(system_us()) for key in keys.all()):
+    if not security.has_issuer and not any(key.valid(system_us()) for key in keys.all()):
         raise UsageError(
             f"{reached}, and no key is valid", todo="make one first: asof keys add STORE NAME --role reader"
         )
@@ -69,12 +89,23 @@ def checked_start(host: str, security: Security, keys: Keys) -> tuple[str, ...]:
 
 def asks(security: Security, keys: Keys) -> bool:
     """Return whether the server asks for keys."""
-    return security.keys == "required" or bool(keys.all())
+    return security.keys == "required" or security.has_issuer or bool(keys.all())
 
 
 def open_access(security: Security, keys: Keys) -> Access:
     """Return what knows who asks; to be closed."""
-    return Access(keys, required=security.keys == "required", rate=security.rate)
+    tokens = None
+    if security.has_issuer:
+        from asof.server.tokens import Tokens  # noqa: PLC0415 - of an extra
+
+        tokens = Tokens(_issuer(security))
+    return Access(keys, required=security.keys == "required", rate=security.rate, tokens=tokens)
+
+
+def _issuer(security: Security) -> "Issuer":
+    from asof.server.tokens import Issuer  # noqa: PLC0415 - of an extra
+
+    return Issuer(security.jwt_issuer, security.jwt_audience, security.jwt_keys, security.jwt_roles_claim)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

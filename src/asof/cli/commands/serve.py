@@ -44,6 +44,12 @@ SHAPE: Document = {"stopped": True}
     metavar="ADDRESS",
     help="A proxy whose X-Forwarded-For says who asks; may be repeated.",
 )
+@click.option("--jwt-issuer", default="", metavar="URL", help="Take its tokens (JWT) besides keys.")
+@click.option("--jwt-audience", default="", metavar="TEXT", help="For whom they must be.")
+@click.option("--jwt-keys", default="", metavar="FILE_OR_URL", help="The issuer's public keys (JWKS).")
+@click.option(
+    "--jwt-roles-claim", default="asof", show_default=True, metavar="NAME", help="Their claim with roles by project."
+)
 def command(  # noqa: PLR0913, PLR0917 - an option each
     store: str,
     host: str,
