@@ -31,6 +31,7 @@ NAMES = (
     "layout",
     "push",
     "http_reads",
+    "http_keys",
     "serving_log",
     "footprint",
     "beside_feast",

@@ -22,6 +22,7 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
         "change_aware",
         "footprint",
         "hot_cold",
+        "http_keys",
         "http_reads",
         "ingest",
         "layout",
