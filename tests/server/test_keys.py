@@ -3,6 +3,7 @@
 import concurrent.futures
 import http.client
 import json
+import signal
 import ssl
 import subprocess
 import sys
@@ -298,7 +299,10 @@ def test_a_key_that_asks_too_often_has_to_wait(made, server_of):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """Give the files of a certificate for features.example and localhost, and of its key."""
-    folder = tmp_path_factory.mktemp("tls")
+    return certified(tmp_path_factory.mktemp("tls"))
+
+
+def certified(folder):
     cert, key = folder / "cert.pem", folder / "key.pem"
     command = [
         "openssl",
@@ -332,6 +336,8 @@ def test_beyond_this_machine_it_starts_only_with_keys_and_tls(made, folder, cert
         (with_keys, ("--tls-cert", key, "--tls-key", key), "cannot be read"),
         (with_keys, ("--tls-cert", "/nowhere", "--tls-key", key), "cannot be read"),
         (with_keys, ("--trusted-proxy", "somewhere"), "no address"),
+        (with_keys, ("--name", "https://features.example"), "no name of a host"),
+        (with_keys, ("--name", "features.example:8765"), "no name of a host"),
     ):  # fmt: skip
         command = [sys.executable, "-c", ASOF, "serve", store, "--port", "0", *options]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS * 2)
@@ -359,12 +365,29 @@ def test_with_tls_it_answers_other_machines_under_its_name(made, certificate, se
     plain.close()
 
 
+def test_new_workers_read_the_certificate_anew(made, server_of, tmp_path):
+    cert, key = certified(tmp_path)
+    options = ("--tls-cert", cert, "--tls-key", key, "--workers", "2")
+    server = server_of(made[0], *options, context=ssl.create_default_context(cafile=cert))
+    assert server.get("/v1/health")[0] == 200
+    old, first = server.context, server.workers()
+    certified(tmp_path)
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: not server.workers() & first)
+    server.context = ssl.create_default_context(cafile=cert)
+    assert server.get("/v1/health")[0] == 200
+    server.context = old
+    with pytest.raises(ssl.SSLError):
+        server.get("/v1/health")
+
+
 def test_a_proxy_is_believed_only_if_it_is_trusted(made, server_of, now):
     def address(server, forwarded):
         headers = {"Authorization": f"Bearer {made[1]['fraud_writer']}", "X-Forwarded-For": forwarded}
         record = {"records": {"id": "c", "at": now.isoformat(), "x": 1.0}}
         body = json.dumps({**record, "on_conflict": "last"}).encode()
         commit = server.request("POST", "/v1/groups/own/push", body, headers)[1]
+        assert commit["writer"].count("@") == 1
         return commit["writer"].rpartition("@")[2]
 
     behind = ("--host", "0.0.0.0", "--name", "features.example", "--behind-proxy")
@@ -373,6 +396,7 @@ def test_a_proxy_is_believed_only_if_it_is_trusted(made, server_of, now):
     server = server_of(made[0], *behind, "--trusted-proxy", "127.0.0.1")
     assert address(server, "198.51.100.7") == "198.51.100.7"
     assert address(server, "203.0.113.1, 198.51.100.7") == "198.51.100.7", "what the client itself said is not believed"
+    assert address(server, "key:ana@198.51.100.7") == "key:ana?198.51.100.7"
 
 
 def test_workers_all_ask_for_keys(made, server_of):

@@ -162,6 +162,22 @@ def test_of_very_many_denied_tries_only_the_number_is_recorded(store, access_of)
     assert all(each.about.isprintable() and len(each.about) <= 200 for each in found)
 
 
+def test_whatever_is_sent_as_a_key_is_refused(store, access_of):
+    made = store.keys.add("k", {"": "reader"})
+    access = access_of()
+    id_, secret = parts_of(made.token)
+
+    @given(st.text() | st.text(st.characters()).map(lambda text: f"asof_{id_}_{text}"))
+    def refused(text):
+        with pytest.raises(UnknownCallerError):
+            access.identify(text, "")
+
+    refused()
+    for near in (secret[:-1], secret + "0", secret.upper() + "Z", "\ud800" * 64, ""):
+        with pytest.raises(UnknownCallerError):
+            access.identify(f"asof_{id_}_{near}", "")
+
+
 def test_names_are_told_to_who_may_read_all():
     error = NotFoundError.named("group", "owm", ["own"])
     assert told(error, Caller("key:k", {"*": "reader"})) is error

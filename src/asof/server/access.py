@@ -36,6 +36,9 @@ MOST_DENIED = 50
 LONGEST = 200
 """Characters of what a caller says that are recorded."""
 
+LONGEST_WHAT = 32
+"""Characters of an operation that the registry has room for."""
+
 log = logging.getLogger("asof.server")
 
 
@@ -119,7 +122,7 @@ class Access:
             about: To what.
         """
         writer = f"unknown@{address}" if caller is None else caller.writer
-        deed = Deed(self._now_us(), writer, what, printable(about), "denied", error.what)
+        deed = Deed(self._now_us(), writer, what[:LONGEST_WHAT], printable(about), "denied", error.what)
         with self._lock:
             if len(self._denied) < MOST_DENIED:
                 self._denied.append(deed)
@@ -162,10 +165,9 @@ class Access:
         while not self._stopped.wait(REFRESH_SECONDS):
             try:
                 self._read()
-            except AsofError as error:
+                self._write()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look must come
                 log.warning("the keys cannot be read: %s", error)
-                continue
-            self._write()
 
     def _read(self) -> None:
         begun = time.monotonic()

@@ -1,6 +1,7 @@
 """How often callers may ask: a bucket of tokens each, in this process."""
 
 import math
+import threading
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ MOST = 10_000
 class Rates:
     """Lets each caller ask so many times a second, and at once as often as in a second.
 
+    Safe to use from several threads.
+
     Args:
         per_second: How often.
         now: A clock that never goes back, in seconds.
@@ -23,6 +26,7 @@ class Rates:
         self._rate = per_second
         self._burst = max(per_second, 1.0)
         self._now = now
+        self._lock = threading.Lock()
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, who: str) -> None:
@@ -31,7 +35,10 @@ class Rates:
         Raises:
             TooOftenError: It is one too many.
         """
-        now = self._now()
+        with self._lock:
+            self._take(who, self._now())
+
+    def _take(self, who: str, now: float) -> None:
         level, at = self._buckets.get(who, (self._burst, now))
         level = min(self._burst, level + (now - at) * self._rate)
         if level < 1.0:

@@ -1,5 +1,6 @@
 """Who may do what over HTTP: the key of a request, and the role that its operation needs."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -13,10 +14,12 @@ from asof.definitions.names import checked_text
 from asof.errors import DeniedError
 from asof.records import Role
 from asof.registry.port import RegisteredGroup, RegisteredView
-from asof.server.access import Access, token_of
+from asof.server.access import Access, printable, token_of
 from asof.server.names import Cached
 from asof.server.openapi import Asked, Operation
 from asof.store import Store
+
+ADDRESS = re.compile(r"[\w.:%-]{0,64}", re.ASCII)
 
 Registered = TypeVar("Registered", RegisteredGroup, RegisteredView)
 
@@ -49,11 +52,13 @@ class Rights:
         role, caller = operation.role, asked.caller
         if role == "open" or caller.everywhere(role):
             return
-        if operation.about is None:
+        names = () if operation.about is None else operation.about(asked)
+        if not names:
             caller.need_anywhere(role)
-            return
-        for name in operation.about(asked):
-            definition = self._definitions.fresh(name) or await to_thread.run_sync(self._definitions, name)
+        for name in names:
+            definition = self._definitions.fresh(name)
+            if definition is None:
+                definition = await to_thread.run_sync(self._definitions, name, abandon_on_cancel=True)
             caller.need(role, definition)
 
     def denied(self, operation: Operation, request: Request, caller: Caller, error: DeniedError) -> None:
@@ -87,5 +92,6 @@ def by_path(parameter: str) -> Callable[[Asked], Sequence[str]]:
 
 
 def address_of(request: Request) -> str:
-    """Return from where a request comes."""
-    return "" if request.client is None else request.client.host
+    """Return from where a request comes, fit to be recorded: a proxy may have said it."""
+    host = "" if request.client is None else request.client.host
+    return host if ADDRESS.fullmatch(host) else printable(host).replace("@", "?")

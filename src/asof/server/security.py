@@ -1,6 +1,7 @@
 """Who may ask the server, and how requests travel: closed by default as soon as other machines can reach it."""
 
 import ipaddress
+import re
 import ssl
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +15,8 @@ from asof.server.limits import LOOPBACK
 
 if TYPE_CHECKING:
     from asof.server.tokens import Issuer
+
+NAME = re.compile(r"[\w.-]+|\[[0-9a-fA-F:]+\]", re.ASCII)
 
 AsksForKeys = Literal["auto", "required"]
 
@@ -67,6 +70,11 @@ def checked_start(host: str, security: Security, keys: Keys) -> tuple[str, ...]:
         from asof.server.tokens import checked_issuer  # noqa: PLC0415 - of an extra
 
         checked_issuer(_issuer(security))
+    for name in security.names:
+        if not NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} is no name of a host", todo="leave out scheme and port: --name features.example"
+            )
     names = (*LOOPBACK, *(name.lower() for name in security.names))
     if address.is_loopback:
         return names

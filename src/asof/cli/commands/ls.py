@@ -24,6 +24,7 @@ SHAPE: Document = {
             "rows": 72,
             "last_commit_at": "2026-01-01T12:00:00Z",
             "description": "",
+            "project": "",
         }
     ],
     "views": [
@@ -34,6 +35,7 @@ SHAPE: Document = {
             "features": 3,
             "groups": ["weather@1"],
             "description": "",
+            "project": "",
         }
     ],
 }
@@ -62,6 +64,7 @@ def _group(store: "Store", group: "RegisteredGroup") -> dict[str, Any]:
         "rows": sum(commit.rows for commit in commits),
         "last_commit_at": commits[-1].committed_at if commits else None,
         "description": group.definition.description,
+        "project": group.definition.project,
     }
 
 
@@ -73,6 +76,7 @@ def _view(view: "RegisteredView") -> dict[str, Any]:
         "features": len(view.definition.features),
         "groups": sorted(group.ref for group in view.groups.values()),
         "description": view.definition.description,
+        "project": view.definition.project,
     }
 
 

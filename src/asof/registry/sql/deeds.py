@@ -13,6 +13,10 @@ MOST_DENIED = 10_000
 """Denied tries that are kept, the newest: those of somebody without rights must not fill the disk."""
 
 
+MOST_NOTED = 10_000
+"""Characters of a note: a new version of a very wide group has more to say than a row of some databases holds."""
+
+
 class SqlDeeds:
     """The deeds port over a relational database."""
 
@@ -67,4 +71,5 @@ def until(moment_us: int | None) -> str:
 
 
 def _row(each: Deed) -> dict[str, object]:
-    return {name: getattr(each, name) for name in ("at_us", "writer", "what", "about", "outcome", "note")}
+    given = {name: getattr(each, name) for name in ("at_us", "writer", "what", "about", "outcome")}
+    return {**given, "note": each.note[:MOST_NOTED]}
