@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from asof.testing.servers import PostgresServer, RedisServer, missing
+from asof.testing.servers import MariaDbServer, PostgresServer, RedisServer, missing
 
 for name, examples in (("fast", 20), ("quick", 60), ("long", 3000)):
     settings.register_profile(
@@ -26,14 +26,23 @@ for name, examples in (("fast", 20), ("quick", 60), ("long", 3000)):
 settings.load_profile("quick")
 
 
-SERVERS = {"redis_server", "postgres_server", "own_redis", "own_postgres"}
+SERVERS = {
+    "redis_server",
+    "postgres_server",
+    "mariadb_server",
+    "own_redis",
+    "own_postgres",
+    "own_mariadb",
+    "registry_server",
+    "own_registry_server",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Call tests slow that need a server: it takes seconds to start."""
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
-        named = any(value in ("redis", "postgresql") for value in params.values() if isinstance(value, str))
+        named = any(value in ("redis", "postgresql", "mysql") for value in params.values() if isinstance(value, str))
         if named or SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
 
@@ -82,6 +91,17 @@ def postgres_server() -> Iterator[PostgresServer]:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDbServer]:
+    """Give a MariaDB for all tests; registries are apart by their databases."""
+    need("mariadbd")
+    with folder_for_all() as folder:
+        server = MariaDbServer(folder / "mariadb")
+        server.start()
+        yield server
+        server.stop()
+
+
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
     """Give a Redis of the test's own, to be killed."""
@@ -100,6 +120,17 @@ def own_postgres() -> Iterator[PostgresServer]:
     need("postgres")
     with folder_for_all() as folder:
         server = PostgresServer(folder / "postgres")
+        server.start()
+        yield server
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def own_mariadb() -> Iterator[MariaDbServer]:
+    """Give a MariaDB of the module's own, to be killed; a test that kills it starts it again."""
+    need("mariadbd")
+    with folder_for_all() as folder:
+        server = MariaDbServer(folder / "mariadb")
         server.start()
         yield server
         server.kill()

@@ -6,7 +6,8 @@
     server.kill()           # as a crash does
     server.start()          # with what it had on disk
 
-They need the programs of the Debian packages `redis-server` and `postgresql`; `missing` says which are not there.
+They need the programs of the Debian packages `redis-server`, `postgresql` and `mariadb-server`; `missing` says which
+are not there.
 """
 
 import os
@@ -20,7 +21,11 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_SECONDS = 30.0
-PACKAGES: Mapping[str, str] = {"redis-server": "redis-server", "postgres": "postgresql"}
+PACKAGES: Mapping[str, str] = {
+    "redis-server": "redis-server",
+    "postgres": "postgresql",
+    "mariadbd": "mariadb-server",
+}
 """Program to the Debian package that has it."""
 
 DEBIAN = Path("/usr/lib/postgresql")
@@ -29,7 +34,7 @@ DEBIAN = Path("/usr/lib/postgresql")
 
 def program(name: str) -> str | None:
     """Return the path of a server's program; None if it is not installed."""
-    found = shutil.which(name)
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if found is None:
         versions = sorted(DEBIAN.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
         found = str(versions[-1]) if versions else None
@@ -55,6 +60,8 @@ class _Server:
         folder: Where it keeps its files.
         port: Where it listens; the same after each start.
     """
+
+    _ending = signal.SIGINT
 
     def __init__(self, folder: Path) -> None:
         """Start nothing yet; the folder is made if it is not there."""
@@ -90,7 +97,7 @@ class _Server:
 
     def stop(self) -> None:
         """End it in good order, if it runs."""
-        self._end(signal.SIGINT)
+        self._end(self._ending)
 
     def kill(self) -> None:
         """End it as a crash does."""
@@ -162,6 +169,10 @@ class PostgresServer(_Server):
         """What a store's settings would say."""
         return f"postgresql://asof@127.0.0.1:{self.port}/postgres"
 
+    def registry_url(self, name: str) -> str:
+        """Return the address of a registry of its own."""
+        return f"{self.url}?schema={name}"
+
     def start(self) -> None:
         """Start it, and return when it answers; make its files first if there are none."""
         if not (self.folder / "data" / "PG_VERSION").exists():
@@ -183,10 +194,72 @@ class PostgresServer(_Server):
         return [program("postgres") or "", "-D", str(self.folder / "data"), "-p", str(self.port), *words]
 
     def _account(self) -> dict[str, Any]:
-        groups: list[int] = []
-        as_postgres: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": groups}
-        return {"cwd": self.folder, **(as_postgres if os.getuid() == 0 else {})}
+        return {"cwd": self.folder, **_as("postgres")}
 
     def _answers(self) -> bool:
         asked = [program("pg_isready") or "", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-d", "postgres"]
         return subprocess.run(asked, check=False).returncode == 0  # noqa: S603 - our own words
+
+
+class MariaDbServer(_Server):
+    """A MariaDB with one database, whose user needs no password; it runs as the user mysql where we are root."""
+
+    _ending = signal.SIGTERM
+
+    @property
+    def url(self) -> str:
+        """What a store's settings would say."""
+        return f"mysql://asof@127.0.0.1:{self.port}/asof"
+
+    def registry_url(self, name: str) -> str:
+        """Return the address of a registry of its own, whose database is made if it is not there."""
+        words = [program("mariadb") or "", "--no-defaults", "--host=127.0.0.1", f"--port={self.port}", "--user=asof"]
+        made = f"--execute=CREATE DATABASE IF NOT EXISTS `{name}`"
+        subprocess.run([*words, made], check=True, capture_output=True)  # noqa: S603 - our own words
+        return f"{self.url.removesuffix('asof')}{name}"
+
+    def start(self) -> None:
+        """Start it, and return when it answers; make its files first if there are none."""
+        if not (self.folder / "data" / "mysql").exists():
+            if os.getuid() == 0:
+                shutil.chown(self.folder, "mysql")
+            command = [program("mariadb-install-db") or "", "--no-defaults", f"--datadir={self.folder / 'data'}"]
+            command += ["--auth-root-authentication-method=normal", "--skip-test-db"]
+            subprocess.run(command, check=True, capture_output=True, **self._account())  # noqa: S603 - our own words
+            (self.folder / "users.sql").write_text(
+                "CREATE DATABASE IF NOT EXISTS asof;\n"
+                "CREATE USER IF NOT EXISTS 'asof'@'127.0.0.1';\n"
+                "GRANT ALL ON *.* TO 'asof'@'127.0.0.1' WITH GRANT OPTION;\n"
+            )
+        super().start()
+
+    def _command(self) -> Sequence[str]:
+        settings = {
+            "datadir": str(self.folder / "data"),
+            "init-file": str(self.folder / "users.sql"),
+            "socket": str(self.folder / "socket"),
+            "pid-file": str(self.folder / "pid"),
+            "port": str(self.port),
+            "bind-address": "127.0.0.1",
+            "innodb-flush-log-at-trx-commit": "2",  # a killed process loses nothing: the pages belong to the kernel
+            "innodb-buffer-pool-size": "32M",
+            "max-connect-errors": "1000000",  # each of our looks whether it answers counts as one
+        }
+        words = [f"--{name}={value}" for name, value in settings.items()]
+        return [program("mariadbd") or "", "--no-defaults", "--skip-name-resolve", "--skip-log-bin", *words]
+
+    def _account(self) -> dict[str, Any]:
+        return {"cwd": self.folder, **_as("mysql")}
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as wire:
+                return wire.recv(64)[4:5] == b"\n"  # the version of its protocol
+        except OSError:
+            return False
+
+
+def _as(user: str) -> dict[str, Any]:
+    """Return what runs a program as a user, where we are root."""
+    groups: list[int] = []
+    return {"user": user, "group": user, "extra_groups": groups} if os.getuid() == 0 else {}

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 from asof.errors import AsofError, ConflictError, NotFoundError
 from asof.records import Commit, DataFile, Draft, Snapshot, Stamp
 from asof.registry.port import RegisteredGroup, StaleDefinitionsError
-from asof.registry.sql.database import Database
+from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.plain import Record
 from asof.registry.sql.publication import LAST, Publication, Statements, commit_of, file_row
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal
@@ -34,6 +34,7 @@ class SqlCommitLog:
         self._database = database
         self._statements = Statements(database)
 
+    @repeated
     def publish(
         self,
         together: Sequence[Sequence[Draft]],
@@ -53,6 +54,7 @@ class SqlCommitLog:
             transaction.store()
             return answers
 
+    @repeated
     def commits(self, group: RegisteredGroup, *, after: int = 0, limit: int | None = None) -> list[Commit]:
         """See `CommitLog.commits`."""
         query = select(commit_record).where(commit_record.c.group_id == group.id, commit_record.c.number > after)
@@ -60,6 +62,7 @@ class SqlCommitLog:
         with self._database.read() as connection:
             return [commit_of(row, group.ref) for row in reversed(connection.execute(query).all())]
 
+    @repeated
     def commits_together(self, after: Sequence[tuple[RegisteredGroup, int]]) -> list[list[Commit]]:
         """See `CommitLog.commits_together`."""
         query = select(commit_record).order_by(commit_record.c.number)
@@ -74,6 +77,7 @@ class SqlCommitLog:
                 for group, number in after
             ]
 
+    @repeated
     def find(self, words: str, *, limit: int | None = None) -> list[Commit]:
         """See `CommitLog.find`."""
         c = commit_record.c
@@ -84,10 +88,11 @@ class SqlCommitLog:
         if not wanted:
             query = query.limit(limit)
         with self._database.read() as connection:
-            rows = connection.execute(query.execution_options(yield_per=FETCH))
-            newest = list(itertools.islice((row for row in rows if _says(row, wanted)), limit))
+            with connection.execute(query.execution_options(yield_per=FETCH)) as rows:
+                newest = list(itertools.islice((row for row in rows if _says(row, wanted)), limit))
             return [commit_of(row, f"{row.name}@{row.version}") for row in reversed(newest)]
 
+    @repeated
     def heads(self) -> dict[int, Commit]:
         """See `CommitLog.heads`."""
         last = select(commit_record.c.group_id, func.max(commit_record.c.number)).group_by(commit_record.c.group_id)
@@ -99,16 +104,19 @@ class SqlCommitLog:
         with self._database.read() as connection:
             return {row.group_id: commit_of(row, f"{row.name}@{row.version}") for row in connection.execute(query)}
 
+    @repeated
     def snapshot(self, group: RegisteredGroup, *, pin: int | None = None, after: int = 0) -> Snapshot:
         """See `CommitLog.snapshot`."""
         with self._database.read() as connection:
             return _snapshot(connection, group, pin, after)
 
+    @repeated
     def snapshots(self, pins: Sequence[tuple[RegisteredGroup, int | None]]) -> list[Snapshot]:
         """See `CommitLog.snapshots`."""
         with self._database.read() as connection:
             return [_snapshot(connection, group, pin, 0) for group, pin in pins]
 
+    @repeated
     def replace_files(  # noqa: PLR0913 - one step
         self,
         group: RegisteredGroup,
@@ -153,6 +161,7 @@ class SqlCommitLog:
                     .values(horizon_us=horizon[0], horizon_commit=horizon[1])
                 )
 
+    @repeated
     def files(self, *, replaced_before_us: int | None = None) -> dict[str, bool]:
         """See `CommitLog.files`."""
         query = select(data_file.c.path, data_file.c.replaced_at_us)
@@ -161,6 +170,7 @@ class SqlCommitLog:
         with self._database.read() as connection:
             return {row.path: row.replaced_at_us is None for row in connection.execute(query)}
 
+    @repeated
     def forget_files(self, paths: Iterable[str]) -> None:
         """See `CommitLog.forget_files`."""
         with self._database.write() as connection:

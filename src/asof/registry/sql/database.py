@@ -1,93 +1,97 @@
-"""The connection to the registry's database: transactions, migrations, and native errors translated."""
+"""The connection to the registry's database: transactions, retries, migrations, and native errors translated."""
 
-import sqlite3
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from importlib import resources
-from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, create_engine, event, inspect, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, PoolProxiedConnection, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.sql import ClauseElement
 
-from asof.errors import BackendError, PermanentError, TransientError, UsageError
+from asof.errors import AsofError, TransientError, UsageError
+from asof.registry.sql.dialects import Native, Purpose, Ticket, dialect_of
 from asof.registry.sql.plain import Cursor, Plain
 from asof.registry.sql.tables import REVISION, metadata
 
-BEGIN_WRITE = "BEGIN IMMEDIATE"
+PAUSES = (0.0, 0.05, 0.2, 0.5)
+"""Seconds before each further attempt; what fails so often fails."""
 
-WAIT_SECONDS = 60
-"""How long a writer waits for another one: far above any transaction of ours."""
+PATIENCE = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""The same, where it is not known what became of a transaction: a server restarts meanwhile."""
 
-TRANSIENT = ("database is locked", "database table is locked", "connection", "deadlock", "timeout")
+VERSION = "alembic_version"
+"""The table that says which schema the others have."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class UndoneError(TransientError):
+    """A transaction failed for a reason that passes, and nothing of it was done: it may be repeated as it is."""
+
+
+def repeated(method: Callable[P, T]) -> Callable[P, T]:
+    """Have a method that is one transaction repeated, a few times, if it was undone for a reason that passes."""
+
+    @wraps(method)
+    def persisting(*args: P.args, **kwargs: P.kwargs) -> T:
+        for last in _attempts(PAUSES):
+            try:
+                return method(*args, **kwargs)
+            except UndoneError:
+                if last:
+                    raise
+        raise AssertionError
+
+    return persisting
 
 
 class Database:
     """A registry's database, opened by its URL.
 
     Reads run in one consistent transaction; writes take the lock at once, so that they never fail half-way for it.
+    A transaction is begun over a new connection where the old one, or the server, went away meanwhile. If the answer
+    to a commit is lost, the server is asked what became of it.
 
     Raises:
         UsageError: The URL is no database's, or the schema is newer than this package.
+        MissingDependencyError: The driver is not installed.
         TransientError, PermanentError: The database failed.
     """
 
     def __init__(self, url: str) -> None:
         """Connect, create the tables in an empty database, migrate an old one."""
-        try:
-            parsed = make_url(url)
-        except ArgumentError as error:
-            raise UsageError(f"registry {url.split('://', maxsplit=1)[0]!r} is no database URL") from error
-        self.name = parsed.render_as_string(hide_password=True)
-        self._engine = create_engine(parsed, pool_size=16, max_overflow=64)
+        self._dialect = dialect_of(url)
+        self.name = self._dialect.where
+        self._engine = self._dialect.engine()
         self._driver: Any = self._engine.dialect.loaded_dbapi
-        if self._engine.dialect.name == "sqlite":
-            if parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            event.listen(self._engine, "connect", _prepare_sqlite)
-        event.listen(self._engine, "begin", _begin)
-        with self._translated():
+        try:
             self._prepare_schema()
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def read(self) -> Generator[Connection]:
         """Open a transaction that sees one consistent state."""
-        with self._translated(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        with self._transaction("read") as raw:
+            yield self._on(raw)
 
     @contextmanager
     def write(self) -> Generator[Connection]:
         """Open a transaction that may write; it is durable when the block ends, or undone if the block raises."""
-        with (
-            self._translated(),
-            self._engine.connect().execution_options(asof_write=True) as connection,
-            connection.begin(),
-        ):
-            yield connection
+        with self._transaction("write") as raw:
+            yield self._on(raw)
 
     @contextmanager
     def write_plainly(self) -> Generator[Cursor]:
         """Open a transaction as `write` does, for plain statements: it costs a fifth."""
-        with self._translated():
-            connection = self._engine.raw_connection()
-            try:
-                cursor = connection.cursor()
-                if self._engine.dialect.name == "sqlite":
-                    cursor.execute(BEGIN_WRITE)
-                yield cursor
-                connection.commit()
-            except self._driver.Error as error:
-                gone = self._engine.dialect.is_disconnect(error, connection.dbapi_connection, None)
-                connection.invalidate(error)
-                if gone:  # and so are the others of the pool
-                    self._engine.dispose()
-                raise
-            finally:
-                connection.close()  # what is not committed is undone
+        with self._transaction("write") as raw:
+            yield raw.cursor()
 
     def plain(self, statement: ClauseElement) -> Plain:
         """Return a statement as the driver runs it."""
@@ -99,117 +103,188 @@ class Database:
         Raises:
             TransientError: Readers of other processes hold old pages.
         """
-        if self._engine.dialect.name != "sqlite":
-            return  # a server's files are its own affair: its VACUUM
-        with self._translated(), self._engine.connect() as connection:
-            raw: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction: no VACUUM in one
-            try:
-                raw.execute("VACUUM")
-                busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            except sqlite3.Error as error:
-                raise self._translation(OperationalError("VACUUM", None, error)) from error
-        if busy:
+        raw: PoolProxiedConnection | None = None
+        try:
+            raw = self._engine.raw_connection()
+            clean = self._dialect.scrub(raw)
+        except self._driver.Error as error:
+            raise self._translated(error) from error
+        finally:
+            self._drop(raw)  # it has settings of its own now
+        if not clean:
             raise TransientError(
-                "another process reads the registry: its file holds old pages", where=self.name, todo="try again"
+                "another process reads the registry: its files hold what was deleted", where=self.name, todo="try again"
             )
 
     def close(self) -> None:
         """Release the connections."""
         self._engine.dispose()
 
+    @contextmanager
+    def _transaction(self, purpose: Purpose) -> Generator[PoolProxiedConnection]:
+        raw, ticket = self._begun(purpose, PAUSES)
+        try:
+            yield raw
+        except (DBAPIError, self._driver.Error) as error:
+            self._drop(raw, error)
+            raise self._translated(error, undone=True) from error
+        except AsofError:  # a refusal
+            self._undo(raw)
+            raise
+        except BaseException as error:  # an answer may be on its way
+            self._drop(raw, error)
+            raise
+        else:
+            self._commit(raw, ticket)
+        finally:
+            if purpose == "alter":  # its lock ends with the connection
+                self._drop(raw)
+            raw.close()
+
+    def _begun(self, purpose: Purpose, pauses: Sequence[float]) -> tuple[PoolProxiedConnection, Ticket]:
+        """Return a connection with a transaction; over a new one where it, or the server, went away meanwhile."""
+        for last in _attempts(pauses):
+            raw: PoolProxiedConnection | None = None
+            try:
+                raw = self._engine.raw_connection()
+                return raw, self._dialect.begin(raw, purpose)
+            except NoConnectionError as error:
+                raise TransientError(
+                    "too many threads use the registry at once", where=self.name, todo="try again"
+                ) from error
+            except self._driver.Error as error:
+                self._drop(raw, error)
+                if last or self._dialect.verdict(error) != "again":
+                    raise self._translated(error) from error
+            except BaseException:
+                self._drop(raw)
+                raise
+        raise AssertionError
+
+    def _commit(self, raw: PoolProxiedConnection, ticket: Ticket) -> None:
+        try:
+            raw.commit()
+        except self._driver.Error as error:
+            self._drop(raw, error)
+            if ticket is None or not self._was_committed(ticket, error):
+                raise self._translated(error, undone=True) from error
+        except BaseException as error:
+            self._drop(raw, error)
+            raise
+
+    def _was_committed(self, ticket: tuple[str, str], lost: Native) -> bool:
+        """Return what became of a transaction whose answer was lost: who has the lock now knows that it has ended."""
+        try:
+            raw, _ = self._begun("write", PATIENCE)
+        except AsofError:
+            raise TransientError(
+                "the registry went away while it stored something: it may be stored or not",
+                where=self.name,
+                todo="see that it runs; then look, or write again with the same idempotency_key",
+            ) from lost
+        try:
+            answer = self._dialect.committed(raw, ticket)
+            self._undo(raw)
+        except self._driver.Error as error:
+            self._drop(raw, error)
+            raise self._translated(error) from lost
+        finally:
+            raw.close()
+        return answer
+
+    def _undo(self, raw: PoolProxiedConnection) -> None:
+        try:
+            raw.rollback()
+        except self._driver.Error as error:  # what is not committed goes with the connection
+            self._drop(raw, error)
+
+    def _drop(self, raw: PoolProxiedConnection | None, error: BaseException | None = None) -> None:
+        """Close a connection; and those that are idle too, if it failed since the server went away."""
+        native: Any = error.orig if isinstance(error, DBAPIError) else error
+        if raw is not None and raw.is_valid:
+            ended = self._engine.dialect.is_disconnect
+            gone = isinstance(native, self._driver.Error) and ended(native, raw.dbapi_connection, None)
+            raw.invalidate()
+            if gone:
+                self._engine.dispose()
+
+    def _on(self, raw: PoolProxiedConnection) -> Connection:
+        connection = Connection(self._engine, raw)
+        connection.begin()  # for SQLAlchemy; ours is begun
+        return connection
+
+    def _translated(self, error: Any, *, undone: bool = False) -> AsofError:  # noqa: ANN401 - a native error, or one that wraps it
+        native = error.orig if isinstance(error, DBAPIError) else error
+        told = self._dialect.translated(native)
+        if undone and self._dialect.verdict(native) == "again":
+            return UndoneError(told.what, where=told.where, todo=told.todo)
+        return told
+
     def _prepare_schema(self) -> None:
-        with self._engine.connect() as connection:
+        with self.read() as connection:
             revision = self._revision(connection)
-        if revision == REVISION:
-            return
+        self._check_known(revision)
+        if revision != REVISION:
+            with self._transaction("alter") as raw:
+                self._alter(self._on(raw))
+        if self._dialect.leaves_notes:
+            with self._transaction("write") as raw:
+                self._dialect.tidy(raw)
+
+    def _alter(self, connection: Connection) -> None:
+        """Create the tables, or migrate them; under the lock: another process may have done so."""
+        revision = self._revision(connection)
+        self._check_known(revision)
         if revision is None:
-            with self.write() as connection:  # under the lock: another process may be creating it too
-                if self._revision(connection) is None:
-                    metadata.create_all(connection)
-                    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
-                    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION})
-            return
-        if not revision.isdigit() or int(revision) > int(REVISION):
+            self._create(connection)
+        elif revision != REVISION:
+            _migrate(connection)
+
+    def _create(self, connection: Connection) -> None:
+        there = set(inspect(connection).get_table_names())
+        ours = sorted(there & set(metadata.tables))
+        if VERSION not in there:
+            if ours:
+                raise UsageError(
+                    f"the database has a table {ours[0]!r} of somebody else's",
+                    where=self.name,
+                    todo="give the registry a database, or a schema, of its own",
+                )
+            connection.execute(text(f"CREATE TABLE {VERSION} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+        if ours:
+            metadata.drop_all(connection)  # what was begun, and broken off before anybody could write to it
+        metadata.create_all(connection)
+        connection.execute(text(f"INSERT INTO {VERSION} VALUES (:revision)"), {"revision": REVISION})  # noqa: S608 - our own words
+
+    def _revision(self, connection: Connection) -> str | None:
+        if VERSION not in inspect(connection).get_table_names():
+            return None
+        found = connection.execute(text(f"SELECT version_num FROM {VERSION}")).scalar_one_or_none()  # noqa: S608 - as above
+        return None if found is None else str(found)
+
+    def _check_known(self, revision: str | None) -> None:
+        if revision is not None and (not revision.isdigit() or int(revision) > int(REVISION)):
             raise UsageError(
                 f"the registry has schema {revision}, this asof knows up to {REVISION}",
                 where=self.name,
                 todo="a newer asof wrote this store: upgrade asof",
             )
-        self._migrate()
-
-    def _revision(self, connection: Connection) -> str | None:
-        if "alembic_version" not in inspect(connection).get_table_names():
-            return None
-        return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
-
-    def _migrate(self) -> None:
-        from alembic import command  # noqa: PLC0415 - 0.3 s, and only old stores need it
-        from alembic.config import Config  # noqa: PLC0415 - the same
-
-        with (
-            resources.as_file(resources.files("asof.registry.sql") / "migrations") as scripts,
-            self.write() as connection,
-        ):
-            config = Config()
-            config.set_main_option("script_location", str(scripts))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-
-    @contextmanager
-    def _translated(self) -> Generator[None]:
-        try:
-            yield
-        except DBAPIError as error:
-            raise self._translation(error) from error
-        except self._driver.Error as error:  # of a plain statement
-            wrap: Any = DBAPIError.instance
-            native = wrap("", None, error, self._driver.Error, dialect=self._engine.dialect)
-            raise self._translation(native) from error
-
-    def _translation(self, error: DBAPIError) -> BackendError:
-        reason = str(error.orig)
-        if isinstance(error, OperationalError) and any(word in reason.lower() for word in TRANSIENT):
-            return TransientError(f"the registry did not answer: {reason}", where=self.name, todo="try again")
-        if "readonly" in reason or "unable to open" in reason:
-            return PermanentError(
-                f"the registry cannot be written: {reason}",
-                where=self.name,
-                todo="check the folder's permissions",
-            )
-        if "full" in reason:
-            return PermanentError(f"no space for the registry: {reason}", where=self.name, todo="free some disk space")
-        if "malformed" in reason or "not a database" in reason:
-            return PermanentError(
-                f"the registry is damaged: {reason}",
-                where=self.name,
-                todo="bring the file back from a backup: it holds the definitions and says what is visible",
-            )
-        return PermanentError(f"the registry failed: {reason}", where=self.name, todo="run `asof doctor`")
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves, see _begin
-    connection.execute(f"PRAGMA busy_timeout = {WAIT_SECONDS * 1000}")
-    _use_wal(connection)
-    connection.execute("PRAGMA synchronous = FULL")  # a published commit survives a power cut
-    connection.execute("PRAGMA secure_delete = ON")  # what is erased leaves no bytes behind
+def _migrate(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - 0.3 s, and only old stores need it
+    from alembic.config import Config  # noqa: PLC0415 - the same
+
+    with resources.as_file(resources.files("asof.registry.sql") / "migrations") as scripts:
+        config = Config()
+        config.set_main_option("script_location", str(scripts))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Turn the write-ahead log on; SQLite does not wait for others here, who may be doing the same in a new file."""
-    for pause in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0):
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                raise
+def _attempts(pauses: Sequence[float]) -> Iterator[bool]:
+    """Yield before each attempt, after its pause: whether it is the last one."""
+    for at, pause in enumerate(pauses):
+        if pause:
             time.sleep(pause)
-        else:
-            return
-    connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _begin(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        write = connection.get_execution_options().get("asof_write", False)
-        connection.exec_driver_sql(BEGIN_WRITE if write else "BEGIN")
+        yield at == len(pauses) - 1

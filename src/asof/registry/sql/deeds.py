@@ -6,7 +6,7 @@ from sqlalchemy import Connection, String, cast, delete, insert, literal, select
 
 from asof.clock import show_us
 from asof.records import Deed
-from asof.registry.sql.database import Database
+from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.tables import commit_record, deed
 
 MOST_DENIED = 10_000
@@ -24,6 +24,7 @@ class SqlDeeds:
         """Keep the database."""
         self._database = database
 
+    @repeated
     def denied(self, deeds: Iterable[Deed]) -> None:
         """See `Deeds.denied`."""
         rows = [_row(each) for each in deeds]
@@ -36,6 +37,7 @@ class SqlDeeds:
             if oldest is not None:
                 connection.execute(delete(deed).where(deed.c.outcome == "denied", deed.c.id <= oldest))
 
+    @repeated
     def find(self, words: str, *, limit: int | None = None) -> list[Deed]:
         """See `Deeds.find`."""
         wanted = words.lower().split()

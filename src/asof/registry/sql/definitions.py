@@ -23,7 +23,7 @@ from asof.registry.plan import Change, Plan, group_change, view_change
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.registry.projects import check_projects, refs_in
 from asof.registry.split import checked_cold
-from asof.registry.sql.database import Database
+from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.deeds import keep_commits, record
 from asof.registry.sql.generation import generation_of, next_generation
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal, tag_pin, view_version
@@ -45,11 +45,13 @@ class SqlRegistry:
         self._database = database
         self._groups: tuple[int, dict[str, RegisteredGroup]] = (-1, {})
 
+    @repeated
     def plan(self, definitions: Sequence[Definition]) -> Plan:
         """See `Registry.plan`."""
         with self._database.read() as connection:
             return Plan(tuple(step.change for step in _Steps(connection).of(definitions)))
 
+    @repeated
     def apply(self, definitions: Sequence[Definition], *, now_us: int, writer: str = "") -> Plan:
         """See `Registry.apply`."""
         with self._database.write() as connection:
@@ -62,11 +64,13 @@ class SqlRegistry:
                 record(connection, *(_deed_of(change, now_us, writer) for change in changed))
             return Plan(tuple(step.change for step in steps))
 
+    @repeated
     def generation(self) -> int:
         """See `Registry.generation`."""
         with self._database.read() as connection:
             return generation_of(connection)
 
+    @repeated
     def group(self, name: str) -> RegisteredGroup:
         """See `Registry.group`. Read once for each generation of the definitions: every write asks for it."""
         with self._database.read() as connection:
@@ -79,24 +83,28 @@ class SqlRegistry:
                 self._groups = (generation, {**groups, name: found})
             return found
 
+    @repeated
     def view(self, name: str) -> RegisteredView:
         """See `Registry.view`."""
         with self._database.read() as connection:
             row = _find(connection, view_version, "view", name)
             return _view_of(connection, row)
 
+    @repeated
     def groups(self) -> list[RegisteredGroup]:
         """See `Registry.groups`."""
         with self._database.read() as connection:
             rows = connection.execute(select(group_version).order_by(group_version.c.name, group_version.c.version))
             return [_group_of(row) for row in rows]
 
+    @repeated
     def views(self) -> list[RegisteredView]:
         """See `Registry.views`."""
         with self._database.read() as connection:
             rows = connection.execute(select(view_version).order_by(view_version.c.name, view_version.c.version)).all()
             return [_view_of(connection, row) for row in rows]
 
+    @repeated
     def split(self, name: str, cold: Sequence[str], *, now_us: int = 0, writer: str = "") -> RegisteredGroup:
         """See `Registry.split`."""
         with self._database.write() as connection:
@@ -109,6 +117,7 @@ class SqlRegistry:
                 record(connection, Deed(now_us, writer, "split", group.ref, note=f"cold: {', '.join(wanted)}"))
             return _load_group(connection, group.ref)
 
+    @repeated
     def remove(self, name: str, *, now_us: int = 0, writer: str = "") -> list[RegisteredGroup]:
         """See `Registry.remove`."""
         base, version = _split(name, "group or view")

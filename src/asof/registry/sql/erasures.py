@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from asof.records import Erasure
-from asof.registry.sql.database import Database
+from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.tables import erased_key
 from asof.registry.sql.tables import erasure as erasures
 
@@ -20,6 +20,7 @@ class SqlErasures:
         """Keep the database."""
         self._database = database
 
+    @repeated
     def begin(self, entity: str, pending: bytes, *, reason: str, writer: str, now_us: int) -> Erasure:
         """See `Erasures.begin`."""
         values = {
@@ -34,6 +35,7 @@ class SqlErasures:
             (number,) = connection.execute(insert(erasures).values(**values)).inserted_primary_key or (0,)
         return Erasure(number, entity, now_us, writer, reason, pending)
 
+    @repeated
     def finish(self, erasure: Erasure, certificate: str, *, keys: Sequence[bytes]) -> None:
         """See `Erasures.finish`."""
         mine = erasures.c.id == erasure.id
@@ -46,17 +48,20 @@ class SqlErasures:
                 connection.execute(insert(erased_key), digests)
             connection.execute(update(erasures).where(mine).values(pending=b"", certificate=certificate))
 
+    @repeated
     def close(self, erasure: Erasure) -> None:
         """See `Erasures.close`."""
         with self._database.write() as connection:
             done = (erasures.c.id == erasure.id) & (erasures.c.pending == b"")
             connection.execute(update(erasures).where(done).values(pending=None))
 
+    @repeated
     def all(self) -> list[Erasure]:
         """See `Erasures.all`."""
         with self._database.read() as connection:
             return [_erasure_of(row) for row in connection.execute(select(erasures).order_by(erasures.c.id))]
 
+    @repeated
     def of(self, entity: str, key: bytes) -> Erasure | None:
         """See `Erasures.of`."""
         query = select(erasures).where(erasures.c.entity == entity, erasures.c.certificate.is_not(None))

@@ -8,7 +8,7 @@ from sqlalchemy import insert, or_, select, update
 
 from asof.errors import ConflictError, NotFoundError
 from asof.records import ApiKey, Deed
-from asof.registry.sql.database import Database
+from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.deeds import record, until
 from asof.registry.sql.tables import api_key
 
@@ -20,6 +20,7 @@ class SqlKeys:
         """Keep the database."""
         self._database = database
 
+    @repeated
     def add(self, key: ApiKey) -> None:
         """See `Keys.add`."""
         values = {
@@ -41,12 +42,14 @@ class SqlKeys:
             connection.execute(insert(api_key).values(**values))
             record(connection, Deed(key.created_at_us, key.writer, "keys add", f"{key.name} ({key.id})", note=note))
 
+    @repeated
     def all(self) -> list[ApiKey]:
         """See `Keys.all`."""
         with self._database.read() as connection:
             rows = connection.execute(select(api_key).order_by(api_key.c.created_at_us, api_key.c.id))
             return [_key_of(row) for row in rows]
 
+    @repeated
     def revoke(self, name: str, *, writer: str, now_us: int) -> list[ApiKey]:
         """See `Keys.revoke`."""
         named = or_(api_key.c.name == name, api_key.c.id == name)
@@ -62,6 +65,7 @@ class SqlKeys:
             rows = connection.execute(select(api_key).where(named).order_by(api_key.c.created_at_us)).all()
             return [_key_of(row) for row in rows]
 
+    @repeated
     def used(self, used_at_us: Mapping[str, int]) -> None:
         """See `Keys.used`."""
         with self._database.write() as connection:

@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, insert, select
 
 from asof.errors import ConflictError, NotFoundError
 from asof.records import Deed, Tag
-from asof.registry.sql.database import Database
+from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.deeds import record
 from asof.registry.sql.tables import commit_record, group_version, tag, tag_pin
 
@@ -18,6 +18,7 @@ class SqlTags:
         """Keep the database."""
         self._database = database
 
+    @repeated
     def add(self, name: str, *, message: str, writer: str, now_us: int) -> Tag:
         """See `Tags.add`."""
         last = func.coalesce(func.max(commit_record.c.number), 0)
@@ -38,6 +39,7 @@ class SqlTags:
             record(connection, Deed(now_us, writer, "tag", name, note=message))
         return Tag(name, now_us, message, writer, {f"{row.name}@{row.version}": row.number for row in rows})
 
+    @repeated
     def all(self) -> list[Tag]:
         """See `Tags.all`."""
         query = select(tag_pin.c.tag, tag_pin.c.number, group_version.c.name, group_version.c.version)
@@ -55,6 +57,7 @@ class SqlTags:
             raise NotFoundError.named("tag", name, found)
         return found[name]
 
+    @repeated
     def remove(self, name: str, *, now_us: int = 0, writer: str = "") -> None:
         """See `Tags.remove`."""
         with self._database.write() as connection:

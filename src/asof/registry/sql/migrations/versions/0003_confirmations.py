@@ -1,7 +1,9 @@
 """Confirmations of unchanged rows."""
 
 import sqlalchemy as sa
-from alembic import op
+
+from asof.registry.sql.column_types import TEXT, Constant
+from asof.registry.sql.steps import add_column
 
 revision = "0003"
 down_revision = "0002"
@@ -9,6 +11,6 @@ down_revision = "0002"
 
 def upgrade() -> None:
     """Add three columns; what was there stays as it is."""
-    op.add_column("group_version", sa.Column("drops", sa.BigInteger, nullable=False, server_default="0"))
-    op.add_column("commit_record", sa.Column("changes", sa.Text, nullable=False, server_default="{}"))
-    op.add_column("data_file", sa.Column("confirms", sa.Boolean, nullable=False, server_default=sa.false()))
+    add_column("group_version", sa.Column("drops", sa.BigInteger, nullable=False, server_default="0"))
+    add_column("commit_record", sa.Column("changes", TEXT, nullable=False, server_default=Constant("{}")))
+    add_column("data_file", sa.Column("confirms", sa.Boolean, nullable=False, server_default=sa.false()))

@@ -1,7 +1,9 @@
 """Column families: groups that are split into a hot and a cold one, and which of them a file holds."""
 
 import sqlalchemy as sa
-from alembic import op
+
+from asof.registry.sql.column_types import TEXT, Constant, short_text
+from asof.registry.sql.steps import add_column, create_index
 
 revision = "0004"
 down_revision = "0003"
@@ -9,10 +11,10 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Add two columns and an index; what was there stays as it is, and belongs to both families."""
-    op.add_column("group_version", sa.Column("cold", sa.Text, nullable=False, server_default="[]"))
-    op.add_column("data_file", sa.Column("family", sa.String(4)))
+    add_column("group_version", sa.Column("cold", TEXT, nullable=False, server_default=Constant("[]")))
+    add_column("data_file", sa.Column("family", short_text(4)))
     retracts = sa.text("target IS NOT NULL")
-    op.create_index(
+    create_index(
         "commit_record_of_target",
         "commit_record",
         ["group_id", "target"],

@@ -1,0 +1,92 @@
+"""What each kind of database says for itself."""
+
+from typing import Any, ClassVar, Literal
+
+from sqlalchemy import Engine, PoolProxiedConnection
+
+from asof.errors import AsofError, PermanentError, TransientError
+
+Purpose = Literal["read", "write", "alter"]
+"""What a transaction is for: "alter" changes tables, under a lock of its own."""
+
+Verdict = Literal["again", "later", "never"]
+"""Whether to do what failed again at once, or when the caller says so, or not at all."""
+
+Native = Any
+"""What belongs to the database's driver: its errors, connections and cursors."""
+
+Ticket = tuple[str, str] | None
+"""By which a transaction is found again; None where no answer is ever lost."""
+
+WAIT_SECONDS = 60
+"""How long a writer waits for another one: far above any transaction of ours. As long a server waits for us."""
+
+
+class Dialect:
+    """A kind of database, at one address.
+
+    Attributes:
+        where: The address as messages may show it: no user, no password, no options.
+        leaves_notes: Whether transactions leave something to `tidy`.
+        pool: How many connections are kept, and how many more there may be.
+    """
+
+    leaves_notes: ClassVar[bool] = False
+    pool: ClassVar[tuple[int, int]] = (4, 28)
+
+    def __init__(self, url: str) -> None:
+        """Read the address."""
+        self.where = _place_of(url)
+
+    def engine(self) -> Engine:
+        """Return the engine of SQLAlchemy; it connects when it is first used.
+
+        Raises:
+            MissingDependencyError: The driver is not installed. UsageError: The address makes no sense.
+        """
+        raise NotImplementedError
+
+    def begin(self, raw: PoolProxiedConnection, purpose: Purpose) -> Ticket:
+        """Begin a transaction: one that reads sees one state; one that writes is alone, and sees the last state."""
+        raise NotImplementedError
+
+    def committed(self, raw: PoolProxiedConnection, ticket: tuple[str, str]) -> bool:
+        """Return whether the transaction of a ticket was committed; `raw` has begun one that writes."""
+        raise NotImplementedError
+
+    def tidy(self, raw: PoolProxiedConnection) -> None:
+        """Drop what was left by those who are gone; `raw` has begun a transaction that writes."""
+
+    def scrub(self, raw: PoolProxiedConnection) -> bool:
+        """Write the files of tables anew, without what was deleted; say whether nothing of it may still be read."""
+        raise NotImplementedError
+
+    def verdict(self, error: Native) -> Verdict:
+        """Return whether another try may help."""
+        raise NotImplementedError
+
+    def translated(self, error: Native) -> AsofError:
+        """Return the error to raise for a native one."""
+        raise NotImplementedError
+
+    def _connections(self) -> dict[str, Any]:
+        kept, more = self.pool
+        # Every transaction of ours is ended by us: no reset. Values of rows belong in no message.
+        return {
+            "pool_size": kept,
+            "max_overflow": more,
+            "pool_timeout": WAIT_SECONDS,
+            "pool_reset_on_return": None,
+            "hide_parameters": True,
+        }
+
+    def _passing(self, reason: str) -> TransientError:
+        return TransientError(f"the registry did not answer: {reason}", where=self.where, todo="try again")
+
+    def _full(self, reason: str) -> PermanentError:
+        return PermanentError(f"no space for the registry: {reason}", where=self.where, todo="free some disk space")
+
+
+def _place_of(url: str) -> str:
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
