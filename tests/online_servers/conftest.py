@@ -1,8 +1,6 @@
 """Stores on servers that are killed, emptied and cut off; each test runs on Redis and on PostgreSQL."""
 
 import shutil
-import socket
-import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +11,7 @@ import redis
 import asof
 from asof import Entity, Feature, FeatureGroup
 from asof.parts import open_online
+from asof.testing.wire import Proxy
 
 NOON = datetime(2024, 1, 2, 12, tzinfo=UTC)
 
@@ -126,63 +125,6 @@ def store(features):
         opened.apply(WEATHER)
         opened.backfill("weather", [row("JFK", 1.0), row("LGA", 2.0)])
         yield opened
-
-
-class Proxy:
-    """Stands between a store and its server, and cuts the wire.
-
-    Attributes:
-        cuts: How many connections are still to be cut.
-        when: "asked": the request gets there, the answer is lost; "asking": half of the request gets there.
-    """
-
-    def __init__(self, port):
-        self.port_behind = port
-        self.cuts = 0
-        self.when = "asked"
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.wires = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        with suppress(OSError):
-            while True:
-                front, _ = self.listener.accept()
-                back = socket.create_connection(("127.0.0.1", self.port_behind))
-                self.wires += [front, back]
-                threading.Thread(target=self.requests, args=(front, back), daemon=True).start()
-                threading.Thread(target=self.answers, args=(front, back), daemon=True).start()
-
-    def requests(self, front, back):
-        with suppress(OSError):
-            while data := front.recv(1 << 16):
-                if self.cuts:
-                    self.cuts -= 1
-                    self.cut(front)
-                    back.sendall(data if self.when == "asked" else data[: len(data) // 2])
-                    if self.when == "asked":
-                        threading.Event().wait(0.05)  # it is done there
-                    break
-                back.sendall(data)
-        self.cut(front, back)
-
-    def answers(self, front, back):
-        with suppress(OSError):
-            while data := back.recv(1 << 16):
-                front.sendall(data)
-        self.cut(front, back)
-
-    def cut(self, *wires):
-        for wire in wires:
-            with suppress(OSError):
-                wire.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        self.listener.close()
-        for wire in self.wires:
-            self.cut(wire)
-            wire.close()
 
 
 @pytest.fixture

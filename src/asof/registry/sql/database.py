@@ -69,6 +69,7 @@ class Database:
         self.name = self._dialect.where
         self._engine = self._dialect.engine()
         self._driver: Any = self._engine.dialect.loaded_dbapi
+        self._lost_at = 0.0
         try:
             self._prepare_schema()
         except BaseException:
@@ -146,7 +147,7 @@ class Database:
         for last in _attempts(pauses):
             raw: PoolProxiedConnection | None = None
             try:
-                raw = self._engine.raw_connection()
+                raw = self._connection()
                 return raw, self._dialect.begin(raw, purpose)
             except NoConnectionError as error:
                 raise TransientError(
@@ -160,6 +161,15 @@ class Database:
                 self._drop(raw)
                 raise
         raise AssertionError
+
+    def _connection(self) -> PoolProxiedConnection:
+        """Return a connection that was made since one was last lost."""
+        while True:
+            raw = self._engine.raw_connection()
+            if raw.info.setdefault("asof since", time.monotonic()) >= self._lost_at:
+                return raw
+            raw.invalidate()
+            raw.close()
 
     def _commit(self, raw: PoolProxiedConnection, ticket: Ticket) -> None:
         try:
@@ -199,14 +209,14 @@ class Database:
             self._drop(raw, error)
 
     def _drop(self, raw: PoolProxiedConnection | None, error: BaseException | None = None) -> None:
-        """Close a connection; and those that are idle too, if it failed since the server went away."""
+        """Close a connection; the others are not used again if it failed since the server went away."""
         native: Any = error.orig if isinstance(error, DBAPIError) else error
         if raw is not None and raw.is_valid:
             ended = self._engine.dialect.is_disconnect
             gone = isinstance(native, self._driver.Error) and ended(native, raw.dbapi_connection, None)
-            raw.invalidate()
             if gone:
-                self._engine.dispose()
+                self._lost_at = time.monotonic()
+            raw.invalidate()
 
     def _on(self, raw: PoolProxiedConnection) -> Connection:
         connection = Connection(self._engine, raw)
@@ -220,14 +230,16 @@ class Database:
             return UndoneError(told.what, where=told.where, todo=told.todo)
         return told
 
+    @repeated
     def _prepare_schema(self) -> None:
-        with self.read() as connection:
-            revision = self._revision(connection)
+        with self._transaction("read") as raw:
+            revision = self._revision(self._on(raw))
+            untidy = revision == REVISION and self._dialect.left_notes(raw)
         self._check_known(revision)
         if revision != REVISION:
             with self._transaction("alter") as raw:
                 self._alter(self._on(raw))
-        if self._dialect.leaves_notes:
+        if untidy:
             with self._transaction("write") as raw:
                 self._dialect.tidy(raw)
 

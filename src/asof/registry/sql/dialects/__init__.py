@@ -3,8 +3,9 @@
 One writer at a time: a transaction that writes takes the registry's lock first. So no transaction of ours waits for
 another one with a lock in its hands, and each sees all that was committed before it.
 
-A server may take a commit and go away before it says so. So whoever writes to a server has a ticket, by which the
-server knows later whether it was committed.
+A server may take a commit and go away before it says so. So each connection notes the number of its last transaction
+that wrote, in that transaction: by this ticket it is known later whether it was committed. (The ids of PostgreSQL's
+transactions will not do: after a crash it may give one again.)
 """
 
 from collections.abc import Mapping

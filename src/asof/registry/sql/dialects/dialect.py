@@ -27,11 +27,9 @@ class Dialect:
 
     Attributes:
         where: The address as messages may show it: no user, no password, no options.
-        leaves_notes: Whether transactions leave something to `tidy`.
         pool: How many connections are kept, and how many more there may be.
     """
 
-    leaves_notes: ClassVar[bool] = False
     pool: ClassVar[tuple[int, int]] = (4, 28)
 
     def __init__(self, url: str) -> None:
@@ -54,8 +52,14 @@ class Dialect:
         """Return whether the transaction of a ticket was committed; `raw` has begun one that writes."""
         raise NotImplementedError
 
+    def left_notes(self, raw: PoolProxiedConnection) -> bool:
+        """Return whether connections that are gone have left notes; `raw` has begun any transaction."""
+        del raw
+        return False
+
     def tidy(self, raw: PoolProxiedConnection) -> None:
-        """Drop what was left by those who are gone; `raw` has begun a transaction that writes."""
+        """Drop the notes of connections that are gone; `raw` has begun a transaction that writes."""
+        raise NotImplementedError
 
     def scrub(self, raw: PoolProxiedConnection) -> bool:
         """Write the files of tables anew, without what was deleted; say whether nothing of it may still be read."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Engine, PoolProxiedConnection, event
 from sqlalchemy.engine import make_url
@@ -17,7 +16,7 @@ ANSWER_SECONDS = 600
 
 
 class MySql(Server):
-    """MySQL and MariaDB. The lock is a row; beside it each connection notes its last transaction, as a ticket.
+    """MySQL and MariaDB. The lock is a row.
 
     Tables are altered outside of transactions, so that has a lock of its own, and goes on where it was broken off.
     """
@@ -25,16 +24,15 @@ class MySql(Server):
     server = "MySQL or MariaDB"
     extra = "mysql"
     package = "pymysql"
-    leaves_notes = True
 
-    NOTES = "transaction of "
     BEGIN_READ = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
     BEGIN_WRITE = (
         "INSERT INTO store_fact (name, value) VALUES ('lock', ''), (%s, CONCAT(UNIX_TIMESTAMP(), ' ', %s)) "
         "ON DUPLICATE KEY UPDATE value = VALUES(value)"
     )
     LOCK = f"SELECT GET_LOCK(CONCAT('asof ', MD5(DATABASE())), {WAIT_SECONDS})"
-    TIDY = f"DELETE FROM store_fact WHERE name LIKE '{NOTES}%' AND value < CAST(UNIX_TIMESTAMP() - 86400 AS CHAR)"  # noqa: S608 - our own words
+    LARGEST = "; it hangs up on what is larger than its max_allowed_packet"
+    YESTERDAY = "CAST(UNIX_TIMESTAMP() - 86400 AS CHAR)"
     SESSION = (
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
         "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",  # nothing is cut off
@@ -42,29 +40,12 @@ class MySql(Server):
     )
     OF_MARIADB = f"SET SESSION idle_transaction_timeout = {WAIT_SECONDS}"
 
-    LOST = (
-        1040,
-        1053,
-        1152,
-        1158,
-        1159,
-        1160,
-        1161,
-        1184,
-        1203,
-        1226,
-        1290,
-        1836,
-        1927,
-        2002,
-        2003,
-        2006,
-        2013,
-        2055,
-        4031,
-    )
-    """Connections, servers that start or stop or have too many, and one that was the primary."""
-    RACES = (1020, 1213)
+    LOST = frozenset({1040, 1053, 1152, *range(1158, 1162), 1184, 1203, 1226, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
+    """Connections, and servers that start or stop or have too many."""
+    DEMOTED = (1290, 1836)
+    """It was the primary server, and may only be read now: an address of several may lead to another one."""
+    RACES = (1020, 1213, 1412)
+    """Lost ones; and a table that was altered since the transaction began to read."""
     WAITED = (1205, 3024)
     ENTRY, RIGHT, FULL = (1045, 1698), (1044, 1142, 1143, 1227, 1370), (3, 28, 1021, 1114)
     VALUE, LARGE = (1366, 1406, 3988), 1153
@@ -101,22 +82,9 @@ class MySql(Server):
             if cursor.fetchone() != (1,):
                 raise self._passing("another process alters its tables")
             return None
-        notes = raw.info.setdefault("asof", {"name": f"{self.NOTES}{uuid4().hex}", "number": 0})
-        notes["number"] += 1
-        ticket = notes["name"], str(notes["number"])
+        ticket = self._next_ticket(raw)
         cursor.execute(self.BEGIN_WRITE, ticket)
         return ticket
-
-    def committed(self, raw: PoolProxiedConnection, ticket: tuple[str, str]) -> bool:
-        """See `Dialect.committed`."""
-        cursor = raw.cursor()
-        cursor.execute("SELECT value FROM store_fact WHERE name = %s", ticket[:1])
-        (noted,) = cursor.fetchone() or ("",)
-        return str(noted).rpartition(" ")[2] == ticket[1]
-
-    def tidy(self, raw: PoolProxiedConnection) -> None:
-        """See `Dialect.tidy`."""
-        raw.cursor().execute(self.TIDY)
 
     def scrub(self, raw: PoolProxiedConnection) -> bool:
         """See `Dialect.scrub`."""
@@ -129,11 +97,8 @@ class MySql(Server):
     def verdict(self, error: Native) -> Verdict:
         """See `Dialect.verdict`."""
         number = _number(error)
-        if (
-            number in self.LOST
-            or number in self.RACES
-            or (number == 0 and isinstance(error, self._driver.InterfaceError))
-        ):
+        closed = number == 0 and isinstance(error, self._driver.InterfaceError)
+        if closed or number in (*self.LOST, *self.DEMOTED, *self.RACES):
             return "again"
         return "later" if number in self.WAITED else "never"
 

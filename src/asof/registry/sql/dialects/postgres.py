@@ -15,7 +15,7 @@ LONGEST_SCHEMA = 63
 
 
 class Postgres(Server):
-    """PostgreSQL. The lock is an advisory one, which ends with its transaction; the ticket is the transaction's id."""
+    """PostgreSQL. The lock is an advisory one, which ends with its transaction."""
 
     server = "PostgreSQL"
     extra = "postgres"
@@ -28,11 +28,13 @@ class Postgres(Server):
         "application_name": "asof",
     }
     KEY = "hashtextextended('asof registry ' || current_schema(), 0)"
-    BEGIN: ClassVar[Mapping[Purpose, str]] = {
-        "read": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        "write": f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock({KEY});"
-        "SELECT txid_current()",
-    }
+    BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    BEGIN_WRITE = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock({KEY})"
+    NOTE = (
+        "; INSERT INTO store_fact (name, value) VALUES ('{}', extract(epoch FROM now())::bigint || ' {}') "
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    )
+    YESTERDAY = "(extract(epoch FROM now())::bigint - 86400)::text"
     # A published commit survives a power cut, and a client that hangs keeps nobody waiting.
     SESSION = (
         f"SET lock_timeout = '{WAIT_SECONDS}s'; SET idle_in_transaction_session_timeout = '{WAIT_SECONDS}s';"
@@ -67,19 +69,12 @@ class Postgres(Server):
     def begin(self, raw: PoolProxiedConnection, purpose: Purpose) -> Ticket:
         """See `Dialect.begin`."""
         cursor: Native = raw.cursor()
-        cursor.execute(self.BEGIN["read" if purpose == "read" else "write"], prepare=False)
-        if purpose == "read":
+        if purpose != "write":
+            cursor.execute(self.BEGIN_READ if purpose == "read" else self.BEGIN_WRITE, prepare=False)
             return None
-        while cursor.nextset():
-            pass
-        return "txid", str(cursor.fetchone()[0])
-
-    def committed(self, raw: PoolProxiedConnection, ticket: tuple[str, str]) -> bool:
-        """See `Dialect.committed`."""
-        cursor = raw.cursor()
-        cursor.execute("SELECT txid_status(%s::bigint) = 'committed'", (ticket[1],))
-        (answer,) = cursor.fetchone() or (False,)
-        return bool(answer)
+        ticket = self._next_ticket(raw)
+        cursor.execute(self.BEGIN_WRITE + self.NOTE.format(*ticket), prepare=False)  # in one message
+        return ticket
 
     def scrub(self, raw: PoolProxiedConnection) -> bool:
         """See `Dialect.scrub`."""

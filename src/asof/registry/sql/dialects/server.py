@@ -1,8 +1,9 @@
 """What databases on a server have in common."""
 
 from typing import Any, ClassVar
+from uuid import uuid4
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, PoolProxiedConnection, create_engine
 
 from asof.errors import MissingDependencyError, PermanentError, TransientError, UsageError
 from asof.registry.sql.dialects.dialect import Dialect
@@ -15,6 +16,10 @@ SCRUBBED = ("journal", "erasure")
 """Tables whose rows hold values or keys of entities until they are deleted."""
 
 
+NOTE = "transaction of "
+"""How the names of notes begin, among the facts of a store."""
+
+
 class Server(Dialect):
     """A database on a server.
 
@@ -22,11 +27,41 @@ class Server(Dialect):
         server: Its name.
         extra: The extra of asof that brings its driver.
         package: The driver.
+        YESTERDAY: How the time of a day ago is written in SQL, as text: seconds.
+        LARGEST: What to say of a server that hangs up on what is too large for it.
     """
 
     server: ClassVar[str]
     extra: ClassVar[str]
     package: ClassVar[str]
+    YESTERDAY: ClassVar[str]
+    LARGEST: ClassVar[str] = ""
+
+    def committed(self, raw: PoolProxiedConnection, ticket: tuple[str, str]) -> bool:
+        """See `Dialect.committed`."""
+        cursor = raw.cursor()
+        cursor.execute("SELECT value FROM store_fact WHERE name = %s", ticket[:1])
+        (noted,) = cursor.fetchone() or ("",)
+        return str(noted).rpartition(" ")[2] == ticket[1]
+
+    def left_notes(self, raw: PoolProxiedConnection) -> bool:
+        """See `Dialect.left_notes`."""
+        cursor = raw.cursor()
+        cursor.execute(f"SELECT 1 FROM {self._left()} LIMIT 1")  # noqa: S608 - our own words
+        return cursor.fetchone() is not None
+
+    def tidy(self, raw: PoolProxiedConnection) -> None:
+        """See `Dialect.tidy`."""
+        raw.cursor().execute(f"DELETE FROM {self._left()}")  # noqa: S608 - as above
+
+    def _left(self) -> str:
+        return f"store_fact WHERE name LIKE '{NOTE}%' AND value < {self.YESTERDAY}"
+
+    def _next_ticket(self, raw: PoolProxiedConnection) -> tuple[str, str]:
+        """Return the name of the connection's note, and the number of the transaction that it begins."""
+        mine = raw.info.setdefault("asof", {"name": f"{NOTE}{uuid4().hex}", "number": 0})
+        mine["number"] += 1
+        return mine["name"], str(mine["number"])
 
     def _engine(self, url: Any, **options: object) -> Engine:  # noqa: ANN401 - a text or a URL of SQLAlchemy
         try:
@@ -40,7 +75,7 @@ class Server(Dialect):
         return UsageError(f"this is no URL of {self.server}", where=self.where, todo=todo)
 
     def _lost(self, reason: str) -> TransientError:
-        todo = f"see that {self.server} runs there, and try again"
+        todo = f"see that {self.server} runs there, and try again{self.LARGEST}"
         return TransientError(f"the registry cannot be reached: {reason}", where=self.where, todo=todo)
 
     def _no_entry(self) -> PermanentError:
