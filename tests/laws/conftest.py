@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,16 @@ from asof.testing.crashes import PORTS, Crashing, Killed
 from asof.testing.played import Clock, Played, Store, names
 from asof.testing.strategies import BASE_US, History
 
-# Every online store and every plan of the engine at least once: they meet in no line of code.
+# Every online store, every plan of the engine and every kind of registry at least once: they meet in no line of code.
+NUMBERS = count(1)
 ARRANGEMENTS = {
-    "lmdb": ("lmdb:online/", "duckdb"),
-    "memory as-of": ("memory:", "duckdb:as-of"),
-    "memory hash": ("memory:", "duckdb:hash"),
-    "memory whole": ("memory:", "duckdb:whole"),
-    "memory numbered": ("memory:", "duckdb:numbered"),
-    "redis": ("redis_server", "duckdb"),
-    "postgresql": ("postgres_server", "duckdb"),
+    "lmdb": ("lmdb:online/", "duckdb", "sqlite"),
+    "memory as-of": ("memory:", "duckdb:as-of", "sqlite"),
+    "memory hash": ("memory:", "duckdb:hash", "sqlite"),
+    "memory whole": ("memory:", "duckdb:whole", "sqlite"),
+    "memory numbered": ("memory:", "duckdb:numbered", "sqlite"),
+    "redis": ("redis_server", "duckdb", "mariadb_server"),
+    "postgresql": ("postgres_server", "duckdb", "postgres_server"),
 }
 
 
@@ -45,9 +47,11 @@ class Bench:
         crashing: Kills the store at a step; None for a store that lives.
     """
 
-    def __init__(self, folder: Path, online: str, engine: str, crashing: Crashing | None = None) -> None:
+    def __init__(self, folder: Path, online: str, engine: str, registry: str, crashing: Crashing | None = None) -> None:
         folder.mkdir(parents=True)
-        (folder / "asof.toml").write_text(f'format = 1\nonline = "{online}"\nengine = "{engine}"\n')
+        settings = {"online": online, "engine": engine, "registry": registry}
+        lines = [f'{part} = "{url}"\n' for part, url in settings.items()]
+        (folder / "asof.toml").write_text(f"format = 1\n{''.join(lines)}")
         self.folder = folder
         self.clock = Clock(BASE_US)
         self.name = names()
@@ -115,10 +119,14 @@ class Bench:
             yield groups
 
 
-def urls(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """Return the URLs of an arrangement, whose server is started."""
-    online, engine = ARRANGEMENTS[request.param]
-    return (request.getfixturevalue(online).url if online.endswith("_server") else online), engine
+def urls(request: pytest.FixtureRequest) -> tuple[str, str, str]:
+    """Return the URLs of an arrangement, whose servers are started."""
+    online, engine, registry = ARRANGEMENTS[request.param]
+    if online.endswith("_server"):
+        online = request.getfixturevalue(online).url
+    if registry == "sqlite":
+        return online, engine, "sqlite:///registry.db"
+    return online, engine, request.getfixturevalue(registry).registry_url(f"laws_{next(NUMBERS)}")
 
 
 @pytest.fixture(scope="session", params=ARRANGEMENTS)

@@ -97,11 +97,12 @@ def test_tests_that_are_named_elsewhere_are_there(tests):
     assert set(EVERY_LAW) <= set(tests)
 
 
-def test_every_online_store_and_every_plan_of_the_engine_is_in_an_arrangement(arrangements):
+def test_every_online_store_every_plan_of_the_engine_and_every_registry_is_in_an_arrangement(arrangements):
     points = [point for point in entry_points(group="asof.online") if point.dist and point.dist.name == "asof"]
     adapters = {point.name: point.value for point in points}  # some have several names
     assert {adapters[name.partition(" ")[0]] for name in arrangements} == set(adapters.values())
-    assert {engine.partition(":")[2] for _, engine in arrangements.values()} == set(PLANS)
+    assert {engine.partition(":")[2] for _, engine, _ in arrangements.values()} == set(PLANS)
+    assert {registry for *_, registry in arrangements.values()} == {"sqlite", "postgres_server", "mariadb_server"}
 
 
 def test_the_rest_of_law_8_is_not_built():
@@ -112,7 +113,7 @@ def test_the_rest_of_law_8_is_not_built():
 def table() -> str:
     tests, arrangements = found_here(), load(HERE / "conftest.py").ARRANGEMENTS
     lines = ["| law | tests | over | examples, default (long) |", "|---|---|---|---|"]
-    over = ", ".join(f"{name} ({engine})" for name, (_, engine) in arrangements.items())
+    over = ", ".join(f"{name} ({engine})" for name, (_, engine, _) in arrangements.items())
     for number, law in LAWS.items():
         names = [name.partition("::")[2] for name, test in of_law(tests, number).items() if is_hypothesis_test(test)]
         names += ELSEWHERE.get(number, ())

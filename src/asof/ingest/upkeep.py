@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from asof.clock import system_clock
 from asof.engine.families import FAMILIES
 from asof.engine.port import Rows
-from asof.errors import AsofError, ConflictError, NotFoundError
+from asof.errors import AsofError, BackendError, ConflictError, NotFoundError
 from asof.ingest.feed import current_group
 from asof.ingest.merge import MOST_BYTES, SOON_BYTES, mergeable
 from asof.ingest.retention import aged, horizon_of
@@ -380,8 +380,10 @@ class Upkeep:
         except (ConflictError, NotFoundError):
             return False  # another process did it, or the group is gone
         except AsofError as error:
-            if not self._is_gone(group):  # else its files went while we worked
-                self.failures[what] = str(error)  # tried again with the next write; `doctor` shows it
+            with suppress(BackendError):  # the registry itself may be away
+                if self._is_gone(group):  # its files went while we worked
+                    return False
+            self.failures[what] = str(error)  # tried again with the next write; `doctor` shows it
             return False
         self.failures.pop(what, None)
         return True

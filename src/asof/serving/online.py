@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from asof.arrow.frames import Frame, to_pandas, to_polars
 from asof.clock import from_us
-from asof.errors import UnsupportedError, UsageError
+from asof.errors import AsofError, TransientError, UnsupportedError, UsageError
 from asof.online.port import Applied, OnlineSnapshot, StaleSnapshotError, version_of
 from asof.parts import Parts, resolve
 from asof.records import Status
@@ -257,7 +257,17 @@ class OnlineReader:
         cached = self._plans.get(name)
         if cached is not None and now - cached[0] < REFRESH_SECONDS:
             return cached[1]
-        plan = Plan(resolve(self._parts, name))
+        if cached is not None:
+            self._plans[name] = (now, cached[1])  # other threads go on with it meanwhile
+        try:
+            plan = Plan(resolve(self._parts, name))
+        except TransientError:
+            if cached is None:
+                raise
+            return cached[1]  # the registry is away: what it said last is served
+        except AsofError:
+            self._plans.pop(name, None)
+            raise
         if plan.log and self._log is not None:
             self._log.warm()
         self._plans[name] = (now, plan)

@@ -31,7 +31,6 @@ class MySql(Server):
         "ON DUPLICATE KEY UPDATE value = VALUES(value)"
     )
     LOCK = f"SELECT GET_LOCK(CONCAT('asof ', MD5(DATABASE())), {WAIT_SECONDS})"
-    LARGEST = "; it hangs up on what is larger than its max_allowed_packet"
     YESTERDAY = "CAST(UNIX_TIMESTAMP() - 86400 AS CHAR)"
     SESSION = (
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
@@ -42,6 +41,7 @@ class MySql(Server):
 
     LOST = frozenset({1040, 1053, 1152, *range(1158, 1162), 1184, 1203, 1226, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
     """Connections, and servers that start or stop or have too many."""
+    HUNG_UP = (2006, 2013)
     DEMOTED = (1290, 1836)
     """It was the primary server, and may only be read now: an address of several may lead to another one."""
     RACES = (1020, 1213, 1412)
@@ -106,6 +106,8 @@ class MySql(Server):
         """See `Dialect.translated`."""
         number, reason = _number(error), str(error.args[-1] if error.args else error)
         if self.verdict(error) != "never":
+            if number in self.HUNG_UP:
+                reason = f"{reason}; it hangs up on what is larger than its max_allowed_packet"
             return self._passing(reason) if number in (*self.RACES, *self.WAITED) else self._lost(reason)
         if number in self.ENTRY:
             return self._no_entry()

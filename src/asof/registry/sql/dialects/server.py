@@ -28,14 +28,12 @@ class Server(Dialect):
         extra: The extra of asof that brings its driver.
         package: The driver.
         YESTERDAY: How the time of a day ago is written in SQL, as text: seconds.
-        LARGEST: What to say of a server that hangs up on what is too large for it.
     """
 
     server: ClassVar[str]
     extra: ClassVar[str]
     package: ClassVar[str]
     YESTERDAY: ClassVar[str]
-    LARGEST: ClassVar[str] = ""
 
     def committed(self, raw: PoolProxiedConnection, ticket: tuple[str, str]) -> bool:
         """See `Dialect.committed`."""
@@ -75,7 +73,7 @@ class Server(Dialect):
         return UsageError(f"this is no URL of {self.server}", where=self.where, todo=todo)
 
     def _lost(self, reason: str) -> TransientError:
-        todo = f"see that {self.server} runs there, and try again{self.LARGEST}"
+        todo = f"see that {self.server} runs there, and try again"
         return TransientError(f"the registry cannot be reached: {reason}", where=self.where, todo=todo)
 
     def _no_entry(self) -> PermanentError:
