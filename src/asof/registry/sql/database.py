@@ -106,7 +106,8 @@ class Database:
         """
         raw: PoolProxiedConnection | None = None
         try:
-            raw = self._engine.raw_connection()
+            raw, _ = self._begun("read", PAUSES)  # that it can be used is known then
+            self._undo(raw)
             clean = self._dialect.scrub(raw)
         except self._driver.Error as error:
             raise self._translated(error) from error
@@ -186,20 +187,20 @@ class Database:
         """Return what became of a transaction whose answer was lost: who has the lock now knows that it has ended."""
         try:
             raw, _ = self._begun("write", PATIENCE)
-        except AsofError:
+            try:
+                answer = self._dialect.committed(raw, ticket)
+                self._undo(raw)
+            except self._driver.Error as error:
+                self._drop(raw, error)
+                raise
+            finally:
+                raw.close()
+        except (AsofError, self._driver.Error):
             raise TransientError(
                 "the registry went away while it stored something: it may be stored or not",
                 where=self.name,
                 todo="see that it runs; then look, or write again with the same idempotency_key",
             ) from lost
-        try:
-            answer = self._dialect.committed(raw, ticket)
-            self._undo(raw)
-        except self._driver.Error as error:
-            self._drop(raw, error)
-            raise self._translated(error) from lost
-        finally:
-            raw.close()
         return answer
 
     def _undo(self, raw: PoolProxiedConnection) -> None:
