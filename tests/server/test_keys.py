@@ -128,6 +128,37 @@ def test_writing_takes_the_role_in_the_group_s_own_project(made, asked, now, cal
     assert push(asked, made[1].get(caller), name, now + timedelta(seconds=1))[0] == status
 
 
+@pytest.mark.parametrize(
+    ("caller", "features", "service", "status"),
+    [
+        ("fraud_reader", ["own:x", "lent:x"], None, 200),
+        ("fraud_reader", ["own:x", "free:x"], None, 403),  # each of them counts
+        ("fraud_reader", [], "own_view", 200),
+        ("fraud_reader", ["own:x"], "lent_view", 403),
+        ("risk_admin", ["own:x"], None, 403),
+        ("fraud_reader", [], None, 200),
+        (None, ["free:x"], None, 401),
+    ],
+)
+def test_feasts_readers_need_the_same_roles(made, asked, caller, features, service, status):
+    body = {"entities": {"id": ["a"]}, "features": features, "feature_service": service, "full_feature_names": True}
+    assert ask(asked, made[1].get(caller), "POST", "/get-online-features", body)[0] == status
+
+
+def test_feasts_writers_need_the_same_roles_and_are_recorded(made, asked, now):
+    df = {"id": ["f"], "at": [now.isoformat()], "x": [1.0]}
+    for path, name in (("/push", "push_source_name"), ("/write-to-online-store", "feature_view_name")):
+        df["id"][0] += "f"
+        answers = {
+            caller: ask(asked, made[1].get(caller), "POST", path, {name: "own", "df": df})
+            for caller in ("fraud_writer", "fraud_reader", "risk_admin", None)
+        }
+        assert [status for status, _, _ in answers.values()] == [200, 403, 403, 401]
+        assert answers["fraud_writer"][1]["writer"] == "key:fraud_writer@127.0.0.1"
+    with asof.open(made[0]) as store:
+        until(lambda: len(store.catalog.audit(matching="denied feast_ fraud_reader own")) >= 2)
+
+
 def test_a_refusal_says_which_role_is_missing_where(made, asked, now):
     status, problem, headers = push(asked, made[1]["fraud_reader"], "own", now)
     assert (status, problem["type"]) == (403, "DeniedError")
