@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from asof.testing.servers import MariaDbServer, PostgresServer, RedisServer, missing
+from asof.testing.servers import MariaDbServer, PostgresServer, RedisServer, S3Server, missing
 
 for name, examples in (("fast", 20), ("quick", 60), ("long", 3000)):
     settings.register_profile(
@@ -34,6 +34,7 @@ SERVERS = {
     "own_postgres",
     "own_mariadb",
     "registry_server",
+    "s3_server",
     "own_registry_server",
 }
 
@@ -100,6 +101,16 @@ def mariadb_server() -> Iterator[MariaDbServer]:
         server.start()
         yield server
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """Give object storage for all tests; histories are apart by their prefixes."""
+    with folder_for_all() as folder:
+        server = S3Server(folder / "s3")
+        server.start()
+        yield server
+        server.kill()
 
 
 @pytest.fixture

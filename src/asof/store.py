@@ -77,6 +77,7 @@ class Store:
             with showing(f"opening {path}", progress=progress, unit="groups") as advance:
                 store._writer.recover(tolerant=repair, advance=advance)
             store._eraser.resume()
+            store._writer.upkeep.let_go_of_copies()
         except BaseException:  # an interrupt too: repairing may take minutes
             parts.close()
             raise

@@ -50,7 +50,8 @@ def erase_in_history(parts: Parts, holding: Holding) -> list[Erased]:
 def _erase(parts: Parts, holding: Holding) -> list[Erased]:
     keys = holding.keys
     group, rows, snapshot = current_rows(parts, holding.group)
-    hits = [(file, _hits(parts, replace(rows, files=(file,), journal=None), keys)) for file in rows.files]
+    with parts.history.near([file for _, file, _ in rows.files]):  # at once, rather than one after the other
+        hits = [(file, _hits(parts, replace(rows, files=(file,), journal=None), keys)) for file in rows.files]
     hits = [(file, hit) for file, hit in hits if hit]
     in_journal = _hits(parts, replace(rows, files=()), keys)
     sealed = [stamp.number for stamp, _ in snapshot.journal] if in_journal else []
@@ -110,10 +111,10 @@ def _hits(parts: Parts, rows: Rows, keys: pa.Table) -> int:
 
 
 def _rewritten(parts: Parts, before: DataFile, after: list[DataFile]) -> Rewritten:
-    first = after[0].path if after else ""
-    return Rewritten(before.path, _sha256(parts, before.path), first, _sha256(parts, first) if first else "")
+    first = (after[0].path, _sha256(parts, after[0])) if after else ("", "")
+    return Rewritten(before.path, _sha256(parts, before), *first)
 
 
-def _sha256(parts: Parts, path: str) -> str:
-    with Path(parts.history.location(path)).open("rb") as file:
+def _sha256(parts: Parts, data: DataFile) -> str:
+    with parts.history.near([data]) as places, Path(places[data.path]).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -79,6 +79,22 @@ class HistoryPlace(_PlaceOf):
         return found
 
 
+class CachePlace(_PlaceOf):
+    """This machine's copies of files that lie elsewhere.
+
+    Those of files that were written anew went with them; here go those of files that other machines replaced before.
+    """
+
+    name: ClassVar[str] = "cache"
+    files: ClassVar[tuple[str, ...]] = ()  # in a folder of the user's, see `asof.offline.cache`
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`."""
+        del holdings
+        self.upkeep.let_go_of_copies()
+        return []
+
+
 class OnlinePlace(_PlaceOf):
     """The newest values."""
 
@@ -140,7 +156,7 @@ class RegistryPlace(_PlaceOf):
         return []
 
 
-PLACES = (HistoryPlace, OnlinePlace, SpillPlace, SettingsPlace, RegistryPlace)
+PLACES = (HistoryPlace, CachePlace, OnlinePlace, SpillPlace, SettingsPlace, RegistryPlace)
 """In the order of erasing: history first, since others copy from it; the registry last, since it names the keys."""
 
 

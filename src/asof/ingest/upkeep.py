@@ -301,6 +301,11 @@ class Upkeep:
             self._parts.log.forget_files(gone)
         return len(gone) + self._sweep_debris()
 
+    def let_go_of_copies(self) -> None:
+        """Delete this machine's copies of files that were deleted, perhaps by another machine."""
+        if self._parts.history.remote:
+            self._parts.history.keep_only(self._parts.log.files())
+
     def doubtful(self, paths: Iterable[str]) -> None:
         """Remember files of ours that may have been published, or not: a later sweep deletes those that were not."""
         with self._lock:
@@ -315,6 +320,7 @@ class Upkeep:
     def _sweep_debris(self) -> int:
         debris = self.debris()
         self._parts.history.discard(debris)
+        self.let_go_of_copies()
         with self._lock:
             self._doubtful -= {*debris}
         return len(debris)

@@ -11,8 +11,8 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, Schema
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from asof.errors import BackendError, PermanentError, TransientError
@@ -38,24 +38,31 @@ FILE_ROWS = 4_000_000
 
 WRITERS = "writers"
 LOG = "_delta_log"
-OUR_NAME = re.compile(r"(?P<writer>[0-9a-f]{12})-[0-9a-f]{12}\.parquet")
+OUR_NAME = re.compile(r"(?P<writer>[0-9a-f]{12})-[0-9a-f]{12}(-[0-9a-f]{64})?\.parquet")
+"""Who wrote a file, its own number, and for an object the hash of its bytes."""
+
 ATTEMPTS = 20
 
 
 class DeltaHistory:
-    """The history port over a folder of Delta tables.
+    """The history port over a folder of Delta tables, or over a prefix of a bucket.
 
     Args:
-        url: The folder, relative to the store's.
+        url: The folder, relative to the store's; or s3://BUCKET/PREFIX, gs://..., az://...
         root: The store's folder.
         files: How it works on data files; the Delta log is written by deltalake itself.
+
+    Attributes:
+        remote: Whether the files are objects.
+        folder: The folder; in a bucket, where places are relative to the prefix, the empty path.
     """
 
     def __init__(self, url: str, *, root: str = "", files: Files | None = None) -> None:
         """Remember the folder; a writer announces itself at its first file."""
-        self.folder = Path(root) / url
-        self._files = files or LocalFiles()
-        with _translated(self.folder):
+        self.folder = Path() if "://" in url else Path(root) / url
+        self._files = files or (object_files(url) if "://" in url else LocalFiles())
+        self.remote = self._files.remote
+        with self._translated(self.folder):
             if self._files.make_folder(self.folder):
                 self._files.sync(self.folder.parent)  # else a power cut may take the folder with its synced files
         self._lock = threading.Lock()
@@ -65,7 +72,7 @@ class DeltaHistory:
         """See `History.stage`."""
         folder = self.folder / table.name
         written: list[DataFile] = []
-        with _translated(folder):
+        with self._translated(folder):
             if self._files.make_folder(folder):
                 self._files.sync(self.folder)
             try:
@@ -83,7 +90,7 @@ class DeltaHistory:
             return None
         folder = self.folder / table.name
         wanted = {file.path.partition("/")[2]: file for file in live}
-        with _translated(folder):
+        with self._translated(folder):
             for attempt in range(ATTEMPTS):
                 try:
                     return self._mirror_once(folder, table.schema, wanted)
@@ -92,7 +99,9 @@ class DeltaHistory:
                 except DeltaError as error:
                     if "already exists" not in str(error):  # else another one has just created it: look again
                         raise
-        raise TransientError("other processes kept changing the Delta log", where=str(folder), todo="try again")
+        raise TransientError(
+            "other processes kept changing the Delta log", where=self._files.url(folder), todo="try again"
+        )
 
     def _mirror_once(self, folder: Path, schema: pa.Schema, wanted: dict[str, DataFile]) -> None:
         add = [_add_action(path, file) for path, file in wanted.items()]
@@ -100,7 +109,12 @@ class DeltaHistory:
         if delta is None:
             if wanted:
                 create_table_with_add_actions(
-                    str(folder), Schema.from_arrow(schema), add, mode="error", partition_by=[]
+                    self._files.url(folder),
+                    Schema.from_arrow(schema),
+                    add,
+                    mode="error",
+                    partition_by=[],
+                    storage_options=dict(self._files.options),
                 )
             return
         known = {field.name for field in delta.schema().fields}
@@ -111,7 +125,7 @@ class DeltaHistory:
         actions = pa.table(delta.get_add_actions(flatten=True))
         for path, size in zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True):
             sizes[unquote(path)] = size
-        now_ms = _modified_ms(folder)
+        now_ms = self._files.modified_ms(folder)
         changes: list[AddAction | RemoveAction] = [action for action in add if unquote(action.path) not in sizes]
         changes += [_remove_action(path, size, now_ms) for path, size in sizes.items() if path not in wanted]
         if changes:
@@ -122,43 +136,56 @@ class DeltaHistory:
 
         deltalake does not sync the log, so that a power cut may tear it. Nothing is lost: it only mirrors.
         """
-        if not DeltaTable.is_deltatable(str(folder)):  # a folder for the log may be there, and nothing in it yet
-            return None
+        url, options = self._files.url(folder), dict(self._files.options)
+        if not self.remote and not DeltaTable.is_deltatable(
+            url
+        ):  # there may be a folder for the log, and nothing in it
+            return None  # of a bucket it is not asked: deltalake (1.6) would stop all threads until the answer comes
         try:
-            return DeltaTable(str(folder))
+            return DeltaTable(url, storage_options=options)
+        except TableNotFoundError:
+            return None
         except DeltaError as error:
-            if "os error" in str(error):  # the disk refuses to read it: it may be well
+            if "os error" in str(error) or self.remote:  # the disk refuses to read it: it may be well
                 raise
         self._files.remove_folder(folder / LOG)
         return None
 
     def location(self, path: str) -> str:
         """See `History.location`."""
-        return str(self.folder / path)
+        return self._files.url(self.folder / path)
+
+    def near(self, files: Sequence[DataFile]) -> AbstractContextManager[Mapping[str, str]]:
+        """See `History.near`."""
+        return self._files.near(self.folder, files)
+
+    def keep_only(self, paths: Iterable[str]) -> None:
+        """See `History.keep_only`."""
+        self._files.keep_only(paths)
 
     def check(self, path: str) -> str:
         """See `History.check`."""
         place = self.folder / path
+        where = self._files.url(place)
         try:
             with self._files.open(place) as opened, pq.ParquetFile(opened, page_checksum_verification=True) as file:
                 for batch in file.iter_batches():
                     batch.validate(full=True)
         except FileNotFoundError:
-            return f"{place}: the file is gone"
+            return f"{where}: the file is gone"
         except (pa.ArrowException, OSError) as error:
-            return f"{place}: {' '.join(str(error).split())}"
+            return f"{where}: {' '.join(str(error).split())}"
         return ""
 
     def discard(self, paths: Iterable[str]) -> None:
         """See `History.discard`."""
-        with _translated(self.folder):
-            for path in paths:
-                self._files.remove(self.folder / path)
+        with self._translated(self.folder):
+            self._files.remove(*(self.folder / path for path in paths))
 
     def debris(self, known: Iterable[str]) -> list[str]:
         """See `History.debris`."""
         kept = set(known)
-        with _translated(self.folder):
+        with self._translated(self.folder):
             found = [f"{p.parent.name}/{p.name}" for p in self._files.find(self.folder, "*/*.parquet*")]
             ours = {path: name["writer"] for path in found if (name := OUR_NAME.match(path.partition("/")[2]))}
             unknown = {path: writer for path, writer in ours.items() if path not in kept}  # not somebody else's file
@@ -178,6 +205,14 @@ class DeltaHistory:
                 with suppress(OSError):
                     self._files.remove(self.folder / WRITERS / name)
                 self._writer = None
+        self._files.close()
+
+    @contextmanager
+    def _translated(self, folder: Path) -> Generator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException, DeltaError) as error:
+            raise _translation(error, self._files.url(folder), remote=self.remote) from error
 
     def _write(self, table: Table, folder: Path, rows: pa.Table) -> DataFile:
         name = f"{self._writer_name()}-{uuid.uuid4().hex[:12]}.parquet"
@@ -196,7 +231,7 @@ class DeltaHistory:
                     writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
                 size = file.tell()
             self._files.sync(unfinished)
-            self._files.rename(unfinished, place)
+            name = self._files.rename(unfinished, place).name
         except BaseException:  # an interrupt too
             self._files.remove(unfinished)
             raise
@@ -232,6 +267,13 @@ def _runtime() -> int:
     return os.getpid()
 
 
+def object_files(url: str) -> Files:
+    """Return the files below a URL of object storage."""
+    from asof.offline.objects import ObjectFiles  # noqa: PLC0415 - its package is an extra
+
+    return ObjectFiles(url)
+
+
 def _in_files(batches: pa.RecordBatchReader | pa.Table) -> Iterator[pa.Table]:
     if isinstance(batches, pa.Table):
         for start in range(0, batches.num_rows, FILE_ROWS):
@@ -254,10 +296,6 @@ def _repeats(arrow: pa.DataType) -> bool:
     return not (pa.types.is_floating(arrow) or pa.types.is_timestamp(arrow) or pa.types.is_nested(arrow))
 
 
-def _modified_ms(place: Path) -> int:
-    return int(place.stat().st_mtime * 1000)
-
-
 def _add_action(path: str, file: DataFile) -> AddAction:
     stats: dict[str, Any] = {"numRecords": file.rows}
     return AddAction(quote(path), file.size_bytes, {}, 0, data_change=True, stats=json.dumps(stats))
@@ -267,16 +305,11 @@ def _remove_action(path: str, size: int, now_ms: int) -> RemoveAction:
     return RemoveAction(path=quote(path), data_change=True, deletion_timestamp=now_ms, size=size, partition_values={})
 
 
-@contextmanager
-def _translated(folder: Path) -> Generator[None]:
-    try:
-        yield
-    except (OSError, pa.ArrowException, DeltaError) as error:
-        raise _translation(error, folder) from error
+def _translation(error: Exception, where: str, *, remote: bool) -> BackendError:
+    if remote:
+        from asof.offline.objects import translation  # noqa: PLC0415 - its package is an extra
 
-
-def _translation(error: Exception, folder: Path) -> BackendError:
-    where = str(folder)
+        return translation(error, where)
     code = getattr(error, "errno", None)
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error):
         return PermanentError(f"no space for the history: {error}", where=where, todo="free some disk space")

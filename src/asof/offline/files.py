@@ -1,16 +1,21 @@
 """The files of a history: each thing that a disk may refuse, or lose in a power cut, is an operation of its own.
 
-`DeltaHistory` reaches its data files through this port only: `asof.testing.faults` fails or stops any of them.
+`DeltaHistory` reaches its data files through this port only: `asof.testing.faults` fails or stops any of them. They lie
+on a disk of this machine, or are objects (`asof.offline.objects`).
 """
 
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import pyarrow as pa
+
+from asof.records import DataFile
 
 
 class Hold(Protocol):
@@ -22,7 +27,33 @@ class Hold(Protocol):
 
 
 class Files(Protocol):
-    """Works on files and folders; every method raises OSError, and pyarrow's errors are OSErrors too."""
+    """Works on files and folders; every method raises OSError, and pyarrow's errors are OSErrors too.
+
+    Objects have no folders, and their errors are asof's own, but for FileNotFoundError.
+
+    Attributes:
+        remote: Whether a file must be fetched before it can be read.
+        options: How deltalake gets there.
+    """
+
+    remote: bool
+    options: Mapping[str, str]
+
+    def url(self, place: Path) -> str:
+        """Return how others, and messages, call a file or folder."""
+        ...
+
+    def near(self, folder: Path, files: Sequence[DataFile]) -> AbstractContextManager[Mapping[str, str]]:
+        """Give by path, relative to a folder, where data files can be read as long as the block takes."""
+        ...
+
+    def keep_only(self, paths: Iterable[str]) -> None:
+        """Delete what this machine has of other data files than these, if they lie elsewhere."""
+        ...
+
+    def modified_ms(self, folder: Path) -> int:
+        """Return a time not long before now, by the clock of whoever keeps the files."""
+        ...
 
     def make_folder(self, folder: Path) -> bool:
         """Make a folder, with its parents; return whether it was not there."""
@@ -36,12 +67,12 @@ class Files(Protocol):
         """Make the content of a file, or the names in a folder, survive a power cut."""
         ...
 
-    def rename(self, place: Path, to: Path) -> None:
-        """Give a file a new name in its folder, in one step."""
+    def rename(self, place: Path, to: Path) -> Path:
+        """Give a file a new name in its folder, in one step; return the name: an object's has its hash in it."""
         ...
 
-    def remove(self, place: Path) -> None:
-        """Delete a file; an absent one does not matter."""
+    def remove(self, *places: Path) -> None:
+        """Delete files; absent ones do not matter."""
         ...
 
     def remove_folder(self, folder: Path) -> None:
@@ -64,9 +95,31 @@ class Files(Protocol):
         """Return whether some process keeps a file locked; no for an absent one."""
         ...
 
+    def close(self) -> None:
+        """Release what was opened; twice is harmless."""
+        ...
+
 
 class LocalFiles:
     """The files of this machine."""
+
+    remote = False
+    options: Mapping[str, str] = MappingProxyType({})
+
+    def url(self, place: Path) -> str:
+        """See `Files.url`."""
+        return str(place)
+
+    def near(self, folder: Path, files: Sequence[DataFile]) -> AbstractContextManager[Mapping[str, str]]:
+        """See `Files.near`."""
+        return nullcontext({file.path: str(folder / file.path) for file in files})
+
+    def keep_only(self, paths: Iterable[str]) -> None:
+        """See `Files.keep_only`: there are no copies."""
+
+    def modified_ms(self, folder: Path) -> int:
+        """See `Files.modified_ms`."""
+        return int(folder.stat().st_mtime * 1000)
 
     def make_folder(self, folder: Path) -> bool:
         """See `Files.make_folder`."""
@@ -87,13 +140,14 @@ class LocalFiles:
         finally:
             os.close(handle)
 
-    def rename(self, place: Path, to: Path) -> None:
+    def rename(self, place: Path, to: Path) -> Path:
         """See `Files.rename`."""
-        place.rename(to)
+        return place.rename(to)
 
-    def remove(self, place: Path) -> None:
+    def remove(self, *places: Path) -> None:
         """See `Files.remove`."""
-        place.unlink(missing_ok=True)
+        for place in places:
+            place.unlink(missing_ok=True)
 
     def remove_folder(self, folder: Path) -> None:
         """See `Files.remove_folder`."""
@@ -123,3 +177,6 @@ class LocalFiles:
         except BlockingIOError:
             return True
         return False
+
+    def close(self) -> None:
+        """See `Files.close`."""

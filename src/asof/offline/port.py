@@ -3,7 +3,8 @@
 It decides nothing about visibility: the commit log does. A file that the log does not name is debris.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,7 +31,13 @@ class Table:
 
 
 class History(Protocol):
-    """Keeps data files. Safe to call from several threads and processes."""
+    """Keeps data files. Safe to call from several threads and processes.
+
+    Attributes:
+        remote: Whether files must be fetched before an engine of this machine can read them; see `near`.
+    """
+
+    remote: bool
 
     def stage(self, table: Table, batches: pa.RecordBatchReader | pa.Table) -> list[DataFile]:
         """Write rows, ordered by `table.sort`, to new files that survive a power cut; they are not visible yet.
@@ -48,7 +55,19 @@ class History(Protocol):
         ...
 
     def location(self, path: str) -> str:
-        """Return where an engine reads a file."""
+        """Return how others call a file: a path, or a URL."""
+        ...
+
+    def near(self, files: Sequence[DataFile]) -> AbstractContextManager[Mapping[str, str]]:
+        """Give by `DataFile.path` where files can be read on this machine, as long as the block takes.
+
+        Raises:
+            TransientError: A file cannot be reached now. PermanentError: Its bytes are not those that were written.
+        """
+        ...
+
+    def keep_only(self, paths: Iterable[str]) -> None:
+        """Delete what this machine keeps of files elsewhere, but for these."""
         ...
 
     def check(self, path: str) -> str:

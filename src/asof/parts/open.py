@@ -18,6 +18,7 @@ from typing import Any
 from asof.acting import acting
 from asof.clock import Clock, system_clock, system_us, to_us
 from asof.engine.families import FamilyEngine
+from asof.engine.near import NearEngine
 from asof.engine.port import Engine
 from asof.errors import NotFoundError, PermanentError, UsageError
 from asof.offline.port import History
@@ -125,7 +126,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
     metadata: Metadata = _adapter("registry", settings["registry"])(_in_folder(settings["registry"], folder))
     with ExitStack() as opened:  # what is open is closed again if a later part fails
         opened.callback(metadata.log.close)
-        history = _adapter("history", settings["history"])(settings["history"], root=root)
+        history: History = _adapter("history", settings["history"])(settings["history"], root=root)
         opened.callback(history.close)
         engine = _adapter("engine", settings["engine"])(settings["engine"], root=root)
         opened.callback(engine.close)
@@ -140,7 +141,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         erasures=metadata.erasures,
         history=history,
         online=online,
-        engine=FamilyEngine(engine),
+        engine=FamilyEngine(NearEngine(engine, history.near) if history.remote else engine),
         keys=metadata.keys,
         deeds=metadata.deeds,
         process=_process(),

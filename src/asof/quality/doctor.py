@@ -136,6 +136,7 @@ def _left(parts: Parts, upkeep: Upkeep, *, repair: bool) -> list[Finding]:
     if debris:
         if repair:
             parts.history.discard(debris)
+            upkeep.let_go_of_copies()
         what = f"{len(debris)} files that no commit names"
         findings.append(Finding("debris", what, repair, "run `asof doctor --repair`"))
     todo = "close the store and open it again"

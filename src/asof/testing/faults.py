@@ -149,7 +149,7 @@ class _Name:
     content: bytes = b""
 
 
-class FaultyFiles:
+class FaultyFiles(LocalFiles):
     """The files of this machine (see `asof.offline.files`) as operations; knows what a power cut takes."""
 
     def __init__(self, faults: Faults) -> None:
@@ -171,13 +171,14 @@ class FaultyFiles:
         """See `Files.sync`."""
         self._do("sync_folder" if place.is_dir() else "sync", lambda: self._synced(place))
 
-    def rename(self, place: Path, to: Path) -> None:
+    def rename(self, place: Path, to: Path) -> Path:
         """See `Files.rename`."""
-        self._do("rename", lambda: self._renamed(place, to))
+        return self._do("rename", lambda: self._renamed(place, to))
 
-    def remove(self, place: Path) -> None:
+    def remove(self, *places: Path) -> None:
         """See `Files.remove`."""
-        self._do("remove", lambda: self._removed(place))
+        for place in places:
+            self._do("remove", lambda place=place: self._removed(place))
 
     def remove_folder(self, folder: Path) -> None:
         """See `Files.remove_folder`."""
@@ -237,12 +238,13 @@ class FaultyFiles:
         self._unsynced.discard(place)
         self._names = [name for name in self._names if name.folder != place]
 
-    def _renamed(self, place: Path, to: Path) -> None:
+    def _renamed(self, place: Path, to: Path) -> Path:
         self._local.rename(place, to)
         if place in self._unsynced:
             self._unsynced.remove(place)
             self._unsynced.add(to)
         self._names.append(_Name(to.parent, "renamed", to, old=place))
+        return to
 
     def _removed(self, place: Path) -> None:
         if place.exists():

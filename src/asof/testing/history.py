@@ -12,7 +12,6 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -59,18 +58,6 @@ def rows_of(count: int, *, start: int = 0, static: bool = False) -> pa.Table:
     return stored_rows(group_of(static=static), pa.table(columns))
 
 
-@dataclass
-class Place:
-    """A history and the folder that it lies in."""
-
-    history: History
-    root: Path
-
-    def files_on_disk(self) -> int:
-        """Count what may be a data file, finished or not."""
-        return sum(".parquet" in path.name and "_delta_log" not in path.parts for path in self.root.rglob("*"))
-
-
 class HistorySuite:
     """What every history must do; see `asof.offline.port.History`.
 
@@ -91,6 +78,25 @@ class HistorySuite:
     def read_mirror(self, history: History, table: Table) -> pa.Table:
         """Read the table that others can read, around the port; no rows if it is not there yet."""
         raise NotImplementedError
+
+    def names(self, root: Path) -> list[str]:
+        """Return the names of all files that a history keeps, around the port."""
+        return [str(path.relative_to(root)) for path in root.rglob("*")]
+
+    def stored(self, history: History, file: DataFile) -> bytes:
+        """Return the bytes of a file, around the port."""
+        return Path(history.location(file.path)).read_bytes()
+
+    def damage(self, history: History, file: DataFile, content: bytes | None) -> None:
+        """Give a file another content, or none: delete it, around the port."""
+        place = Path(history.location(file.path))
+        place.unlink()
+        if content is not None:
+            place.write_bytes(content)
+
+    def data_files(self, root: Path) -> int:
+        """Count what may be a data file, finished or not."""
+        return sum(".parquet" in name and "_delta_log" not in name for name in self.names(root))
 
     @pytest.fixture
     def opened(self, tmp_path: Path) -> Iterator[Callable[[], History]]:
@@ -116,9 +122,10 @@ class HistorySuite:
         try:
             group = group_of(static=static)
             stamp = Stamp(1, 10**9 * HOUR_US, "commit")
-            located = tuple((history.location(file.path), file, stamp) for file in files)
-            rows = Rows(stored_schema(group), group.keys, group.event_time, 0, 1, ("x", "s"), located)
-            return engine.scan(rows, columns=list(group.columns)).read_all()
+            with history.near(files) as places:
+                located = tuple((places[file.path], file, stamp) for file in files)
+                rows = Rows(stored_schema(group), group.keys, group.event_time, 0, 1, ("x", "s"), located)
+                return engine.scan(rows, columns=list(group.columns)).read_all()
         finally:
             engine.close()
 
@@ -145,7 +152,7 @@ class HistorySuite:
     def test_a_data_file_knows_its_rows_its_size_and_its_bounds(self, history: History) -> None:
         (file,) = history.stage(table_of(), rows_of(100, start=50))
         assert (file.rows, file.min_event_us, file.max_event_us) == (100, 50 * HOUR_US, 149 * HOUR_US)
-        assert file.size_bytes == Path(history.location(file.path)).stat().st_size
+        assert file.size_bytes == len(self.stored(history, file))
         assert (file.stamped, file.first_commit, file.last_commit) == (False, 0, 0)
         (file,) = history.stage(table_of("s@1.2", static=True), rows_of(5, static=True))
         assert (file.min_event_us, file.max_event_us) == (0, 0)
@@ -153,7 +160,7 @@ class HistorySuite:
     def test_no_rows_make_no_file(self, history: History, tmp_path: Path) -> None:
         assert history.stage(table_of(), rows_of(0)) == []
         assert history.stage(table_of(), rows_of(0).to_reader()) == []
-        assert Place(history, tmp_path).files_on_disk() == 0
+        assert self.data_files(tmp_path) == 0
 
     def test_every_stage_makes_new_files(self, history: History) -> None:
         files = [file for _ in range(3) for file in history.stage(table_of(), rows_of(5))]
@@ -172,10 +179,28 @@ class HistorySuite:
         reader = pa.RecordBatchReader.from_batches(table_of().schema, batches())
         with pytest.raises(ZeroDivisionError):
             history.stage(table_of(), reader)
-        assert Place(history, tmp_path).files_on_disk() == 0
+        assert self.data_files(tmp_path) == 0
 
     def test_no_space_is_a_permanent_error_and_leaves_nothing_behind(self, tmp_path: Path) -> None:
         assert exit_code_of(_stage_without_space, type(self), str(tmp_path)) == 0
+
+    # ---- near
+
+    def test_files_are_near_under_the_paths_that_they_were_staged_with(self, history: History) -> None:
+        files = [history.stage(table_of(), rows_of(5, start=start))[0] for start in (0, 5)]
+        with history.near(files) as places, history.near(files[:1]) as again:
+            assert {path: Path(place).read_bytes() for path, place in places.items()} == {
+                file.path: self.stored(history, file) for file in files
+            }
+            assert set(again) == {files[0].path}
+        with history.near([]) as none:
+            assert not none
+
+    def test_copies_of_other_files_are_let_go_of_and_the_files_stay(self, history: History) -> None:
+        one, other = (history.stage(table_of(), rows_of(5, start=start))[0] for start in (0, 5))
+        for known in ([one.path, other.path], [one.path], []):
+            history.keep_only(known)
+        assert self.read(history, [one, other]).num_rows == 10
 
     # ---- check, discard, debris, drop
 
@@ -186,9 +211,8 @@ class HistorySuite:
     def test_a_file_that_is_gone_cut_off_or_changed_has_a_fault_that_names_it(self, history: History) -> None:
         for number, damage in enumerate((_remove, _cut, _change_a_byte, _empty)):
             (file,) = history.stage(table_of(), rows_of(1000, start=number))
-            place = Path(history.location(file.path))
-            damage(place)
-            assert place.name in history.check(file.path), damage.__name__
+            self.damage(history, file, damage(self.stored(history, file)))
+            assert Path(file.path).name in history.check(file.path), damage.__name__
 
     def test_discarded_files_are_gone_and_absent_ones_do_not_matter(self, history: History) -> None:
         one, other = (history.stage(table_of(), rows_of(5))[0] for _ in range(2))
@@ -217,9 +241,9 @@ class HistorySuite:
     def test_files_of_a_killed_process_are_debris_finished_or_not(self, history: History, tmp_path: Path) -> None:
         assert exit_code_of(_stage_and_die, type(self), str(tmp_path)) == -signal.SIGKILL
         debris = history.debris(())
-        assert len(debris) == Place(history, tmp_path).files_on_disk() > 0
+        assert len(debris) == self.data_files(tmp_path) > 0
         history.discard(debris)
-        assert Place(history, tmp_path).files_on_disk() == 0
+        assert self.data_files(tmp_path) == 0
 
     def test_a_dropped_table_is_gone_with_its_files_and_others_stay(self, history: History) -> None:
         (one,) = history.stage(table_of("g@1.1"), rows_of(5))
@@ -285,22 +309,22 @@ class HistorySuite:
         assert self.read(opened(), [file]).num_rows == 5
 
 
-def _remove(place: Path) -> None:
-    place.unlink()
+def _remove(content: bytes) -> None:
+    del content
 
 
-def _cut(place: Path) -> None:
-    os.truncate(place, place.stat().st_size // 2)
+def _cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
 
 
-def _change_a_byte(place: Path) -> None:
-    content = bytearray(place.read_bytes())
-    content[len(content) // 3] ^= 0x55
-    place.write_bytes(content)
+def _change_a_byte(content: bytes) -> bytes:
+    changed = bytearray(content)
+    changed[len(changed) // 3] ^= 0x55
+    return bytes(changed)
 
 
-def _empty(place: Path) -> None:
-    place.write_bytes(b"")
+def _empty(content: bytes) -> bytes:
+    return content[:0]
 
 
 def _stage_without_space(suite: type[HistorySuite], root: str) -> None:
@@ -308,7 +332,7 @@ def _stage_without_space(suite: type[HistorySuite], root: str) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
     with pytest.raises(PermanentError):
         history.stage(table_of(), rows_of(50_000))
-    assert Place(history, Path(root)).files_on_disk() == 0
+    assert suite().data_files(Path(root)) == 0
     (file,) = history.stage(table_of(), rows_of(5))
     assert history.check(file.path) == ""
 

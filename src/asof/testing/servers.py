@@ -7,7 +7,7 @@
     server.start()          # with what it had on disk
 
 They need the programs of the Debian packages `redis-server`, `postgresql` and `mariadb-server`; `missing` says which
-are not there.
+are not there. The object storage is the package `moto[s3]`, served with `flask` and `flask-cors`.
 """
 
 import os
@@ -15,7 +15,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -257,6 +259,50 @@ class MariaDbServer(_Server):
                 return wire.recv(64)[4:5] == b"\n"  # the version of its protocol
         except OSError:
             return False
+
+
+class S3Server(_Server):
+    """Object storage with the protocol of S3, in memory, with one bucket: a restart empties it."""
+
+    BUCKET = "asof"
+
+    @property
+    def url(self) -> str:
+        """What a store's settings would say."""
+        return f"s3://{self.BUCKET}/history"
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment(self, endpoint: str = "") -> dict[str, str]:
+        """Return the variables by which a store gets there, or through a proxy."""
+        return {
+            "AWS_ENDPOINT_URL": endpoint or self.endpoint,
+            "AWS_ACCESS_KEY_ID": "of-tests",
+            "AWS_SECRET_ACCESS_KEY": "secret-of-tests",
+            "AWS_REGION": "us-east-1",
+        }
+
+    def start(self) -> None:
+        """Start it, make the bucket, and return."""
+        super().start()
+        self.request("PUT", "")
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Ask it around the port, such as ("GET", "?uploads") of the bucket."""
+        url = f"{self.endpoint}/{self.BUCKET}{path}"
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method)) as answer:  # noqa: S310 - loopback
+            return bytes(answer.read())
+
+    def _command(self) -> Sequence[str]:
+        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+
+    def _answers(self) -> bool:
+        with socket.socket() as wire:
+            wire.settimeout(1)
+            return wire.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 def _as(user: str) -> dict[str, Any]:

@@ -1,0 +1,348 @@
+"""The file cache: copies of immutable files on this machine, so that an engine reads them at the speed of its disk.
+
+    <folder>/<owner>/files/<sha256>   bytes, under their hash; the time of the last use is the file's own
+    <folder>/<owner>/names/<...>      a link to the hash, for names that do not tell it
+    <folder>/held/<process>/          what a process reads now: hard links, which eviction does not take from it
+    <folder>/turns/<...>              locks: of several who want a file one fetches it
+
+Any process may be killed at any moment: a file gets its name when it is whole, links of dead processes are swept, and
+what a power cut tore does not have its hash any more and is fetched again.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from asof.errors import PermanentError, UsageError
+from asof.own_folder import OwnFolder, is_held
+
+FOLDER, SIZE = "ASOF_CACHE", "ASOF_CACHE_SIZE"
+MOST_BYTES = 10 * 10**9
+
+AT_ONCE = 16
+"""Files that are verified or fetched at the same time: enough to hide 20 ms of latency from hundreds of small ones."""
+
+TURNS = 256
+TURN_SECONDS = 30.0
+"""How long to wait for another one's fetch; then the file is fetched twice, which is harmless."""
+
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file that somebody wants to read.
+
+    Attributes:
+        name: Its name, by which its owner knows it.
+        size_bytes: Its size.
+        sha256: Hash of its bytes; "" if it is not known: then it is what was fetched first.
+        where: What messages call it.
+    """
+
+    name: str
+    size_bytes: int
+    sha256: str
+    where: str
+
+
+Fetch = Callable[[Wanted, Path], None]
+"""Write the bytes of a file to a place."""
+
+
+class FileCache:
+    """The copies of one owner's files, in a folder that this user's processes share.
+
+    Args:
+        folder: The folder of all owners.
+        most_bytes: What the copies of all owners may take; what is being read comes on top.
+        owner: Name of the owner: letters and digits.
+        fetch: How to get a file.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int, *, owner: str, fetch: Fetch) -> None:
+        """Make the folder, closed to other users, and sweep what dead processes left."""
+        self._folder = folder
+        self._most_bytes = most_bytes
+        self._files = folder / owner / "files"
+        self._names = folder / owner / "names"
+        self._turns = folder / "turns"
+        self._fetch = fetch
+        self._lock = Lock()
+        self._held: dict[str, int] = {}
+        self._process = os.getpid()
+        with _translated(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            for each in (self._files, self._names, self._turns):
+                each.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError), (folder / "id").open("x") as file:
+                file.write(uuid.uuid4().hex)
+            self._own = OwnFolder(folder / "held")
+        self._pool = ThreadPoolExecutor(AT_ONCE, "asof-cache")
+
+    @property
+    def process(self) -> str:
+        """Return a name for this process, which others can ask about; see `lives`."""
+        return f"{(self._folder / 'id').read_text()}/{self._own.path.name}"
+
+    def lives(self, process: str) -> bool | None:
+        """Return whether a process lives; None if it has another cache, on another machine perhaps."""
+        cache, _, name = process.partition("/")
+        if cache != (self._folder / "id").read_text() or not name.isalnum():
+            return None
+        return is_held(self._own.path.with_name(name))
+
+    @contextmanager
+    def holding(self, wanted: Sequence[Wanted]) -> Generator[dict[str, str]]:
+        """Give by name where files can be read as long as the block takes; those that are not here are fetched.
+
+        Raises:
+            PermanentError: Bytes are not those that were written, or there is no space.
+        """
+        held: list[str] = []
+        try:
+            with _translated(self._folder):
+                tasks = [self._pool.submit(self._hold, each, held) for each in wanted]
+                try:
+                    found = [task.result() for task in tasks]
+                finally:  # if one failed the others go on: what they hold must be known before it is let go of
+                    for task in tasks:
+                        task.cancel()
+                    wait(tasks)
+                if any(fetched for _, fetched in found):
+                    self._evict(self._most_bytes)
+            yield {each.name: str(self._place(sha256)) for each, (sha256, _) in zip(wanted, found, strict=True)}
+        finally:
+            self._release(held)
+
+    def part(self) -> Path:
+        """Return a place for a file that is being made, to be given to `add` or deleted; a crash does not leave it."""
+        return self._own.path / f"{uuid.uuid4().hex}.part"
+
+    def add(self, part: Path, sha256: str) -> None:
+        """Take a finished file."""
+        with _translated(self._folder):
+            self._publish(part, sha256)
+            part.unlink()
+            self._evict(self._most_bytes)
+
+    def remove(self, names: Iterable[str], hashes: Iterable[str]) -> None:
+        """Delete files at once, also from under whoever reads them."""
+        gone = [*hashes]
+        for name in names:
+            link = self._link(name)
+            with suppress(OSError):
+                gone.append(link.readlink().name)
+                link.unlink()
+        for sha256 in gone:
+            (self._files / sha256).unlink(missing_ok=True)
+            for held in (self._folder / "held").glob(f"*/{sha256}.parquet"):
+                held.unlink(missing_ok=True)
+
+    def keep_only(self, names: Iterable[str], hashes: Iterable[str]) -> int:
+        """Delete all files but those with these names or hashes; return how many.
+
+        Who reads them goes on, who fetched them too: a file that was written and is not published yet is fetched again.
+        """
+        kept = {*hashes}
+        links = {self._link(name).name for name in names}
+        with _translated(self._folder):
+            for link in self._names.iterdir():
+                with suppress(FileNotFoundError):
+                    if link.name in links:
+                        kept.add(link.readlink().name)
+                    else:
+                        link.unlink()
+            gone = [place for place in self._files.iterdir() if place.name not in kept]
+            for place in gone:
+                place.unlink(missing_ok=True)
+        return len(gone)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._pool.shutdown()
+        self._own.close()
+
+    def _hold(self, wanted: Wanted, held: list[str]) -> tuple[str, bool]:
+        """Link a file, fetched if it must be; add its hash to those held; return it, and whether it was fetched."""
+        sha256 = wanted.sha256 or self._hash_of(wanted.name)
+        if sha256 and self._linked(sha256, held):
+            return sha256, False
+        with self._turn(wanted.name):
+            sha256 = wanted.sha256 or self._hash_of(wanted.name)
+            if sha256 and self._linked(sha256, held):
+                return sha256, False
+            part = self.part()
+            try:
+                sha256 = self._fetched(wanted, part)
+                self._publish(part, sha256)
+                if not wanted.sha256:
+                    self._remember(wanted.name, sha256)
+                self._register(part, sha256, held)
+            finally:
+                part.unlink(missing_ok=True)
+        return sha256, True
+
+    def _fetched(self, wanted: Wanted, part: Path) -> str:
+        """Fetch a file and return its hash; a second time if it does not have the one that it should have."""
+        sha256 = ""
+        for _ in range(2):
+            try:
+                self._fetch(wanted, part)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                self._evict(0)
+                self._fetch(wanted, part)
+            sha256 = sha256_of(part)
+            if part.stat().st_size == wanted.size_bytes and wanted.sha256 in ("", sha256):
+                return sha256
+        raise PermanentError(
+            f"a file has {part.stat().st_size:,} bytes with the hash {sha256}, not the {wanted.size_bytes:,} written",
+            where=wanted.where,
+            todo="bring back an earlier version of the object, or a backup; `asof doctor` names all such files",
+        )
+
+    def _linked(self, sha256: str, held: list[str]) -> bool:
+        """Hold a file that is here, if it still has its hash."""
+        with self._lock:
+            if self._held.get(sha256) and self._place(sha256).exists():
+                self._held[sha256] += 1
+                held.append(sha256)
+                return True
+        link = self.part()
+        try:
+            os.link(self._files / sha256, link)
+        except FileNotFoundError:
+            return False
+        try:
+            if sha256_of(link) != sha256:
+                (self._files / sha256).unlink(missing_ok=True)
+                return False
+            os.utime(link)
+            self._register(link, sha256, held)
+        finally:
+            link.unlink(missing_ok=True)
+        return True
+
+    def _register(self, link: Path, sha256: str, held: list[str]) -> None:
+        with self._lock:
+            if not self._place(sha256).exists():  # else another thread holds it
+                os.link(link, self._place(sha256))
+            self._held[sha256] = self._held.get(sha256, 0) + 1
+            held.append(sha256)
+
+    def _release(self, held: Iterable[str]) -> None:
+        if self._process != os.getpid():  # a forked child: its parent still reads them
+            return
+        with self._lock:
+            for sha256 in held:
+                self._held[sha256] -= 1
+                if not self._held[sha256]:
+                    del self._held[sha256]
+                    self._place(sha256).unlink(missing_ok=True)
+
+    def _place(self, sha256: str) -> Path:
+        return self._own.path / f"{sha256}.parquet"
+
+    def _publish(self, part: Path, sha256: str) -> None:
+        """Name a file that is whole; it is not synced: what a power cut tears has another hash."""
+        with suppress(FileExistsError):
+            os.link(part, self._files / sha256)
+
+    def _link(self, name: str) -> Path:
+        return self._names / hashlib.sha256(name.encode()).hexdigest()
+
+    def _hash_of(self, name: str) -> str:
+        try:
+            found = self._link(name).readlink().name
+        except FileNotFoundError:
+            return ""
+        return found if HASH.fullmatch(found) else ""
+
+    def _remember(self, name: str, sha256: str) -> None:
+        begun = self.part()
+        begun.symlink_to(f"../files/{sha256}")
+        begun.replace(self._link(name))
+
+    def _evict(self, most_bytes: int) -> None:
+        """Delete the files that were not used for the longest time, until the rest is small enough."""
+        every: list[tuple[float, int, str]] = []
+        for place in self._folder.glob("*/files/*"):
+            with suppress(FileNotFoundError):  # another process is at it too
+                stat = place.stat()
+                every.append((stat.st_mtime, stat.st_size, str(place)))
+        total = sum(size for _, size, _ in every)
+        for _, size, place in sorted(every):
+            if total <= most_bytes:
+                return
+            Path(place).unlink(missing_ok=True)
+            total -= size
+
+    @contextmanager
+    def _turn(self, name: str) -> Generator[None]:
+        """Take turns at a file; who waits too long goes on all the same."""
+        number = int(hashlib.sha256(name.encode()).hexdigest(), 16) % TURNS
+        until = time.monotonic() + TURN_SECONDS
+        with (self._turns / str(number)).open("wb") as lock:
+            while time.monotonic() < until:
+                with suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.005)
+            yield
+
+
+def sha256_of(place: Path) -> str:
+    """Return the hash of a file's bytes."""
+    with place.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return the folder of this user's cache: ASOF_CACHE, or one in the user's cache folder."""
+    given = os.environ.get(FOLDER)
+    if given:
+        return Path(given).absolute()
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asof"
+    except RuntimeError as error:  # a container may run under a number that has no home
+        raise UsageError("this user has no home for the file cache", todo=f"name a folder in {FOLDER}") from error
+
+
+def cache_bytes() -> int:
+    """Return how much the cache may take: ASOF_CACHE_SIZE, such as "500MB", or 10 GB."""
+    given = os.environ.get(SIZE)
+    if given is None:
+        return MOST_BYTES
+    size = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]B|)", given.strip().upper())
+    if size is None:
+        raise UsageError(f"{given!r} is no size", where=SIZE, todo="write one such as 500MB or 10GB")
+    return int(float(size[1]) * UNITS[size[2]])
+
+
+@contextmanager
+def _translated(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        where, another = str(folder), f"name a folder on another disk in {FOLDER}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise PermanentError(
+                f"no space for the file cache: {error}", where=where, todo=f"free some disk space, or {another}"
+            ) from error
+        raise PermanentError(
+            f"the file cache cannot be used: {error}", where=where, todo=f"check its permissions, or {another}"
+        ) from error
