@@ -29,6 +29,7 @@ NAMES = (
     "hot_cold",
     "small_commits",
     "layout",
+    "object_storage",
     "push",
     "http_reads",
     "http_keys",

@@ -26,6 +26,7 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
         "http_reads",
         "ingest",
         "layout",
+        "object_storage",
         "online",
         "online_servers",
         "point_in_time",

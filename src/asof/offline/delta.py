@@ -96,9 +96,11 @@ class DeltaHistory:
                     return self._mirror_once(folder, table.schema, wanted)
                 except CommitFailedError:  # another process was first: look again
                     time.sleep(0.01 * attempt)
-                except DeltaError as error:
-                    if "already exists" not in str(error):  # else another one has just created it: look again
+                except (DeltaError, OSError) as error:
+                    created = "already exists" in str(error)  # by another one, just now: look again
+                    if not created and (attempt == ATTEMPTS - 1 or not self.remote or not _is_cut(error)):
                         raise
+                    time.sleep(0.01 * attempt)
         raise TransientError(
             "other processes kept changing the Delta log", where=self._files.url(folder), todo="try again"
         )
@@ -272,6 +274,12 @@ def object_files(url: str) -> Files:
     from asof.offline.objects import ObjectFiles  # noqa: PLC0415 - its package is an extra
 
     return ObjectFiles(url)
+
+
+def _is_cut(error: Exception) -> bool:
+    from asof.offline.objects import is_cut  # noqa: PLC0415 - its package is an extra
+
+    return is_cut(error)
 
 
 def _in_files(batches: pa.RecordBatchReader | pa.Table) -> Iterator[pa.Table]:

@@ -6,6 +6,7 @@ Files are made, and read, in the file cache of this machine.
 
 import errno
 import hashlib
+import itertools
 import os
 import re
 import threading
@@ -49,6 +50,9 @@ PATIENCE_SECONDS = 60
 
 REQUEST_SECONDS = 30
 RETRIES = 10
+
+TRIES = 5
+"""How often something is asked whose answer broke off."""
 
 PIECE_BYTES = 8 * 1024**2
 """Bytes of a request: a part of a file, in either direction. The memory of a transfer is a piece for each thread."""
@@ -265,8 +269,8 @@ class ObjectFiles:
 
     def _names(self, folder: Path) -> list[str]:
         prefix = f"{folder.as_posix()}/" if folder.parts else None
-        listed = self._ask(folder, lambda _: obstore.list(self._store, prefix, chunk_size=1000))
-        return [entry["path"] for chunk in self._ask(folder, lambda _: [*listed]) for entry in chunk]
+        chunks = self._ask(folder, lambda _: [*obstore.list(self._store, prefix, chunk_size=1000)])
+        return [entry["path"] for chunk in chunks for entry in chunk]
 
     def _delete(self, names: Sequence[str]) -> None:
         try:
@@ -284,12 +288,16 @@ class ObjectFiles:
                 where=self.url(place),
                 todo='start processes by "spawn" or "forkserver"',
             )
-        try:
-            return request(place.as_posix())
-        except (OSError, BaseError) as error:
-            if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
-                raise
-            raise translation(error, self.url(place)) from error
+        for attempt in itertools.count(1):
+            try:
+                return request(place.as_posix())
+            except (OSError, BaseError) as error:
+                if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
+                    raise
+                if not is_cut(error) or attempt == TRIES:
+                    raise translation(error, self.url(place)) from error
+                time.sleep(0.1 * attempt)
+        raise AssertionError("unreachable")
 
 
 class _Lease:
@@ -302,6 +310,11 @@ class _Lease:
     def close(self) -> None:
         """See `Hold.close`."""
         self._files.let_go(self._place)
+
+
+def is_cut(error: Exception) -> bool:
+    """Return whether an answer broke off in its middle: neither obstore nor deltalake asks again then."""
+    return "response body" in str(error) or "IncompleteBody" in str(error)
 
 
 def translation(error: Exception, where: str) -> BackendError:
