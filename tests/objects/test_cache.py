@@ -131,10 +131,22 @@ def test_a_copy_that_is_damaged_on_the_disk_is_found_when_it_is_opened_and_fetch
     read(cache, 1, told=told)
     (place,) = tmp_path.glob("c/*/files/*")
     times = place.stat()
+    time.sleep(0.02)  # the clock of files may go on in steps of 10 ms
     place.write_bytes(damage(place.read_bytes()))
     os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
     read(cache, 1, told=told)
     assert storage.fetched == [1, 1]
+
+
+def test_a_hash_is_computed_once_by_a_process_unless_somebody_touches_the_file(cache, storage, tmp_path, monkeypatch):
+    hashed = []
+    monkeypatch.setattr("asof.offline.cache.sha256_of", lambda place: hashed.append(1) or wanted(1).sha256)
+    other = cache_in(tmp_path / "c", storage, owner="a")
+    for one, times in ((cache, 1), (cache, 1), (cache, 1), (other, 2), (other, 2), (cache, 3), (cache, 3)):
+        time.sleep(0.02)
+        read(one, 1)
+        assert len(hashed) == times
+    other.close()
 
 
 def test_bytes_that_are_not_those_written_are_fetched_once_more_and_then_refused(cache, storage, tmp_path):
@@ -206,7 +218,7 @@ def test_a_disk_that_is_full_is_a_clear_error(tmp_path):
 
 def test_a_folder_that_cannot_be_used_is_a_clear_error(tmp_path, storage):
     (tmp_path / "file").write_text("")
-    with pytest.raises(PermanentError, match="the file cache cannot be used.*ASOF_CACHE"):
+    with pytest.raises(PermanentError, match=r"the file cache cannot be used.*ASOF_CACHE"):
         cache_in(tmp_path / "file" / "c", storage)
 
 

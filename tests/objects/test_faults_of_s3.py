@@ -67,7 +67,7 @@ def test_a_write_that_cannot_be_stored_is_a_transient_error_and_leaves_nothing(f
     before, copies = data(bucket), sorted(cache.rglob("*.part")) + sorted(cache.glob("*/files/*"))
     proxy.fault = lambda method, _: fault if method == "PUT" else None
     begun = time.monotonic()
-    with pytest.raises(TransientError, match="the object storage failed.*try again later"):
+    with pytest.raises(TransientError, match=r"the object storage failed.*try again later"):
         store.backfill("weather", [row("JFK", 9, 30.0)])
     assert time.monotonic() - begun < 20
     assert proxy.faults > 3  # with rests in between

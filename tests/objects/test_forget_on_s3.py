@@ -45,6 +45,7 @@ def test_nothing_of_a_forgotten_key_is_left_in_bucket_and_cache(folder, bucket, 
         assert copies(cache) == []
         assert objects(bucket) == []
         assert "cache" in certificate.places
+        assert "file caches of other machines" in str(certificate)
         assert {name.rpartition("-")[2] for each in certificate.erased for name in [f.before for f in each.files]} == {
             f"{f.before_sha256}.parquet" for each in certificate.erased for f in each.files
         }

@@ -81,6 +81,14 @@ def test_the_second_read_asks_the_storage_for_nothing(store, answers, proxy, cac
     assert proxy.requests == []
 
 
+def test_opening_a_store_asks_the_storage_for_nothing(store, folder, proxy):
+    store.close()
+    del proxy.requests[:]
+    with asof.open(folder) as again:
+        assert len(again.catalog.groups()) == 1
+    assert proxy.requests == []
+
+
 def test_files_that_are_later_than_the_spine_or_out_of_the_range_are_not_fetched(store, answers, proxy, cache):
     for place in cache.glob("*/files/*"):
         place.unlink()
@@ -182,6 +190,14 @@ def test_a_url_that_is_no_place_or_holds_a_secret_is_refused(url, says, tmp_path
         asof.open(tmp_path / "s")
     assert "secret=1" not in str(caught.value)
     assert "key:secret" not in str(caught.value)
+
+
+def test_a_storage_without_its_settings_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASOF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ASOF_HISTORY", "az://container/x")
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    with pytest.raises(asof.errors.UsageError, match=r"Account must be specified \[az://container/x\]"):
+        asof.open(tmp_path / "s")
 
 
 def test_a_bucket_that_is_not_there_is_named(bucket, tmp_path, monkeypatch):

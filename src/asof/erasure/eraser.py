@@ -197,6 +197,11 @@ def _notes(parts: Parts, target: Target, holdings: Sequence[Holding]) -> list[st
         notes.append(
             "answers that other processes gave and have not logged yet are not reached: erase again in a minute"
         )
+    if parts.history.remote:
+        notes.append(
+            "versions that the bucket keeps of deleted objects stay, and copies in the file caches of other machines "
+            "until those open the store"
+        )
     return [
         *notes,
         "what was written into meta, reasons and idempotency keys of commits stays",

@@ -5,6 +5,7 @@
     <folder>/held/<process>/          what a process reads now: hard links, which eviction does not take from it
     <folder>/turns/<...>              locks: of several who want a file one fetches it
 
+A file's hash is verified when a process opens it, unless it did so before and nothing has touched the file since.
 Any process may be killed at any moment: a file gets its name when it is whole, links of dead processes are swept, and
 what a power cut tore does not have its hash any more and is fetched again.
 """
@@ -81,6 +82,7 @@ class FileCache:
         self._fetch = fetch
         self._lock = Lock()
         self._held: dict[str, int] = {}
+        self._sound: dict[str, tuple[int, int, int]] = {}
         self._process = os.getpid()
         with _translated(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -193,6 +195,7 @@ class FileCache:
                 self._register(part, sha256, held)
             finally:
                 part.unlink(missing_ok=True)
+        self._found_sound(sha256)
         return sha256, True
 
     def _fetched(self, wanted: Wanted, part: Path) -> str:
@@ -224,18 +227,27 @@ class FileCache:
                 return True
         link = self.part()
         try:
+            before = (self._files / sha256).stat()
             os.link(self._files / sha256, link)
         except FileNotFoundError:
             return False
         try:
-            if sha256_of(link) != sha256:
+            if (_contents(link.stat()) != _contents(before) or self._sound.get(sha256) != _mark(before)) and sha256_of(
+                link
+            ) != sha256:
                 (self._files / sha256).unlink(missing_ok=True)
                 return False
             os.utime(link)
             self._register(link, sha256, held)
         finally:
             link.unlink(missing_ok=True)
+        self._found_sound(sha256)
         return True
+
+    def _found_sound(self, sha256: str) -> None:
+        """Remember the state in which a file has its hash; linking it and letting go of it changed its state."""
+        with suppress(FileNotFoundError):
+            self._sound[sha256] = _mark((self._files / sha256).stat())
 
     def _register(self, link: Path, sha256: str, held: list[str]) -> None:
         with self._lock:
@@ -252,7 +264,15 @@ class FileCache:
                 self._held[sha256] -= 1
                 if not self._held[sha256]:
                     del self._held[sha256]
-                    self._place(sha256).unlink(missing_ok=True)
+                    self._let_go(sha256)
+
+    def _let_go(self, sha256: str) -> None:
+        place = self._place(sha256)
+        with suppress(FileNotFoundError):
+            sound = self._sound.pop(sha256, None) == _mark(place.stat())
+            place.unlink()
+            if sound:
+                self._found_sound(sha256)
 
     def _place(self, sha256: str) -> Path:
         return self._own.path / f"{sha256}.parquet"
@@ -303,6 +323,16 @@ class FileCache:
                     break
                 time.sleep(0.005)
             yield
+
+
+def _mark(stat: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes with the bytes of a file, and with its links and times too: nobody can set it back."""
+    return stat.st_ino, stat.st_size, stat.st_ctime_ns
+
+
+def _contents(stat: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes with the bytes of a file only, unless somebody sets it back."""
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def sha256_of(place: Path) -> str:

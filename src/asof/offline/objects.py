@@ -91,7 +91,7 @@ class ObjectFiles:
         """Connect to nothing yet."""
         self._url = _checked(url)
         plain_http = _endpoint().startswith("http://")
-        self._store: Any = from_url(
+        self._store: Any = _opened(
             self._url,
             client_options={"timeout": f"{REQUEST_SECONDS}s", "connect_timeout": "5s", "allow_http": plain_http},
             retry_config={
@@ -350,6 +350,17 @@ def _hash_in(name: str) -> str:
     """Return the hash that a name tells; "" if it tells none: the file was copied from a folder."""
     found = IN_NAME.search(name)
     return found["sha256"] if found else ""
+
+
+def _opened(url: str, **options: Any) -> Any:  # noqa: ANN401 - a store of obstore
+    try:
+        return from_url(url, **options)
+    except (BaseError, ValueError) as error:
+        raise UsageError(
+            f"the object storage lacks a setting: {str(error).partition(chr(10))[0]}",
+            where=url,
+            todo="set its variables, such as AZURE_STORAGE_ACCOUNT_NAME",
+        ) from error
 
 
 def _endpoint() -> str:

@@ -1,0 +1,52 @@
+"""A store whose history lies on S3 answers as the oracle does; each read fetches what it needs anew."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import asof
+from asof.ingest import merge
+from asof.testing.played import Clock, Played, names
+from asof.testing.strategies import BASE_US, cases, instants, pins
+
+some = settings(max_examples=max(settings().max_examples // 5, 4))  # an example is some hundred requests
+
+
+@pytest.fixture(scope="module")
+def bench(s3_server, tmp_path_factory) -> Iterator[tuple]:
+    """Give a store that lives, its clock, names, and the folder of its cache."""
+    folder = tmp_path_factory.mktemp("laws")
+    (folder / "store").mkdir()
+    (folder / "store" / "asof.toml").write_text(f'format = 1\nhistory = "s3://{s3_server.BUCKET}/laws"\n')
+    clock = Clock(BASE_US)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merge, "FILES", 2)
+        patch.setenv("ASOF_CACHE", str(folder / "cache"))
+        for name, value in s3_server.environment().items():
+            patch.setenv(name, value)
+        with asof.open(folder / "store", clock=clock) as store:
+            yield store, clock, names(), folder / "cache"
+
+
+@pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")
+@some
+@given(case=cases(), data=st.data())
+def test_every_read_is_the_oracles_in_every_mode_and_at_every_pin(bench, case, data) -> None:
+    store, clock, name, cache = bench
+    played = Played(store, clock, case.history, name(), online=True)
+    try:
+        played.play()
+        for folder in cache.glob("*/files"):
+            shutil.rmtree(folder)
+            folder.mkdir()
+        played.check_case(case)
+        moments = st.one_of(st.none(), st.sampled_from(instants(case.history)))
+        played.check_read(data.draw(moments), data.draw(pins(case.history)))
+        if data.draw(st.booleans()):
+            store.compact(played.name)
+            played.check_case(case)
+    finally:
+        store.catalog.remove(played.name)
