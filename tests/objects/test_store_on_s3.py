@@ -81,6 +81,15 @@ def test_the_second_read_asks_the_storage_for_nothing(store, answers, proxy, cac
     assert proxy.requests == []
 
 
+def test_a_repair_deletes_copies_of_files_that_are_no_more(store, cache):
+    assert len(list(cache.glob("*/files/*"))) == 3
+    (next(cache.glob("*/files")) / ("0" * 64)).write_bytes(b"a copy of a file that another machine has replaced")
+    store.quality.doctor()
+    assert len(list(cache.glob("*/files/*"))) == 4
+    store.quality.doctor(repair=True)
+    assert len(list(cache.glob("*/files/*"))) == 3
+
+
 def test_opening_a_store_asks_the_storage_for_nothing(store, folder, proxy):
     store.close()
     del proxy.requests[:]

@@ -136,9 +136,10 @@ def _left(parts: Parts, upkeep: Upkeep, *, repair: bool) -> list[Finding]:
     if debris:
         if repair:
             parts.history.discard(debris)
-            upkeep.let_go_of_copies()
         what = f"{len(debris)} files that no commit names"
         findings.append(Finding("debris", what, repair, "run `asof doctor --repair`"))
+    if repair:
+        upkeep.let_go_of_copies()
     todo = "close the store and open it again"
     findings += [
         Finding("erasure", f"erasure {begun.id} of {begun.entity} is not finished", todo=todo)
