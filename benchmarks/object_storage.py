@@ -46,7 +46,7 @@ def run(folder, *, quick):
                 for place in stores.values():
                     with asof.open(place, clock=Hands(START + timedelta(days=400))) as store:
                         store.compact()
-            table.add(files=shape, **measured(stores, folder / "cache", asked, rounds))
+            table.add(files=shape, **measured(stores, folder / "cache" / "asof", asked, rounds))
     return [table]
 
 

@@ -20,7 +20,7 @@ def proxy(s3_server):
 @pytest.fixture
 def cache(tmp_path):
     """Give the folder of the file cache."""
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "asof"
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def bucket(s3_server, proxy, cache, monkeypatch):
     """Set the environment for a bucket behind the proxy, and give the URL of an empty prefix in it."""
     for name, value in s3_server.environment(proxy.endpoint).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("ASOF_CACHE", str(cache))
+    monkeypatch.setenv("ASOF_CACHE", str(cache.parent))
     monkeypatch.setattr(objects, "PATIENCE_SECONDS", 2)
     return f"s3://{s3_server.BUCKET}/{uuid.uuid4().hex[:12]}"
 

@@ -196,6 +196,16 @@ def test_removed_files_are_gone_from_everywhere_and_can_come_back(cache, storage
     read(cache, 1, 3, told=False)
 
 
+def test_a_file_with_the_bytes_of_a_removed_one_stays_for_who_reads_it(tmp_path):
+    cache = FileCache(tmp_path / "c", 10**6, owner="a", fetch=lambda _, to: to.write_bytes(content(1)))
+    one, twin = wanted(1), Wanted("g/twin", SIZE, wanted(1).sha256, "")
+    with cache.holding([one, twin]) as places:
+        cache.remove([one.name], [one.sha256])
+        assert not Path(places[one.name]).exists()
+        assert Path(places[twin.name]).read_bytes() == content(1)
+    cache.close()
+
+
 def test_only_known_files_are_kept_and_those_of_other_owners_stay(cache, storage, tmp_path):
     other = cache_in(tmp_path / "c", storage, owner="b")
     read(other, 9)
@@ -241,7 +251,7 @@ def test_a_size_that_is_none_is_refused(given, monkeypatch):
 
 def test_the_folder_is_the_variables_or_the_users(tmp_path, monkeypatch):
     monkeypatch.setenv("ASOF_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
+    assert cache_folder() == tmp_path / "asof"
     monkeypatch.delenv("ASOF_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
     assert cache_folder() == tmp_path / "x" / "asof"

@@ -73,7 +73,7 @@ def test_the_copies_of_another_machine_go_when_it_opens_the_store(folder, bucket
     with asof.open(folder) as store:
         temps(store)
     assert copies(there)
-    monkeypatch.setenv("ASOF_CACHE", str(cache))
+    monkeypatch.setenv("ASOF_CACHE", str(cache.parent))
     with asof.open(folder) as store:
         store.forget("airport", {"origin": "needle-anna"})
     assert copies(there)  # it is another machine's
@@ -91,7 +91,7 @@ def test_copies_of_files_that_were_compacted_elsewhere_go_with_an_erasure(folder
         store.compact()
         store._writer.upkeep.sweep(now_us=store._parts.now_us(), grace_us=-1)
     assert copies(cache)
-    monkeypatch.setenv("ASOF_CACHE", str(cache))
+    monkeypatch.setenv("ASOF_CACHE", str(cache.parent))
     with asof.open(folder) as store:
         store.forget("airport", {"origin": "needle-anna"})
     assert copies(cache) == []

@@ -28,7 +28,7 @@ def bench(s3_server, tmp_path_factory) -> Iterator[tuple]:
         for name, value in s3_server.environment().items():
             patch.setenv(name, value)
         with asof.open(folder / "store", clock=clock) as store:
-            yield store, clock, names(), folder / "cache"
+            yield store, clock, names(), folder / "cache" / "asof"
 
 
 @pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")

@@ -59,6 +59,18 @@ def test_others_read_the_delta_tables_in_the_bucket(store, bucket, proxy):
     assert table.to_pyarrow_dataset().to_table().num_rows == 18
 
 
+def test_files_of_the_same_bytes_are_files_of_their_own(store, folder, cache):
+    rows = [row("BOS", h, float(h)) for h in range(3)]
+    first, second = store.backfill("weather", rows), store.backfill("weather", rows)
+    assert len(list(cache.glob("*/files/*"))) == 4
+    stored = store.read("weather", start=None, clocks=True).to_arrow().to_pylist()
+    found = sorted(each["__commit"] for each in stored if each["origin"] == "BOS")
+    assert found == sorted([first.number, second.number] * 3)
+    store.retract(first, reason="twice")
+    store.compact()
+    assert store.read("weather").to_arrow().num_rows == 18 + 3
+
+
 def test_names_of_objects_end_with_the_hash_of_their_bytes(store, bucket):
     objects = from_url(bucket, client_options={"allow_http": True})
     names = [entry["path"] for entry in obstore.list(objects).collect() if "_delta_log" not in entry["path"]]

@@ -33,6 +33,9 @@ MOST_BYTES = 10 * 10**9
 AT_ONCE = 16
 """Files that are verified or fetched at the same time: enough to hide 20 ms of latency from hundreds of small ones."""
 
+LOOKS = 100
+"""A process looks at the size of the cache whenever it has added this part of what it may hold."""
+
 TURNS = 256
 TURN_SECONDS = 30.0
 """How long to wait for another one's fetch; then the file is fetched twice, which is harmless."""
@@ -82,6 +85,8 @@ class FileCache:
         self._fetch = fetch
         self._lock = Lock()
         self._held: dict[str, int] = {}
+        self._hashes: dict[str, str] = {}
+        self._added_bytes = most_bytes
         self._sound: dict[str, tuple[int, int, int]] = {}
         self._process = os.getpid()
         with _translated(folder):
@@ -89,20 +94,19 @@ class FileCache:
             folder.chmod(0o700)
             for each in (self._files, self._names, self._turns):
                 each.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError), (folder / "id").open("x") as file:
-                file.write(uuid.uuid4().hex)
             self._own = OwnFolder(folder / "held")
+            self._here = _kernels_name_of(folder)
         self._pool = ThreadPoolExecutor(AT_ONCE, "asof-cache")
 
     @property
     def process(self) -> str:
         """Return a name for this process, which others can ask about; see `lives`."""
-        return f"{(self._folder / 'id').read_text()}/{self._own.path.name}"
+        return f"{self._here}/{self._own.path.name}"
 
     def lives(self, process: str) -> bool | None:
         """Return whether a process lives; None if it has another cache, on another machine perhaps."""
-        cache, _, name = process.partition("/")
-        if cache != (self._folder / "id").read_text() or not name.isalnum():
+        here, _, name = process.partition("/")
+        if here != self._here or not name.isalnum():
             return None
         return is_held(self._own.path.with_name(name))
 
@@ -118,14 +122,13 @@ class FileCache:
             with _translated(self._folder):
                 tasks = [self._pool.submit(self._hold, each, held) for each in wanted]
                 try:
-                    found = [task.result() for task in tasks]
+                    fetched = [each.size_bytes for each, task in zip(wanted, tasks, strict=True) if task.result()]
                 finally:  # if one failed the others go on: what they hold must be known before it is let go of
                     for task in tasks:
                         task.cancel()
                     wait(tasks)
-                if any(fetched for _, fetched in found):
-                    self._evict(self._most_bytes)
-            yield {each.name: str(self._place(sha256)) for each, (sha256, _) in zip(wanted, found, strict=True)}
+                self._make_room(sum(fetched))
+            yield {each.name: str(self._place(each.name)) for each in wanted}
         finally:
             self._release(held)
 
@@ -137,8 +140,9 @@ class FileCache:
         """Take a finished file."""
         with _translated(self._folder):
             self._publish(part, sha256)
+            size = part.stat().st_size
             part.unlink()
-            self._evict(self._most_bytes)
+            self._make_room(size)
 
     def remove(self, names: Iterable[str], hashes: Iterable[str]) -> None:
         """Delete files at once, also from under whoever reads them."""
@@ -148,10 +152,10 @@ class FileCache:
             with suppress(OSError):
                 gone.append(link.readlink().name)
                 link.unlink()
+            for held in (self._folder / "held").glob(f"*/{self._place(name).name}"):
+                held.unlink(missing_ok=True)
         for sha256 in gone:
             (self._files / sha256).unlink(missing_ok=True)
-            for held in (self._folder / "held").glob(f"*/{sha256}.parquet"):
-                held.unlink(missing_ok=True)
 
     def keep_only(self, names: Iterable[str], hashes: Iterable[str]) -> int:
         """Delete all files but those with these names or hashes; return how many.
@@ -177,26 +181,24 @@ class FileCache:
         self._pool.shutdown()
         self._own.close()
 
-    def _hold(self, wanted: Wanted, held: list[str]) -> tuple[str, bool]:
-        """Link a file, fetched if it must be; add its hash to those held; return it, and whether it was fetched."""
-        sha256 = wanted.sha256 or self._hash_of(wanted.name)
-        if sha256 and self._linked(sha256, held):
-            return sha256, False
+    def _hold(self, wanted: Wanted, held: list[str]) -> bool:
+        """Link a file, fetched if it must be, and add its name to those held; return whether it was fetched."""
+        if self._linked(wanted, held):
+            return False
         with self._turn(wanted.name):
-            sha256 = wanted.sha256 or self._hash_of(wanted.name)
-            if sha256 and self._linked(sha256, held):
-                return sha256, False
+            if self._linked(wanted, held):
+                return False
             part = self.part()
             try:
                 sha256 = self._fetched(wanted, part)
                 self._publish(part, sha256)
                 if not wanted.sha256:
                     self._remember(wanted.name, sha256)
-                self._register(part, sha256, held)
+                self._register(part, wanted.name, sha256, held)
             finally:
                 part.unlink(missing_ok=True)
         self._found_sound(sha256)
-        return sha256, True
+        return True
 
     def _fetched(self, wanted: Wanted, part: Path) -> str:
         """Fetch a file and return its hash; a second time if it does not have the one that it should have."""
@@ -218,27 +220,29 @@ class FileCache:
             todo="bring back an earlier version of the object, or a backup; `asof doctor` names all such files",
         )
 
-    def _linked(self, sha256: str, held: list[str]) -> bool:
+    def _linked(self, wanted: Wanted, held: list[str]) -> bool:
         """Hold a file that is here, if it still has its hash."""
+        name = wanted.name
         with self._lock:
-            if self._held.get(sha256) and self._place(sha256).exists():
-                self._held[sha256] += 1
-                held.append(sha256)
+            if self._held.get(name) and self._place(name).exists():
+                self._held[name] += 1
+                held.append(name)
                 return True
-        link = self.part()
+        sha256, link = wanted.sha256 or self._hash_of(name), self.part()
+        if not sha256:
+            return False
         try:
             before = (self._files / sha256).stat()
             os.link(self._files / sha256, link)
         except FileNotFoundError:
             return False
         try:
-            if (_contents(link.stat()) != _contents(before) or self._sound.get(sha256) != _mark(before)) and sha256_of(
-                link
-            ) != sha256:
+            sound = self._sound.get(sha256) == _mark(before) and _contents(link.stat()) == _contents(before)
+            if not sound and sha256_of(link) != sha256:
                 (self._files / sha256).unlink(missing_ok=True)
                 return False
             os.utime(link)
-            self._register(link, sha256, held)
+            self._register(link, name, sha256, held)
         finally:
             link.unlink(missing_ok=True)
         self._found_sound(sha256)
@@ -249,33 +253,34 @@ class FileCache:
         with suppress(FileNotFoundError):
             self._sound[sha256] = _mark((self._files / sha256).stat())
 
-    def _register(self, link: Path, sha256: str, held: list[str]) -> None:
+    def _register(self, link: Path, name: str, sha256: str, held: list[str]) -> None:
         with self._lock:
-            if not self._place(sha256).exists():  # else another thread holds it
-                os.link(link, self._place(sha256))
-            self._held[sha256] = self._held.get(sha256, 0) + 1
-            held.append(sha256)
+            if not self._place(name).exists():  # else another thread holds it
+                os.link(link, self._place(name))
+            self._held[name] = self._held.get(name, 0) + 1
+            self._hashes[name] = sha256
+            held.append(name)
 
     def _release(self, held: Iterable[str]) -> None:
         if self._process != os.getpid():  # a forked child: its parent still reads them
             return
         with self._lock:
-            for sha256 in held:
-                self._held[sha256] -= 1
-                if not self._held[sha256]:
-                    del self._held[sha256]
-                    self._let_go(sha256)
+            for name in held:
+                self._held[name] -= 1
+                if not self._held[name]:
+                    del self._held[name]
+                    self._let_go(self._place(name), self._hashes.pop(name))
 
-    def _let_go(self, sha256: str) -> None:
-        place = self._place(sha256)
+    def _let_go(self, place: Path, sha256: str) -> None:
         with suppress(FileNotFoundError):
             sound = self._sound.pop(sha256, None) == _mark(place.stat())
             place.unlink()
             if sound:
                 self._found_sound(sha256)
 
-    def _place(self, sha256: str) -> Path:
-        return self._own.path / f"{sha256}.parquet"
+    def _place(self, name: str) -> Path:
+        """Return where a file is held: by its name, since two names may have the same bytes."""
+        return self._own.path / f"{hashlib.sha256(name.encode()).hexdigest()}.parquet"
 
     def _publish(self, part: Path, sha256: str) -> None:
         """Name a file that is whole; it is not synced: what a power cut tears has another hash."""
@@ -296,6 +301,15 @@ class FileCache:
         begun = self.part()
         begun.symlink_to(f"../files/{sha256}")
         begun.replace(self._link(name))
+
+    def _make_room(self, added_bytes: int) -> None:
+        """Evict when enough was added for that to be worth a look at all files."""
+        with self._lock:
+            self._added_bytes += added_bytes
+            if self._added_bytes <= self._most_bytes // LOOKS:
+                return
+            self._added_bytes = 0
+        self._evict(self._most_bytes)
 
     def _evict(self, most_bytes: int) -> None:
         """Delete the files that were not used for the longest time, until the rest is small enough."""
@@ -325,6 +339,17 @@ class FileCache:
             yield
 
 
+def _kernels_name_of(folder: Path) -> str:
+    """Return a name that no other folder has on any machine, as long as the machine runs.
+
+    A name in a file would be copied with the images of machines and containers.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    stat = folder.stat()
+    running = boot.read_text().strip() if boot.exists() else uuid.uuid4().hex
+    return f"{running}-{stat.st_dev}-{stat.st_ino}"
+
+
 def _mark(stat: os.stat_result) -> tuple[int, int, int]:
     """Return what changes with the bytes of a file, and with its links and times too: nobody can set it back."""
     return stat.st_ino, stat.st_size, stat.st_ctime_ns
@@ -342,12 +367,10 @@ def sha256_of(place: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder of this user's cache: ASOF_CACHE, or one in the user's cache folder."""
-    given = os.environ.get(FOLDER)
-    if given:
-        return Path(given).absolute()
+    """Return the folder of this user's cache: below ASOF_CACHE, or below the user's cache folder."""
+    given = os.environ.get(FOLDER) or os.environ.get("XDG_CACHE_HOME")
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asof"
+        return Path(given or Path.home() / ".cache").absolute() / "asof"
     except RuntimeError as error:  # a container may run under a number that has no home
         raise UsageError("this user has no home for the file cache", todo=f"name a folder in {FOLDER}") from error
 
