@@ -80,7 +80,8 @@ class DeltaHistory:
                     written.append(self._write(table, folder, rows))  # noqa: PERF401 - what was written must be known
                 self._files.sync(folder)
             except BaseException:  # an interrupt too must leave no files behind
-                self.discard([file.path for file in written])
+                with suppress(BackendError):  # of the two errors the first one is told; what stays is debris
+                    self.discard([file.path for file in written])
                 raise
         return written
 
@@ -127,9 +128,10 @@ class DeltaHistory:
         actions = pa.table(delta.get_add_actions(flatten=True))
         for path, size in zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True):
             sizes[unquote(path)] = size
-        now_ms = self._files.modified_ms(folder)
         changes: list[AddAction | RemoveAction] = [action for action in add if unquote(action.path) not in sizes]
-        changes += [_remove_action(path, size, now_ms) for path, size in sizes.items() if path not in wanted]
+        gone = {path: size for path, size in sizes.items() if path not in wanted}
+        now_ms = self._files.modified_ms(folder) if gone else 0
+        changes += [_remove_action(path, size, now_ms) for path, size in gone.items()]
         if changes:
             delta.create_write_transaction(changes, mode="append", schema=Schema.from_arrow(schema), partition_by=[])
 
