@@ -328,6 +328,7 @@ class Store:
         commits: Pins | str | None = None,
         latest: bool = False,
         clocks: bool = False,
+        batch_rows: int | None = None,
     ) -> HistoricalFrame:
         """Return the stored rows of a group: all versions, or with `latest` the newest of each key.
 
@@ -340,6 +341,8 @@ class Store:
             commits: Pins, or the name of a tag.
             latest: Only the newest row of each key.
             clocks: Add `__commit` and `__available_at`.
+            batch_rows: Read at most so many rows at a time, when `frame.batches()` comes to them: for rows that do not
+                fit memory.
 
         Raises:
             NotFoundError: Unknown group or column. DataError: Of a serving log, times before its retention.
@@ -354,6 +357,7 @@ class Store:
             commits=commits,
             latest=latest,
             clocks=clocks,
+            batch_rows=batch_rows,
         )
 
     @overload

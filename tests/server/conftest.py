@@ -187,7 +187,7 @@ class Server:
         return self.request("POST", path, body if isinstance(body, bytes) else json.dumps(body).encode(), headers)
 
     def request(self, method, path, body=None, headers=()):
-        """Return status, decoded body (text if it is no JSON), and headers."""
+        """Return status, decoded body (bytes or text if it is no JSON), and headers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         if self.context is not None:
             connection = http.client.HTTPSConnection(
@@ -200,8 +200,9 @@ class Server:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
             content = answer.read()
-            text = content.decode()
-            return answer.status, json.loads(text) if "json" in answer.headers["content-type"] else text, answer.headers
+            kind = answer.headers["content-type"]
+            found = json.loads(content) if "json" in kind else content.decode() if "text" in kind else content
+            return answer.status, found, answer.headers
         finally:
             connection.close()
 

@@ -11,7 +11,9 @@ import asof
 from asof import Entity, Feature, FeatureGroup, FeatureView
 
 PAGE = Path(__file__).parents[2] / "docs" / "server.md"
-CALL = re.compile(r"curl -s localhost:8765(\S+)[\s\\]+-d '(.*?)'", re.DOTALL)
+CALL = re.compile(
+    r"curl -s '?localhost:8765([^\s']+)'?(?:[\s\\]+-d '(.*?)'$| -H '(\S+): (\S+)' \S+ \S+$|$)", re.DOTALL | re.MULTILINE
+)
 
 pytestmark = pytest.mark.slow
 
@@ -33,13 +35,19 @@ def folder(tmp_path, now):
 def test_the_calls_of_the_page_are_answered(serve, now):
     server = serve()
     answers = []
-    for path, body in CALL.findall(PAGE.read_text()):
+    for path, body, header, value in CALL.findall(PAGE.read_text()):
         later = (now + timedelta(seconds=1)).isoformat()
-        status, answer, _ = server.post(path, re.sub(r"2026-11-21T17:00:00Z", later, body).encode())
+        sent = re.sub(r"2026-11-21T17:[03]0:00Z", later, body).encode()
+        status, answer, _ = server.request("POST" if body else "GET", path, sent, {header: value} if header else {})
         assert status == 200, answer
         answers.append(answer)
+    online, columns, pushed, historical, rows, parquet, applied = answers
     shown = json.loads(re.search(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)[1])
-    assert {**answers[0], "receipt": {}} == shown
-    assert answers[1]["columns"]["temp"] == [61.0, 48.0]
-    assert answers[2]["meta"] == {"source": "metar"}
-    assert len(answers) == 3
+    assert {**online, "receipt": {}} == shown
+    assert columns["columns"]["temp"] == [61.0, 48.0]
+    assert pushed["meta"] == {"source": "metar"}
+    (row,) = historical["rows"]
+    assert (row["temp"], row["dest_temp"], row["label"], row["temp__status"]) == (57.5, 48.0, 1, "PRESENT")
+    assert [row["temp"] for row in rows["rows"]] == [48.0, 57.5]
+    assert parquet.startswith(b"PAR1")
+    assert [change["name"] for change in applied["changes"]] == ["pressure", "landing"]

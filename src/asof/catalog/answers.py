@@ -5,13 +5,15 @@ Times are RFC 3339 in UTC.
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from asof.catalog.catalog import Description, Lineage
 from asof.catalog.search import Hit
 from asof.clock import show_us
 from asof.records import Commit
+from asof.registry.plan import Action, Plan
 from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.training.report import Report
 
 
 class ChangedFeature(Struct):
@@ -201,3 +203,76 @@ class HitAnswer(Struct):
 def hit_answer(hit: Hit) -> HitAnswer:
     """Return something that a search found."""
     return HitAnswer(hit.kind, hit.name, hit.where, hit.text, hit.score)
+
+
+class ChangeAnswer(Struct):
+    """One step of a plan.
+
+    Attributes:
+        action: What happens.
+        kind: What it happens to.
+        name: Which one.
+        version: The version that it makes or touches.
+        details: What differs, a line each.
+    """
+
+    action: Action
+    kind: Literal["group", "view"]
+    name: str
+    version: int
+    details: list[str]
+
+
+class PlanAnswer(Struct):
+    """What applying definitions changes, in the order in which it is done.
+
+    Attributes:
+        changes: The steps, those that change nothing among them.
+        anything: Whether anything changes.
+    """
+
+    changes: list[ChangeAnswer]
+    anything: bool
+
+
+def plan_answer(plan: Plan) -> PlanAnswer:
+    """Return a plan."""
+    changes = [ChangeAnswer(c.action, c.kind, c.name, c.version, list(c.details)) for c in plan]
+    return PlanAnswer(changes, bool(plan))
+
+
+class GroupReport(Struct):
+    """How the values of a group came out in a historical read.
+
+    Attributes:
+        group: The group, and the keys that it was looked up under if it stands in the view several times.
+        known: The knowledge mode.
+        coincide: Rows of the spine that fall on the very event time of the row that answered.
+        present: How many values are PRESENT; the others likewise.
+    """
+
+    group: str
+    known: str
+    coincide: int
+    present: int = field(name="PRESENT")
+    null: int = field(name="NULL")
+    missing: int = field(name="MISSING")
+    expired: int = field(name="EXPIRED")
+    retired: int = field(name="RETIRED")
+
+
+def report_answer(report: Report) -> list[GroupReport]:
+    """Return how the values of a historical read came out, group by group."""
+    return [
+        GroupReport(
+            group=group,
+            known=report.known[group],
+            coincide=report.coincide[group],
+            present=counts["PRESENT"],
+            null=counts["NULL"],
+            missing=counts["MISSING"],
+            expired=counts["EXPIRED"],
+            retired=counts["RETIRED"],
+        )
+        for group, counts in report.counts.items()
+    ]

@@ -67,7 +67,11 @@ def commit_document(commit: "Commit") -> dict[str, Any]:
 
 def plan_document(plan: "Plan") -> dict[str, Any]:
     """Return a plan."""
-    return {"changes": list(plan), "anything": bool(plan)}
+    import msgspec
+
+    from asof.catalog.answers import plan_answer
+
+    return msgspec.to_builtins(plan_answer(plan))
 
 
 def table_document(table: "pa.Table", *, data: bool, limit: int | None = None) -> dict[str, Any]:

@@ -22,13 +22,18 @@ class Check:
     values: tuple[object, ...] = ()
     pattern: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse a rule that says nothing."""
+        if self.kind == "between" and self.low is None and self.high is None:
+            raise UsageError(f"check between on {self.column!r} has neither a low nor a high bound")
+        if self.kind == "between" and self.low is not None and self.high is not None and self.low > self.high:
+            raise UsageError(f"check between on {self.column!r}: low {self.low} is above high {self.high}")
+        if self.kind == "one_of" and not self.values:
+            raise UsageError(f"check one_of on {self.column!r} names no values")
+
     @classmethod
     def between(cls, column: str, low: float | None, high: float | None) -> "Check":
         """Every value lies in [low, high], both inclusive; NaN does not. None leaves a side open."""
-        if low is None and high is None:
-            raise UsageError(f"check between on {column!r} has neither a low nor a high bound")
-        if low is not None and high is not None and low > high:
-            raise UsageError(f"check between on {column!r}: low {low} is above high {high}")
         return cls("between", column, low=low, high=high)
 
     @classmethod
@@ -39,8 +44,6 @@ class Check:
     @classmethod
     def one_of(cls, column: str, *values: object) -> "Check":
         """Every value is one of the given ones."""
-        if not values:
-            raise UsageError(f"check one_of on {column!r} names no values")
         return cls("one_of", column, values=tuple(values))
 
     @classmethod

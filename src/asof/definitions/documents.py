@@ -16,6 +16,7 @@ from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
 from asof.definitions.view import FeatureView
+from asof.errors import NotFoundError
 
 Document = dict[str, Any]  # JSON: the foreign edge where Any is honest
 
@@ -188,12 +189,12 @@ def _ref_document(ref: FeatureRef, pins: Mapping[str, int]) -> Document:
 
 
 def _ref_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureRef:
+    own = group(document["group"])
     sources = cast("Mapping[str, Any]", document["on"])
-    on = GroupOn(
-        group(document["group"]),
-        tuple(
-            (key, source if isinstance(source, str) else _ref_from(source, group)) for key, source in sources.items()
-        ),
-    )
+    for key in sources:
+        if key not in own.keys:
+            raise NotFoundError.named("key", key, own.keys, where=f"group {own.name}")
+    given = [(key, sources[key]) for key in own.keys if key in sources]
+    on = GroupOn(own, tuple((key, each if isinstance(each, str) else _ref_from(each, group)) for key, each in given))
     ref = on[document["feature"]]
     return ref.alias(document["alias"]) if document["alias"] else ref

@@ -144,7 +144,7 @@ class FeatureGroup:
         if self.timezone is not None:
             try:
                 ZoneInfo(self.timezone)
-            except (ZoneInfoNotFoundError, ValueError) as error:
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of zones is an OSError
                 raise UsageError(f"unknown time zone {self.timezone!r}", where=where) from error
 
     @property

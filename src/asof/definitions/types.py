@@ -16,6 +16,17 @@ SCALARS = frozenset(
 )
 KEY_TYPES = frozenset("bool int8 int16 int32 int64 string bytes date timestamp".split())  # noqa: SIM905 - read as a list
 MAX_DECIMAL_DIGITS = 38
+LINE = 200
+"""Characters of a wrong type that a message shows."""
+
+LONGEST = 100_000
+"""Characters of a type's text: a struct of some thousand fields."""
+
+LONGEST_VECTOR = 1_000_000
+
+DEEPEST = 32
+"""So many types may be nested: far more than tables have, far fewer than a stack holds."""
+
 TOKEN = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*|\d+|[<>(),:])")
 
 
@@ -53,28 +64,40 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = TOKEN.findall(text)
-        if "".join(self.tokens) != "".join(text.split()):
+        self.depth = 0
+        if len(text) > LONGEST:
             raise self.error()
+        found: list[str] = TOKEN.findall(text)
+        if "".join(found) != "".join(text.split()):
+            raise self.error()
+        self.tokens = found[::-1]
 
     def error(self) -> UsageError:
         return UsageError(
-            f"{self.text!r} is no type",
+            f"{self.text if len(self.text) < LINE else self.text[:LINE] + '...'!r} is no type",
             todo="use one of " + ", ".join(sorted(SCALARS)) + ", decimal(p, s), list<T>, vector<T, n>, struct<a: T>",
         )
 
     def take(self, expected: str = "") -> str:
-        if not self.tokens or (expected and self.tokens[0] != expected):
+        if not self.tokens or (expected and self.tokens[-1] != expected):
             raise self.error()
-        return self.tokens.pop(0)
+        return self.tokens.pop()
 
     def number(self) -> int:
         token = self.take()
-        if not token.isdigit():
+        if not token.isdigit() or len(token) > len(str(LONGEST_VECTOR)):
             raise self.error()
         return int(token)
 
     def type(self) -> DType:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise self.error()
+        found = self.one()
+        self.depth -= 1
+        return found
+
+    def one(self) -> DType:
         name = self.take()
         if name in SCALARS:
             return DType(name)
@@ -99,7 +122,7 @@ class _Parser:
                 self.take(",")
                 length = self.number()
                 self.take(">")
-                if length < 1:
+                if not 1 <= length <= LONGEST_VECTOR:
                     raise self.error()
                 return DType("vector", (length,), (("item", item),))
             case "struct":
@@ -112,6 +135,8 @@ class _Parser:
         separator = self.take("<")
         while separator != ">":
             name = self.take()
+            if not name.isidentifier():
+                raise self.error()
             self.take(":")
             fields.append((name, self.type()))
             separator = self.take()

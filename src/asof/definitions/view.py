@@ -1,5 +1,6 @@
 """Feature views: the features that one model reads, over several groups and entities."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -108,15 +109,15 @@ class FeatureView:
         Raises:
             UsageError: Two features still share a name.
         """
-        plain = [ref.name or ref.feature.name for ref in self.features]
+        plain = Counter(ref.name or ref.feature.name for ref in self.features)
         names = [
             f"{ref.group.name}__{ref.feature.name}"
-            if not ref.name and (full_names or plain.count(ref.feature.name) > 1)
+            if not ref.name and (full_names or plain[ref.feature.name] > 1)
             else ref.name or ref.feature.name
             for ref in self.features
         ]
-        for name in names:
-            if names.count(name) > 1:
+        for name, count in Counter(names).items():
+            if count > 1:
                 raise UsageError(
                     f"two features are named {name!r}",
                     where=f"view {self.name}",

@@ -29,7 +29,7 @@ from asof.records import (
     RETIRED_COLUMN,
 )
 
-BATCH_ROWS = 1_000_000
+BATCH_ROWS = 131_072
 
 PLANS: Mapping[str, point_in_time.Plan | None] = {"": None} | {plan: plan for plan in get_args(point_in_time.Plan)}
 

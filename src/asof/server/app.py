@@ -6,11 +6,12 @@ for a disk or another server, runs in a thread.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cache, partial
 from http import HTTPStatus
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import anyio
 import msgspec
@@ -29,6 +30,7 @@ from asof.catalog.answers import (
     CommitAnswer,
     Described,
     LineageAnswer,
+    PlanAnswer,
     commit_answer,
     described,
     group_summary,
@@ -36,12 +38,16 @@ from asof.catalog.answers import (
     lineage_answer,
     view_summary,
 )
+from asof.definitions import FeatureGroup, FeatureView
 from asof.errors import AsofError, DeniedError
 from asof.records import Commit
-from asof.server import messages
+from asof.server import export, messages
 from asof.server.access import Access, told
+from asof.server.definitions import Definitions
 from asof.server.feast import Feast, FeastAnswer, FeastPush, FeastRead, FeastWrite, sources_of
 from asof.server.guard import Guard
+from asof.server.history import number
+from asof.server.jobs import Jobs
 from asof.server.limits import Limits
 from asof.server.metrics import CONTENT_TYPE, Metrics
 from asof.server.openapi import Asked, Operation, Query, document, page
@@ -57,6 +63,17 @@ JSON = "application/json"
 
 COMMITS, MOST_COMMITS = 100, 10_000
 """Commits of one answer."""
+
+ROWS_QUERY = (
+    Query("start", datetime, "Only event times after this one."),
+    Query("end", datetime, "Only event times up to and including this one."),
+    Query("columns", str, "Only these columns, with commas between them."),
+    Query("known", datetime, "Only rows that were available then."),
+    Query("commits", str, "The name of a tag: the group as it stood then."),
+    Query("latest", bool, "Only the newest row of each key."),
+    Query("clocks", bool, "Add __commit and __available_at."),
+    Query("limit", Annotated[int, msgspec.Meta(ge=1)], "At most; left out: 1000 as JSON, else all."),
+)
 
 PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
@@ -82,6 +99,7 @@ class Api:
         self._feast = Feast(store, most_rows=limits.rows, count=self.metrics.count_values)
         self._quick = Quick()
         self._beside = CapacityLimiter(1)
+        self._jobs = Jobs(limits.jobs)
         self.operations = self._table()
         within = f"within {limits.seconds:g} s"
         self._late_body = RequestError(408, f"the body did not arrive {within}", todo="send it faster, or in parts")
@@ -109,6 +127,24 @@ class Api:
                 role="writer", about=by_path("group"),
             ),
             Operation(
+                "historical", "POST", "/v1/views/{view}/historical", "Values as they were known at given times",
+                self._historical, get_args(messages.HistoricalAnswer), messages.HistoricalRequest,
+                role="reader", about=by_path("view"),
+            ),
+            Operation(
+                "rows", "GET", "/v1/groups/{group}/rows", "Stored rows: some as JSON, all as Arrow or Parquet",
+                self._rows, (messages.StoredRows,), query=ROWS_QUERY, media=export.MEDIA_TYPES,
+                role="reader", about=by_path("group"),
+            ),
+            Operation(
+                "plan", "POST", "/v1/plan", "What registering definitions would change",
+                self._plan, (PlanAnswer,), Definitions, role="admin",
+            ),
+            Operation(
+                "apply", "POST", "/v1/apply", "Register definitions, all or none",
+                self._apply, (PlanAnswer,), Definitions, role="admin",
+            ),
+            Operation(
                 "replay", "POST", "/v1/replay", "The answer of a receipt again, from history",
                 self._replay, (messages.ReplayedAnswer,), dict[str, Any],
                 role="reader", about=lambda asked: (str(asked.body.get("view")),),
@@ -132,7 +168,7 @@ class Api:
             Operation(
                 "commits", "GET", "/v1/groups/{group}/commits", "The newest commits of a group, the oldest first",
                 self._commits, (messages.Commits,),
-                query=(Query("limit", int, "How many at most; 100 if left out."),
+                query=(Query("limit", Annotated[int, msgspec.Meta(ge=1, le=MOST_COMMITS)], "At most; 100 if left out."),
                        Query("matching", str, "Only with these words in meta, reason, writer or kind.")),
                 role="reader", about=by_path("group"),
             ),
@@ -168,7 +204,8 @@ class Api:
             with anyio.fail_after(self._limits.seconds):
                 body = None if operation.body is None else _decoded(operation.body, await self._body(request))
                 late = self._late_answer
-                asked = Asked(request.path_params, request.query_params, body, caller)
+                accept = request.headers.get("accept", "")
+                asked = Asked(request.path_params, request.query_params, body, caller, accept)
                 await self._rights.check(operation, asked)
                 if not operation.changes:
                     found = await operation.handler(asked)
@@ -184,7 +221,7 @@ class Api:
             return response_of(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client hears of it
             return self._failed(operation.name, told(error, caller))
-        return Response(msgspec.json.encode(found), media_type=JSON)
+        return found if isinstance(found, Response) else Response(msgspec.json.encode(found), media_type=JSON)
 
     async def _body(self, request: Request) -> bytes:
         most = self._limits.body_bytes
@@ -218,6 +255,29 @@ class Api:
         self.metrics.rows.labels(commit.group).inc(0 if commit.repeated else commit.rows)
         return commit_answer(commit)
 
+    async def _historical(self, asked: Asked) -> messages.HistoricalAnswer:
+        return await self._jobs.run(self._service.history.historical, asked.parameters["view"], asked.body)
+
+    async def _rows(self, asked: Asked) -> messages.StoredRows | Response:
+        group, media = asked.parameters["group"], export.wanted(asked.accept)
+        if media is None:
+            return await self._jobs.run(self._service.history.rows, group, asked.query)
+        return await export.streamed(
+            self._jobs, partial(self._service.history.table, group, asked.query), media, seconds=self._limits.seconds
+        )
+
+    async def _plan(self, asked: Asked) -> PlanAnswer:
+        return await _in_thread(self._service.plan, await self._declared(asked))
+
+    async def _apply(self, asked: Asked) -> PlanAnswer:
+        return await _in_thread(self._service.apply, await self._declared(asked))
+
+    async def _declared(self, asked: Asked) -> Sequence[FeatureGroup | FeatureView]:
+        """Return the definitions of a request, all of which its caller may register."""
+        definitions = await _in_thread(self._service.definitions, asked.body)
+        await _in_thread(self._rights.check_declared, asked.caller, definitions)
+        return definitions
+
     async def _replay(self, asked: Asked) -> messages.ReplayedAnswer:
         found = await _in_thread(self._store.replay, asked.body)
         times = msgspec.to_builtins(dict(found.event_times))
@@ -240,7 +300,7 @@ class Api:
         return lineage_answer(found)
 
     async def _commits(self, asked: Asked) -> messages.Commits:
-        limit, matching = _number(asked.query, "limit", COMMITS), asked.query.get("matching", "")
+        limit, matching = number(asked.query, "limit", COMMITS, most=MOST_COMMITS), asked.query.get("matching", "")
         read = partial(self._store.catalog.commits, asked.parameters["group"], matching=matching, limit=limit)
         return messages.Commits(list(map(commit_answer, await _in_thread(read))))
 
@@ -313,12 +373,3 @@ def _decoded(kind: Any, body: bytes) -> Any:  # noqa: ANN401 - the type of the o
 @cache
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 - as above
     return msgspec.json.Decoder(kind)
-
-
-def _number(query: Mapping[str, str], name: str, default: int) -> int:
-    text = query.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) <= MOST_COMMITS):
-        raise RequestError(400, f"{name}={text!r} is no number from 1 to {MOST_COMMITS:,}")
-    return int(text)

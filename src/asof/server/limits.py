@@ -11,12 +11,14 @@ class Limits:
 
     Attributes:
         body_bytes: Size of its body.
-        rows: Key sets, or records, of one request.
+        rows: Key sets, records, rows of a spine or definitions of one request; stored rows of one answer.
         seconds: Time to answer it.
+        jobs: Reads of history that a process does at once.
         hosts: Names that the server goes by, without ports; empty: any.
     """
 
     body_bytes: int = 16 * 1024**2
     rows: int = 10_000
     seconds: float = 30.0
+    jobs: int = 2
     hosts: tuple[str, ...] = LOOPBACK

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from asof.catalog.answers import CommitAnswer, GroupSummary, HitAnswer, ViewSummary
+from asof.catalog.answers import CommitAnswer, GroupReport, GroupSummary, HitAnswer, ViewSummary
 from asof.records import Status
 
 Row = dict[str, Any]
@@ -81,6 +81,70 @@ class PushRequest(Struct, forbid_unknown_fields=True):
 
 
 OnlineAnswer = OnlineRow | OnlineRows | OnlineColumns
+
+
+class HistoricalRequest(Struct, forbid_unknown_fields=True):
+    """Which values are wanted, as they were known at the times of a spine.
+
+    Attributes:
+        spine: Keys and times, and whatever else: a list of rows, or a list of values for each column.
+        time: The spine's column of times, or one time for all rows; may be left out where all groups are static.
+        known: "served" (what the online store could have answered), "event" (by event time alone), or a time (what
+            was known then); left out: each group's own.
+        commits: The commits of an earlier answer, or the name of a tag, to read the same again.
+        statuses: Whether to add a column FEATURE__status for each feature.
+        full_names: Whether to name features GROUP__FEATURE.
+        timezone: Zone of times without one.
+        orient: "rows" gives an object for each row of the spine, "columns" a list for each column.
+    """
+
+    spine: list[Row] | dict[str, list[Any]]
+    time: str | None = None
+    known: str | None = None
+    commits: dict[str, int] | str | None = None
+    statuses: bool = False
+    full_names: bool = False
+    timezone: str | None = None
+    orient: Literal["rows", "columns"] = "rows"
+
+
+class HistoricalRows(Struct):
+    """The rows of the spine in their order, with the values that were known.
+
+    Attributes:
+        rows: The rows.
+        commits: The last commit seen of each group.
+        report: How the values came out.
+    """
+
+    rows: list[Row]
+    commits: dict[str, int]
+    report: list[GroupReport]
+
+
+class HistoricalColumns(Struct):
+    """As HistoricalRows, by column."""
+
+    columns: dict[str, list[Any]]
+    commits: dict[str, int]
+    report: list[GroupReport]
+
+
+HistoricalAnswer = HistoricalRows | HistoricalColumns
+
+
+class StoredRows(Struct):
+    """Stored rows of a group, by key and event time.
+
+    Attributes:
+        rows: The rows.
+        commits: The last commit seen.
+        more: Whether there are more rows than these.
+    """
+
+    rows: list[Row]
+    commits: dict[str, int]
+    more: bool
 
 
 class Commits(Struct):

@@ -20,12 +20,13 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, as an operation sees it: its path's parameters, its query, its decoded body, and who asks."""
+    """A request, as an operation sees it: path's parameters, query, decoded body, who asks, and what he accepts."""
 
     parameters: Mapping[str, str]
     query: Mapping[str, str]
     body: Any
     caller: Caller
+    accept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,13 @@ class Query:
     """A query parameter."""
 
     name: str
-    kind: type
+    kind: Any
     about: str
+
+    @property
+    def schema(self) -> Document:
+        """What it may be."""
+        return msgspec.json.schema(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Operation:
         answers: The types of what it may answer.
         body: The type of its body.
         query: Its query parameters.
+        media: What it answers too, where a client accepts it.
         role: What its caller must be, in the project of what it is about; "open" if nobody is asked who he is.
         about: Gives the names of the groups and views that it is about; None if it is about none, or about all that the
             caller may read: then a role in any project will do.
@@ -63,6 +70,7 @@ class Operation:
     answers: tuple[Any, ...]
     body: Any = None
     query: tuple[Query, ...] = ()
+    media: tuple[str, ...] = ()
     role: Role | Literal["open"] = field(kw_only=True)
     about: Callable[[Asked], Sequence[str]] | None = field(kw_only=True, default=None)
 
@@ -121,15 +129,15 @@ def _operation(each: Operation, schemas: Mapping[Any, Document]) -> Document:
         "summary": each.summary,
         "parameters": [
             *({"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in each.parameters),
-            *(
-                {"name": q.name, "in": "query", "description": q.about, "schema": msgspec.json.schema(q.kind)}
-                for q in each.query
-            ),
+            *({"name": q.name, "in": "query", "description": q.about, "schema": q.schema} for q in each.query),
         ],
         "responses": {
             "200": {
                 "description": "Done.",
-                "content": {"application/json": {"schema": answers[0] if len(answers) == 1 else {"anyOf": answers}}},
+                "content": {
+                    "application/json": {"schema": answers[0] if len(answers) == 1 else {"anyOf": answers}},
+                    **{media: {} for media in each.media},
+                },
             },
             **({} if each.role == "open" else {status: problem(about) for status, about in REFUSALS.items()}),
             "default": problem("A problem (RFC 9457)."),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from anyio import to_thread
@@ -11,7 +12,7 @@ from asof.access import Caller
 from asof.access.caller import EVERYBODY, Definition
 from asof.catalog.search import Hit, search
 from asof.definitions.names import checked_text
-from asof.errors import DeniedError
+from asof.errors import DeniedError, NotFoundError
 from asof.records import Role
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.server.access import Access, printable, token_of
@@ -60,6 +61,17 @@ class Rights:
             if definition is None:
                 definition = await to_thread.run_sync(self._definitions, name, abandon_on_cancel=True)
             caller.need(role, definition)
+
+    def check_declared(self, caller: Caller, definitions: Sequence[Definition]) -> None:
+        """Refuse a caller what he may not register: he must be admin of the project, and of the one that it was of.
+
+        Raises:
+            DeniedError: He is not.
+        """
+        for each in definitions:
+            caller.need("admin", each)
+            with suppress(NotFoundError):
+                caller.need("admin", self._store.catalog.find(each.name).definition)
 
     def denied(self, operation: Operation, request: Request, caller: Caller, error: DeniedError) -> None:
         """Record a try to change what the caller may not."""

@@ -6,8 +6,13 @@ from typing import cast
 import msgspec
 import pyarrow as pa
 
+from asof.catalog.answers import PlanAnswer, plan_answer
+from asof.definitions import FeatureGroup, FeatureView
 from asof.errors import AsofError
 from asof.records import Commit
+from asof.registry.port import RegisteredView
+from asof.server.definitions import Definitions, definitions_from
+from asof.server.history import History
 from asof.server.messages import OnlineColumns, OnlineRequest, OnlineRow, OnlineRows, PushRequest
 from asof.server.names import Names
 from asof.server.problems import RequestError
@@ -23,6 +28,9 @@ class Service:
         store: The store that is served.
         most_rows: Key sets, or records, of one request.
         count: Told of each online answer, with the name under which it was asked for.
+
+    Attributes:
+        history: What it reads from history.
     """
 
     def __init__(self, store: Store, *, most_rows: int, count: Callable[[str, Vector | Vectors], None]) -> None:
@@ -31,6 +39,7 @@ class Service:
         self._names = Names(store)
         self._most_rows = most_rows
         self._count = count
+        self.history = History(store, self._names, most_rows=most_rows)
         self._writers: dict[str, tuple[pa.Schema, Sequence[tuple[str, Convert]]]] = {}
 
     def online(self, view: str, asked: OnlineRequest) -> OnlineRow | OnlineRows | OnlineColumns:
@@ -64,6 +73,26 @@ class Service:
             if self._names.records(group).keys() == convert.keys():
                 raise
             return self._push(group, given, asked)  # a feature was added meanwhile: its text may be a time
+
+    def definitions(self, asked: Definitions) -> list[FeatureGroup | FeatureView]:
+        """Return the definitions of a request."""
+        return definitions_from(asked, self._registered, most=self._most_rows)
+
+    def plan(self, definitions: Sequence[FeatureGroup | FeatureView]) -> PlanAnswer:
+        """Return what `apply` would change."""
+        return plan_answer(self._store.plan(*definitions))
+
+    def apply(self, definitions: Sequence[FeatureGroup | FeatureView]) -> PlanAnswer:
+        """Register definitions, all or none."""
+        plan = self._store.apply(*definitions)
+        self._names.forget()
+        return plan_answer(plan)
+
+    def _registered(self, name: str) -> FeatureGroup:
+        found = self._store.catalog.find(name)
+        if isinstance(found, RegisteredView):
+            raise RequestError(400, f"{name} is a view", todo="name a group")
+        return found.definition
 
     def _push(self, group: str, records: Sequence[Mapping[str, Value]], asked: PushRequest) -> Commit:
         convert = self._names.records(group)

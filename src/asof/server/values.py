@@ -9,6 +9,7 @@ list, vector, struct    arrays and objects of these
 null                    null
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -27,6 +28,9 @@ Value = Any
 Convert = Callable[[Value], Value]
 
 SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+FINER = re.compile(r"[.,]\d{6}\d*[1-9]")
+"""A time finer than a microsecond: SEMANTICS section 1 refuses to round it."""
 
 _TEXTS = {"bytes": bytes, "date": date, "timestamp": datetime, "decimal": Decimal}
 
@@ -70,6 +74,22 @@ def read_row(given: Mapping[str, Value], readers: Mapping[str, Convert], *, wher
     return found
 
 
+def read_column(name: str, given: Sequence[Value], convert: Convert, where: str) -> list[Value]:
+    """Return the values of a JSON array.
+
+    Raises:
+        UsageError: A value has not the form of its type.
+    """
+    found: list[Value] = []
+    for at, value in enumerate(given):
+        try:
+            found.append(None if value is None else convert(value))
+        except (msgspec.ValidationError, ValueError, TypeError) as error:
+            shown = f"{name}={value!r} in row {at} is not of its type: {error}"
+            raise UsageError(shown, where=where, data={"row": at}) from error
+    return found
+
+
 def writer(dtype: pa.DataType) -> Convert | None:
     """Return what makes JSON of a value; None if the encoder writes it right."""
     if pa.types.is_floating(dtype):
@@ -99,6 +119,8 @@ def _read_float(value: Value) -> Value:
 def _read_text(kind: str, value: Value) -> Value:
     if not isinstance(value, str):
         raise TypeError(f"a {kind} is written as text")
+    if kind == "timestamp" and FINER.search(value):
+        raise ValueError("a time is a whole number of microseconds")
     return msgspec.convert(value, _TEXTS[kind])
 
 

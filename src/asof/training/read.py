@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
+
+import pyarrow as pa
 
 from asof.arrow.frames import Origin
 from asof.definitions.serving_log import is_log
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, Pins, given_pins, pin_of, pinned_rows
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN
 from asof.training.frame import HistoricalFrame
 from asof.training.historical import check_begin, known_mode
+from asof.training.streamed import ScannedFrame
 
 
 def read_rows(  # noqa: PLR0913 - the words of `Store.read`
@@ -22,12 +27,15 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
     commits: Pins | str | None,
     latest: bool,
     clocks: bool,
+    batch_rows: int | None,
 ) -> HistoricalFrame:
     """Return stored rows; see `Store.read`.
 
     Raises:
         DataError: A bound, or K, lies before what retention left of a serving log.
     """
+    if batch_rows is not None and batch_rows < 1:
+        raise UsageError(f"batch_rows={batch_rows!r} is no number of rows", todo="pass 1 or more")
     group = parts.registry.group(name)
     declared = group.definition.columns
     for column in columns or ():
@@ -44,7 +52,8 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
         for bound_us in (start_us, end_us, mode):
             if isinstance(bound_us, int):
                 check_begin(name, snapshot.horizon_us, bound_us)
-    reader = parts.engine.scan(
+    scan = partial(
+        parts.engine.scan,
         rows,
         columns=list(columns or declared),
         after_us=start_us,
@@ -53,4 +62,9 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
         latest=latest,
         clocks=clocks,
     )
-    return HistoricalFrame(reader.read_all(), Origin("arrow"), {group.ref: rows.pin})
+    seen = {group.ref: rows.pin}
+    if batch_rows is None:
+        return HistoricalFrame(scan().read_all(), Origin("arrow"), seen)
+    names = [*(columns or declared), *((COMMIT_COLUMN, AVAILABLE_COLUMN) if clocks else ())]
+    empty = pa.schema([rows.schema.field(name) for name in names]).empty_table()
+    return ScannedFrame(empty, scan, batch_rows, seen)

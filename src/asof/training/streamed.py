@@ -1,4 +1,4 @@
-"""A historical read that is answered batch by batch: neither its rows nor its answers are in memory as a whole."""
+"""Reads that are answered batch by batch: neither their rows nor their answers are in memory as a whole."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -11,6 +11,9 @@ from asof.training.report import Report, added
 
 Chunks = Callable[[], Iterator[tuple[pa.Table, Report]]]
 """Reads the batches from the beginning, each with its report."""
+
+Scan = Callable[[], pa.RecordBatchReader]
+"""Reads stored rows from the beginning."""
 
 
 class StreamedFrame(HistoricalFrame):
@@ -51,6 +54,36 @@ class StreamedFrame(HistoricalFrame):
     def __len__(self) -> int:
         """Return the number of rows."""
         return self._rows
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the rows to anything that reads Arrow streams, while they are read."""
+        reader = pa.RecordBatchReader.from_batches(self._table.schema, self.batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+
+class ScannedFrame(HistoricalFrame):
+    """Stored rows that are read when they are asked for; each `batches()` reads them again, at the same pin."""
+
+    def __init__(self, empty: pa.Table, scan: Scan, batch_rows: int, commits: Mapping[str, int]) -> None:
+        """Keep what is needed to read."""
+        super().__init__(empty, Origin("arrow"), commits)
+        self._scan = scan
+        self._batch_rows = batch_rows
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Read, and iterate over the rows in batches of at most `rows`."""
+        rows = min(rows, self._batch_rows)
+        for batch in self._scan():
+            for at in range(0, batch.num_rows, rows):
+                yield batch.slice(at, rows)
+
+    def to_arrow(self) -> pa.Table:
+        """Read all rows; return them as a pyarrow table."""
+        return pa.Table.from_batches(self.batches(), self._table.schema)
+
+    def __len__(self) -> int:
+        """Read all rows, to count them."""
+        return sum(batch.num_rows for batch in self.batches())
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Hand the rows to anything that reads Arrow streams, while they are read."""

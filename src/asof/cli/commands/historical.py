@@ -138,10 +138,11 @@ def _plan(report: "Report") -> dict[str, Any]:
 
 
 def _report(report: "Report") -> list[dict[str, Any]]:
-    return [
-        {"group": group, "known": report.known[group], "coincide": report.coincide[group], **counts}
-        for group, counts in report.counts.items()
-    ]
+    import msgspec
+
+    from asof.catalog.answers import report_answer
+
+    return msgspec.to_builtins(report_answer(report))
 
 
 def _show(screen: "Screen", frame: "HistoricalFrame", out: Path | None, limit: int | None, *, explain: bool) -> None:

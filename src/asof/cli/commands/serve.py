@@ -17,7 +17,8 @@ SHAPE: Document = {"stopped": True}
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer.")
 @click.option("--max-body", type=click.IntRange(1), default=16, show_default=True, help="MiB of a request.")
-@click.option("--max-rows", type=click.IntRange(1), default=10_000, show_default=True, help="Keys or records of one.")
+@click.option("--max-rows", type=click.IntRange(1), default=10_000, show_default=True, help="Keys or rows of one.")
+@click.option("--max-jobs", type=click.IntRange(1), default=2, show_default=True, help="Reads of history at once.")
 @click.option("--timeout", type=click.FloatRange(0.001), default=30.0, show_default=True, help="Seconds for one.")
 @click.option(
     "--keys",
@@ -57,10 +58,11 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     workers: int,
     max_body: int,
     max_rows: int,
+    max_jobs: int,
     timeout: float,
     **security: Any,  # noqa: ANN401 - options
 ) -> Answer:
-    """Serve a store over HTTP: online reads, pushes, replay and the catalogue.
+    """Serve a store over HTTP: online and historical reads, pushes, definitions and the catalogue.
 
     Until it is told to stop (ctrl-c, SIGTERM); requests under way are finished. `/` is a page that says what there is.
 
@@ -74,7 +76,7 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
 
         raise MissingDependencyError(str(error.name), extra="server") from error
 
-    limits = Limits(body_bytes=max_body * 1024**2, rows=max_rows, seconds=timeout)
+    limits = Limits(body_bytes=max_body * 1024**2, rows=max_rows, jobs=max_jobs, seconds=timeout)
     processes = f", {workers} processes" if workers > 1 else ""
     serve(
         Settings(store, host=host, port=port, workers=workers, limits=limits, security=Security(**security)),
