@@ -86,13 +86,23 @@ TEXTS = st.sampled_from(
     ["", "x", "NaN", "\x00", "\ud800", "🜁", "a" * 300, "__commit", "2026-01-02", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05",
      "0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59.999999Z", "/wA=", "1.5", "1e400", "-0", "' OR 1=1 --", "../../x", "%00"]
 )  # fmt: skip
-NUMBERS = st.sampled_from([0, 1, -1, 127, 128, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63), 2**64, 10**40, 0.5, -0.0, 1e308, 1e-320, 5e15])
+NUMBERS = st.sampled_from(
+    [0, 1, -1, 127, 128, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63), 2**64, 10**40, 0.5, -0.0, 1e308, 1e-320, 5e15]
+)
 JUNK = st.recursive(
-    st.none() | st.booleans() | NUMBERS | TEXTS | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | NUMBERS
+    | TEXTS
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=5,
 )
-TIMES = st.sampled_from(["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.123456+05:30", "1969-12-31T23:59:59Z", "2500-01-01T00:00:00Z"])
+TIMES = st.sampled_from(
+    ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.123456+05:30", "1969-12-31T23:59:59Z", "2500-01-01T00:00:00Z"]
+)
 NAMES_OF = st.sampled_from([*NAMES, "fuzz", "fuzz@1", "nobody"])
 
 
@@ -104,7 +114,9 @@ def near(right, wrong=JUNK, *, weight=40):
 def record(needed, more=None):
     """Make objects with parts that are mostly right, now and then too few or too many."""
     parts = {name: near(kind) for name, kind in {**needed, **(more or {})}.items()}
-    whole = st.fixed_dictionaries({name: parts[name] for name in needed}, optional={name: parts[name] for name in more or {}})
+    whole = st.fixed_dictionaries(
+        {name: parts[name] for name in needed}, optional={name: parts[name] for name in more or {}}
+    )
     extra = st.builds(lambda one, other: one | other, whole, st.dictionaries(TEXTS, JUNK, max_size=1))
     return st.integers(0, 9).flatmap(lambda roll: whole if roll else extra)
 
@@ -126,13 +138,34 @@ FLAGS = {"statuses": st.booleans(), "event_times": st.booleans(), "receipt": st.
 ORIENT = st.sampled_from(["rows", "columns"])
 LENGTH = st.sampled_from([0, 1, 3_600_000_000, 3 * 10**17])
 TYPE = st.sampled_from(
-    ["int8", "string", "float32", "bytes", "date", "timestamp", "decimal(38, 38)", "list<struct<a: int64>>", "vector<float32, 1000000>",
-     "struct<a: int8, A: int8>", "list<" * 31 + "int8" + ">" * 31, "decimal(0, 0)", "int9", "struct<select: list<vector<bool, 2>>>"]
+    ["int8", "string", "float32", "bytes", "date", "timestamp", "decimal(38, 38)", "list<struct<a: int64>>", "vector<float32, 16384>",
+     "struct<a: int8, A: int8>", "list<" * 7 + "int8" + ">" * 7, "decimal(0, 0)", "int9", "struct<select: list<vector<bool, 2>>>"]
 )  # fmt: skip
 NAME = st.sampled_from(["fuzz", "fuzz_too", "f", "g", "select", "self", "a" * 63, "risk", "spending"])
-FEATURE = record({"name": NAME, "dtype": TYPE}, {"description": TEXTS, "unit": TEXTS, "nullable": st.booleans(), "tags": st.dictionaries(TEXTS, TEXTS, max_size=2)})
-CHECK = record({"kind": st.sampled_from(["between", "not_null", "one_of", "matches"]), "column": NAME}, {"low": NUMBERS, "high": NUMBERS, "values": st.lists(NUMBERS | TEXTS, max_size=2), "pattern": st.sampled_from(["(", "^a$", "(a*)*b", "\\C"])})
-ENTITY = record({"name": NAME, "keys": st.dictionaries(st.sampled_from(["k", "self", "key_too"]), st.sampled_from(["int64", "string", "bytes", "timestamp", "bool", "date"]), min_size=1, max_size=2)})
+FEATURE = record(
+    {"name": NAME, "dtype": TYPE},
+    {"description": TEXTS, "unit": TEXTS, "nullable": st.booleans(), "tags": st.dictionaries(TEXTS, TEXTS, max_size=2)},
+)
+CHECK = record(
+    {"kind": st.sampled_from(["between", "not_null", "one_of", "matches"]), "column": NAME},
+    {
+        "low": NUMBERS,
+        "high": NUMBERS,
+        "values": st.lists(NUMBERS | TEXTS, max_size=2),
+        "pattern": st.sampled_from(["(", "^a$", "(a*)*b", "\\C"]),
+    },
+)
+ENTITY = record(
+    {
+        "name": NAME,
+        "keys": st.dictionaries(
+            st.sampled_from(["k", "self", "key_too"]),
+            st.sampled_from(["int64", "string", "bytes", "timestamp", "bool", "date"]),
+            min_size=1,
+            max_size=2,
+        ),
+    }
+)
 GROUP = record(
     {"name": st.sampled_from(["fuzz", "fuzz_too"]), "entity": ENTITY, "features": st.lists(FEATURE, min_size=1, max_size=3)},
     {"event_time": st.sampled_from(["at", "f", None]), "ttl_us": LENGTH, "delay_us": LENGTH, "online": st.booleans(), "known": st.sampled_from(["served", "event"]),
@@ -144,7 +177,14 @@ REFERENCE = st.recursive(
     lambda inner: record({"group": NAMES_OF, "feature": st.sampled_from(["orders", "f"]), "on": st.dictionaries(st.sampled_from(["customer_id", "k"]), inner | TEXTS, max_size=2)}),
     max_leaves=3,
 )  # fmt: skip
-VIEW = record({"name": NAME, "features": st.lists(REFERENCE, min_size=1, max_size=3)}, {"log": st.sampled_from([0, 0.5, 1]), "log_retention_us": LENGTH, "tags": st.dictionaries(TEXTS, TEXTS, max_size=1)})
+VIEW = record(
+    {"name": NAME, "features": st.lists(REFERENCE, min_size=1, max_size=3)},
+    {
+        "log": st.sampled_from([0, 0.5, 1]),
+        "log_retention_us": LENGTH,
+        "tags": st.dictionaries(TEXTS, TEXTS, max_size=1),
+    },
+)
 DEFINITIONS = record({"groups": st.lists(GROUP, max_size=2), "views": st.lists(VIEW, max_size=2)})
 COLUMNS = st.integers(0, 2).flatmap(
     lambda n: record({name: st.lists(near(kind), min_size=n, max_size=n) for name, kind in {**SPENT, "event_timestamp": TIMES | NUMBERS}.items()})
@@ -152,31 +192,56 @@ COLUMNS = st.integers(0, 2).flatmap(
 COMMITS = st.dictionaries(NAMES_OF, st.integers(-1, 3), max_size=3) | TEXTS
 
 
-
 def of(**bodies):
     """Make names with bodies that fit them; now and then one that does not."""
     kinds = {"spending": ["spending", "spending@1", "risk", "logged", "risk@1"], "everything": ["everything"]}
     fitting = [st.tuples(st.sampled_from(kinds[name]), body) for name, body in bodies.items()]
-    return st.integers(0, 9).flatmap(lambda roll: st.one_of(fitting) if roll else st.tuples(NAMES_OF, st.one_of(list(bodies.values()))))
+    return st.integers(0, 9).flatmap(
+        lambda roll: st.one_of(fitting) if roll else st.tuples(NAMES_OF, st.one_of(list(bodies.values())))
+    )
 
 
 def online(keys):
-    return record({"keys": keys | st.lists(keys, max_size=20)}, {**FLAGS, "orient": ORIENT, "request": record({}, {"amount": NUMBERS})})
+    return record(
+        {"keys": keys | st.lists(keys, max_size=20)},
+        {**FLAGS, "orient": ORIENT, "request": record({}, {"amount": NUMBERS})},
+    )
 
 
 def push(records):
-    more = {"meta": st.dictionaries(TEXTS, TEXTS, max_size=2), "idempotency_key": TEXTS, "on_conflict": st.sampled_from(["error", "last"])}
+    more = {
+        "meta": st.dictionaries(TEXTS, TEXTS, max_size=2),
+        "idempotency_key": TEXTS,
+        "on_conflict": st.sampled_from(["error", "last"]),
+    }
     return record({"records": records | st.lists(records, max_size=3)}, more)
 
 
 def historical(keys):
     by_rows = st.lists(record({**keys, "at": TIMES}, {"label": JUNK}), max_size=4)
-    by_columns = st.integers(0, 3).flatmap(lambda n: record({name: st.lists(kind, min_size=n, max_size=n) for name, kind in {**keys, "at": TIMES}.items()}))
-    more = {"known": st.sampled_from(["served", "event"]) | TIMES, "commits": COMMITS, "statuses": st.booleans(), "full_names": st.booleans(), "timezone": st.sampled_from(["UTC", "America"]), "orient": ORIENT}
+    by_columns = st.integers(0, 3).flatmap(
+        lambda n: record({name: st.lists(kind, min_size=n, max_size=n) for name, kind in {**keys, "at": TIMES}.items()})
+    )
+    more = {
+        "known": st.sampled_from(["served", "event"]) | TIMES,
+        "commits": COMMITS,
+        "statuses": st.booleans(),
+        "full_names": st.booleans(),
+        "timezone": st.sampled_from(["UTC", "America"]),
+        "orient": ORIENT,
+    }
     return record({"spine": by_rows | by_columns, "time": st.just("at") | TIMES}, more)
 
 
-RECEIPT = {"view": st.sampled_from(["risk@1", "logged@1"]), "keys": record(CUSTOMER), "request": record({}), "clock": TIMES, "commits": record({"spending@1": st.integers(0, 3)}), "semantics": st.integers(0, 3), "applying": st.booleans()}
+RECEIPT = {
+    "view": st.sampled_from(["risk@1", "logged@1"]),
+    "keys": record(CUSTOMER),
+    "request": record({}),
+    "clock": TIMES,
+    "commits": record({"spending@1": st.integers(0, 3)}),
+    "semantics": st.integers(0, 3),
+    "applying": st.booleans(),
+}
 NEAR = {
     "online": of(spending=online(record(CUSTOMER)), everything=online(record(VISIT))),
     "push": of(spending=push(record(SPENT)), everything=push(record({**VISIT, "at": TIMES}, FULL))),

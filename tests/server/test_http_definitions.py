@@ -140,6 +140,7 @@ GROUP = {"name": "g", "entity": {"name": "e", "keys": {"k": "int64"}}, "features
         ({"groups": [GROUP | {"features": [{"name": "f", "dtype": f"vector<int8, {10**30}>"}]}]}, 400, "no type"),
         ({"groups": [GROUP | {"features": [{"name": "f", "dtype": f"vector<int8, {'9' * 5000}>"}]}]}, 400, "no type"),
         ({"groups": [GROUP | {"features": [{"name": "f", "dtype": "struct<>: int8>"}]}]}, 400, "no type"),
+        ({"groups": [GROUP | {"features": [{"name": "f", "dtype": "struct<a: int8, A: int8>"}]}]}, 400, "no type"),
         ({"groups": [GROUP | {"ttl_us": 10**30, "event_time": "at"}]}, 400, "ttl_us"),
         ({"groups": [GROUP | {"ttl_us": -1, "event_time": "at"}]}, 400, "ttl_us"),
         ({"groups": [GROUP | {"timezone": "America"}]}, 400, "time zone"),

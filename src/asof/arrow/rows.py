@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from asof.arrow.nested import cast
 from asof.arrow.types import wire_type
 from asof.clock import from_us
 
@@ -58,11 +59,17 @@ def _from_values(rows: Sequence[tuple[Value, ...]], schema: pa.Schema) -> pa.Tab
     width = len(schema)
     values = [_padded(row, width) for row in rows]
     columns = list(zip(*values, strict=True)) if values else [()] * width
-    arrays = [
-        pa.array(column, type=wire_type(field.type)).cast(field.type)
-        for column, field in zip(columns, schema, strict=True)
-    ]
+    arrays = [_typed(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema.remove_metadata())
+
+
+def _typed(values: Sequence[Value], target: pa.DataType) -> pa.ChunkedArray:
+    """Return values that travelled as a column. Arrow's own cast reads what lies below a null struct: no decimal."""
+    wire = wire_type(target)
+    column = pa.chunked_array([pa.array(values, type=wire)])
+    if wire == target:
+        return column
+    return cast(column, target) if pa.types.is_nested(target) else column.cast(target)
 
 
 def _padded(values: tuple[Value, ...], width: int) -> tuple[Value, ...]:

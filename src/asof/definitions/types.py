@@ -22,10 +22,11 @@ LINE = 200
 LONGEST = 100_000
 """Characters of a type's text: a struct of some thousand fields."""
 
-LONGEST_VECTOR = 1_000_000
+LONGEST_VECTOR = 16_384
+"""Embeddings have some thousand numbers; DuckDB holds 2,048 vectors at a time."""
 
-DEEPEST = 32
-"""So many types may be nested: far more than tables have, far fewer than a stack holds."""
+DEEPEST = 8
+"""So many types may be nested: DuckDB takes twice as long for each list in a list."""
 
 TOKEN = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*|\d+|[<>(),:])")
 
@@ -142,7 +143,7 @@ class _Parser:
             separator = self.take()
             if separator not in (",", ">"):
                 raise self.error()
-        if len({n for n, _ in fields}) != len(fields):
+        if len({n.lower() for n, _ in fields}) != len(fields):  # DuckDB takes a and A for one
             raise self.error()
         return DType("struct", (), tuple(fields))
 

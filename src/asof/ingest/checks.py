@@ -64,7 +64,7 @@ def broken_rows(column: pa.ChunkedArray, check: Check) -> pa.ChunkedArray:
                 return pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, value_set=allowed)))
             case "matches":
                 return pc.invert(pc.match_substring_regex(column, check.pattern))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OverflowError) as error:
         raise UsageError(
             f"check '{check}' does not fit a column of type {column.type}: {' '.join(str(error).split())}"
         ) from error
