@@ -83,6 +83,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None], note: Callable[[s
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
+            http="asof.server.heads:BoundedHeads",
             backlog=BACKLOG,
             log_config=None,
             access_log=False,
