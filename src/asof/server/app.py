@@ -55,6 +55,7 @@ from asof.server.problems import RequestError, response_of
 from asof.server.quick import Quick
 from asof.server.rights import Rights, by_path
 from asof.server.service import Service
+from asof.server.spans import traced
 from asof.store import Store
 
 T = TypeVar("T")
@@ -112,7 +113,7 @@ class Api:
         pages = (("/metrics", self._figures), ("/openapi.json", self._document), ("/", self._page))
         routes += [Route(path, partial(self._shown, show)) for path, show in pages]
         app = Starlette(routes=routes, exception_handlers={HTTPException: _refused}, lifespan=lifespan)
-        return Guard(app, limits=self._limits, metrics=self.metrics)
+        return traced(Guard(app, limits=self._limits, metrics=self.metrics), self.operations)
 
     def _table(self) -> tuple[Operation, ...]:
         return (

@@ -6,6 +6,7 @@ Who waits too long for it is answered, and what cannot be stopped goes on: until
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
@@ -62,7 +63,7 @@ class Job:
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 - the work's own
         """Do a step in a thread; it goes on if nobody waits for it any more."""
-        step = self._threads.submit(work, *arguments)
+        step = self._threads.submit(copy_context().run, work, *arguments)
         self._step = step
         return await asyncio.wrap_future(step)
 

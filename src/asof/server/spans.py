@@ -1,0 +1,80 @@
+"""A span for each request, for OpenTelemetry. Where nobody set up its SDK before the server began, there is none.
+
+The span's name is the operation's; its parent comes with the request (`traceparent`). Attributes are those of
+OpenTelemetry's conventions for HTTP servers; no values and no keys.
+"""
+
+from collections.abc import Sequence
+
+from opentelemetry import trace
+from opentelemetry.propagate import extract
+from opentelemetry.trace import ProxyTracerProvider, SpanKind, Status, StatusCode, TracerProvider
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import asof
+from asof.server.openapi import Operation
+
+FAILED = 500
+"""Statuses from here on are the server's own failures."""
+
+
+def traced(app: ASGIApp, operations: Sequence[Operation], provider: TracerProvider | None = None) -> ASGIApp:
+    """Return an application whose requests have spans; the application itself if nobody collects them."""
+    provider = trace.get_tracer_provider() if provider is None else provider
+    return app if isinstance(provider, ProxyTracerProvider) else Spans(app, operations, provider)
+
+
+class Spans:
+    """The layer that makes a span for each request."""
+
+    def __init__(self, app: ASGIApp, operations: Sequence[Operation], provider: TracerProvider) -> None:
+        """Keep what is inside."""
+        self._app = app
+        self._routes = {each.name: each.path for each in operations}
+        self._tracer = provider.get_tracer("asof.server", asof.__version__)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request within its span."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        given = _attributes(scope, headers)
+        parent, status = extract(headers), FAILED
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with self._tracer.start_as_current_span(
+            scope["method"], context=parent, kind=SpanKind.SERVER, attributes=given
+        ) as span:
+            try:
+                await self._app(scope, receive, watched)
+            finally:
+                operation = scope.get("asof.operation")
+                if operation is not None:
+                    span.update_name(operation)
+                    span.set_attribute("http.route", self._routes[operation])
+                span.set_attribute("http.response.status_code", status)
+                if status >= FAILED:
+                    span.set_attribute("error.type", str(status))
+                    span.set_status(Status(StatusCode.ERROR))
+
+
+def _attributes(scope: Scope, headers: dict[str, str]) -> dict[str, str | int]:
+    found: dict[str, str | int] = {
+        "http.request.method": scope["method"],
+        "url.scheme": scope["scheme"],
+        "url.path": scope["path"],
+        "network.protocol.version": scope["http_version"],
+    }
+    if scope.get("server"):
+        found["server.address"], found["server.port"] = scope["server"]
+    if scope.get("client"):
+        found["client.address"] = scope["client"][0]
+    if "user-agent" in headers:
+        found["user_agent.original"] = headers["user-agent"]
+    return found
