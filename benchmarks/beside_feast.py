@@ -57,8 +57,8 @@ def large(folder, kind, rounds, *, quick):
     rows, asked_rows = (3000, 300) if quick else (1_000_000, 100_000)
     table = Table(
         f"Training set beside Feast's {kind} store, {asked_rows:,} spine rows x 8 groups / 55 features x {rows:,} rows",
-        f"seconds; 'times' is how many times faster asof is (median of {READS} reads a round), 'rows' what Feast gave for "
-        f"the {asked_rows:,} asked for",
+        f"seconds; 'times' is how many times faster asof is (median of {READS} reads a round), 'rows' what Feast gave "
+        f"for the {asked_rows:,} asked for",
         rounds,
     )
     for per_key in (10, 100):
