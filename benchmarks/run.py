@@ -33,6 +33,7 @@ NAMES = (
     "push",
     "http_reads",
     "http_keys",
+    "flight",
     "serving_log",
     "footprint",
     "beside_feast",

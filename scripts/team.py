@@ -1,9 +1,11 @@
 """Bring up the team of docs/deploy.md on loopback, ask it what that page promises, and take it down: `make team`.
 
-PostgreSQL, object storage (moto), Redis, two servers behind HAProxy with TLS and keys. With --stay it runs until ctrl-c.
+PostgreSQL, object storage (moto), Redis, two servers behind HAProxy with TLS and keys. With --stay it runs until
+ctrl-c.
 """
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -17,7 +19,9 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.error import HTTPError
 
+import obstore
 import pyarrow as pa
+from obstore.store import S3Store
 
 import asof
 from asof.clock import system_clock
@@ -110,8 +114,9 @@ class Team:
     def serve(self, node: str) -> None:
         """Start a node's server, and wait until it answers."""
         command = [
-            *ASOF, "serve", self.folder / node, "--port", self.ports[node], "--flight-port", self.ports[f"flight_{node}"],
-            "--workers", 2, "--name", "localhost", "--behind-proxy", "--trusted-proxy", "127.0.0.1",
+            *ASOF, "serve", self.folder / node, "--port", self.ports[node],
+            "--flight-port", self.ports[f"flight_{node}"], "--workers", 2,
+            "--name", "localhost", "--behind-proxy", "--trusted-proxy", "127.0.0.1",
         ]  # fmt: skip
         log = (self.folder / f"{node}.log").open("a")
         self.processes[node] = subprocess.Popen(list(map(str, command)), stderr=log, stdout=log)
@@ -149,8 +154,6 @@ class Team:
 
     def asof(self, *words):
         """Run a command of ours; return its document."""
-        import json
-
         done = subprocess.run([*ASOF, *map(str, words), "--json"], capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"asof {' '.join(map(str, words))}: {done.stderr}")
@@ -235,7 +238,7 @@ def survives_redis(team: Team, store, now) -> None:
     team.redis.stop()
     try:
         store.online("engagement", {"user": 1})
-        told(False, "reads fail without Redis")
+        raise SystemExit("NOT SO: reads fail without Redis")
     except AsofError as error:
         say(f"without Redis: {type(error).__name__}: {str(error)[:90]}")
     team.redis.start()
@@ -251,7 +254,7 @@ def refuses(team: Team) -> None:
     with team.open("reader") as reader:
         try:
             reader.push("visits", {"user": 1, "at": system_clock(), "seconds": 0.0})
-            told(False, "a reader may not push")
+            raise SystemExit("NOT SO: a reader may not push")
         except AsofError as error:
             say(f"a reader pushes: {type(error).__name__}: {str(error)[:90]}")
     told(team.get(url, team.keys["reader"]) == 200, "with a key: 200")
@@ -267,16 +270,21 @@ def comes_back(team: Team, spine: pa.Table, before: pa.Table) -> None:
     dump = team.folder / "features.sql"
     url = team.postgres.registry_url("features")
     copied = team.postgres.registry_url("restored")
-    dump.write_bytes(subprocess.run([program("pg_dump"), "--no-owner", *schema_of(url)], check=True, capture_output=True).stdout)
-    import obstore
-    from obstore.store import S3Store
-
+    dump.write_bytes(
+        subprocess.run([program("pg_dump"), "--no-owner", *schema_of(url)], check=True, capture_output=True).stdout
+    )
     bucket = S3Store(team.s3.BUCKET)
     for chunk in obstore.list(bucket, "store/"):
         for each in chunk:
             obstore.copy(bucket, each["path"], each["path"].replace("store/", "back/", 1))
     text = dump.read_text().replace("features", "restored")
-    subprocess.run([program("psql"), "-q", "-v", "ON_ERROR_STOP=1", plain(copied)], input=text, text=True, check=True, capture_output=True)
+    subprocess.run(
+        [program("psql"), "-q", "-v", "ON_ERROR_STOP=1", plain(copied)],
+        input=text,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
     shutil.rmtree(team.folder / "cache")
     team.settings("three", copied, "back")
     found = team.asof("doctor", team.folder / "three", "--repair")
@@ -298,7 +306,7 @@ def plain(url: str) -> str:
     return url.partition("?schema=")[0]
 
 
-def told(true: bool, what: str, *, quiet: bool = False) -> None:
+def told(true: object, what: str, *, quiet: bool = False) -> None:
     """Say what was shown, or that it is not so."""
     if not true:
         raise SystemExit(f"NOT SO: {what}")
@@ -324,7 +332,9 @@ def main() -> None:
         with team.running():
             say(f"{team.url} answers")
             if stay:
-                print(f"ASOF_KEY={team.keys['admin']}\nSSL_CERT_FILE={folder}/cert.pem GRPC_DEFAULT_SSL_ROOTS_FILE_PATH={folder}/cert.pem")
+                for name in ("SSL_CERT_FILE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"):
+                    print(f"export {name}={os.environ[name]}")
+                print(f"export ASOF_KEY={team.keys['admin']}", flush=True)
                 signal.sigwait({signal.SIGINT, signal.SIGTERM})
             else:
                 check(team)

@@ -21,7 +21,9 @@ never holds a secret.
 import inspect
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 
 
@@ -112,8 +114,25 @@ class DataWarning(UserWarning):
     """Something about data that were accepted, and that people usually want to know."""
 
 
+_listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(hear: Callable[[str], None]) -> Generator[None]:
+    """Have the warnings of the block told to a callable: they are for somebody else, as a server's are."""
+    token = _listener.set(hear)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
 def warn(message: str) -> None:
     """Give a DataWarning that names the line outside asof which led to it."""
+    hear = _listener.get()
+    if hear is not None:
+        hear(message)
+        return
     frame, level = inspect.currentframe(), 1
     while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "asof":
         frame, level = frame.f_back, level + 1

@@ -11,6 +11,9 @@ Progress = Callable[[int, int], None]
 Of rows whose number nobody knows, total is how many were read so far.
 """
 
+Wanted = Progress | bool
+"""What a caller may pass: a callable to be told, True for a bar, False for nothing."""
+
 TICK_SECONDS = 0.2
 
 

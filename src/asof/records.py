@@ -35,6 +35,10 @@ NAMED_EVENT_COLUMN = "__named_event"
 NAMED_COMMIT_COLUMN = "__named_commit"
 
 
+OWN_KEY = "asof-client:"
+"""Begins the idempotency keys that a remote store makes for itself, one for each call, so that a lost answer is no
+second commit: their content is not compared."""
+
 COMPARED, ABSENT = "", "-"
 """In `Commit.changes`, the rows compared and the keys that a full load lacked: no features have these names."""
 

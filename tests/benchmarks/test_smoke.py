@@ -24,6 +24,7 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
         "hot_cold",
         "http_keys",
         "http_reads",
+        "flight",
         "ingest",
         "layout",
         "object_storage",

@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.server.conftest import made
 
 import asof
+from asof.server.access import Access
 from asof.server.app import Api
 from asof.server.limits import Limits
 from asof.server.spans import traced
@@ -24,7 +25,8 @@ def ask(tmp_path_factory):
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     store = asof.open(made(tmp_path_factory.mktemp("spans") / "store"))
-    api = Api(store, limits=Limits())
+    access = Access(store.keys)
+    api = Api(store, limits=Limits(), access=access)
     app = traced(api.application(), api.operations, provider)
 
     def asked(method, path, body=b"", **headers):
@@ -44,6 +46,7 @@ def ask(tmp_path_factory):
         return exporter.get_finished_spans()
 
     yield asked
+    access.close()
     store.close()
 
 

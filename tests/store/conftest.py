@@ -1,11 +1,23 @@
-"""A store in a temporary folder under a clock that tests set."""
+"""A store in a temporary folder under a clock that tests set; and the same store behind a server on loopback.
 
+Every test that asks for `store` runs with both, but for those that are marked `embedded`, with the reason.
+"""
+
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import uvicorn
 
 import asof
 from asof import Check, Entity, Feature, FeatureGroup
+from asof.client import RemoteStore
+from asof.client.address import address_of
+from asof.server.access import Access
+from asof.server.app import Api
+from asof.server.flight import FlightServer
+from asof.server.limits import Limits
 
 MIDNIGHT = datetime(2024, 1, 2, tzinfo=UTC)
 
@@ -33,10 +45,99 @@ def folder(tmp_path):
     return tmp_path / "features"
 
 
+def pytest_generate_tests(metafunc):
+    if "place" in metafunc.fixturenames and metafunc.definition.get_closest_marker("embedded") is None:
+        metafunc.parametrize("place", ["embedded", "remote"])
+
+
 @pytest.fixture
-def store(folder, clock):
+def place():
+    """Give where the store is: in this process, or behind a server."""
+    return "embedded"
+
+
+@pytest.fixture
+def behind(place, request):
+    """Give what puts an open store behind a server, where the test is to run so."""
+    if place == "embedded":
+        yield lambda opened: opened
+        return
+    made = []
+
+    def serve(opened):
+        made.append(Behind(opened, request.getfixturevalue("http")))
+        return made[-1]
+
+    yield serve
+    for each in made:
+        each.leave()
+
+
+@pytest.fixture
+def store(folder, clock, behind):
     with asof.open(folder, clock=clock) as opened:
-        yield opened
+        yield behind(opened)
+
+
+class Http:
+    """One HTTP server for all tests, each of which puts its own application behind it."""
+
+    def __init__(self):
+        self.app = None
+        config = uvicorn.Config(
+            self._answer, interface="asgi3", host="127.0.0.1", port=0, lifespan="off", log_config=None, access_log=False
+        )
+        self._taken = config.bind_socket()
+        self.port = self._taken.getsockname()[1]
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._taken]}, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.001)
+
+    async def _answer(self, scope, receive, send):
+        await self.app(scope, receive, send)
+
+    def stop(self):
+        self._server.should_exit = True
+        self._thread.join(20)
+        self._taken.close()
+
+
+@pytest.fixture(scope="session")
+def http():
+    server = Http()
+    yield server
+    server.stop()
+
+
+class Behind(RemoteStore):
+    """A remote store whose server is in this process: what a test looks at inside is the server's."""
+
+    def __init__(self, opened, http):
+        limits = Limits()
+        self._opened = opened
+        self._flight = FlightServer(opened, limits=limits)
+        self._access = Access(opened.keys)
+        http.app = Api(opened, limits=limits, access=self._access, flight_port=self._flight.port).application()
+        super().__init__(address_of(f"asof://127.0.0.1:{http.port}"))
+
+    def __getattr__(self, name):
+        if name in INSIDE:
+            return getattr(self._opened, name)
+        return super().__getattr__(name)
+
+    def leave(self):
+        super().close()
+        self._flight.stop(20)
+        self._access.close()
+
+    def close(self):
+        super().close()
+        self._opened.close()
+
+
+INSIDE = {"keys", "_root", "_parts", "_writer", "_eraser", "_history", "_log", "_online"}
 
 
 @pytest.fixture

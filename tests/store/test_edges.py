@@ -15,12 +15,12 @@ US = timedelta(microseconds=1)
 
 
 @pytest.fixture(params=["duckdb:as-of", "duckdb:hash", "duckdb:numbered"])
-def planned(request, folder, clock):
+def planned(request, folder, clock, behind):
     """Give a store whose engine has one plan for whatever it is asked."""
     folder.mkdir()
     (folder / "asof.toml").write_text(f'format = 1\nonline = "memory:"\nengine = "{request.param}"\n')
     with asof.open(folder, clock=clock) as opened:
-        yield opened
+        yield behind(opened)
 
 
 def row(at, hour, temp, origin="JFK"):

@@ -276,6 +276,7 @@ def test_a_group_whose_keys_come_from_an_answer_warns_too(store, at, clock):
 # ---- the warning of a write
 
 
+@pytest.mark.embedded("a warning that is an error comes with the answer, after the commit")
 def test_a_write_warns_if_more_than_half_is_older_than_a_day_and_a_day_is_not_older(store, at, clock, quiet):
     store.apply(group("g"), group("plain", online=False))
     clock.move(days=1)  # hour 48

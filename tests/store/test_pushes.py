@@ -26,10 +26,10 @@ GROUPS = [
 
 
 @pytest.fixture
-def store(tmp_path: Path):
+def store(tmp_path: Path, behind):
     with asof.open(tmp_path / "store") as opened:
         opened.apply(*GROUPS)
-        yield opened
+        yield behind(opened)
 
 
 def test_pushes_of_many_threads_are_each_a_commit_and_the_newest_is_online(store: Store) -> None:

@@ -16,12 +16,12 @@ view = FeatureView("v", features=[a["x"], b["y"]])
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, behind):
     clock = [START]
     with asof.open(tmp_path / "s", clock=lambda: clock[0]) as opened:
         opened.apply(a, b, view)
         clock[0] += timedelta(days=1)
-        yield opened
+        yield behind(opened)
 
 
 def row(x, hours=0):

@@ -57,7 +57,7 @@ def plain(value):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_every_type_survives_every_way(folder, clock, at, dtype):
+def test_every_type_survives_every_way(folder, clock, at, dtype, behind):
     values = [*TYPES[dtype], None]
     keys = ["a", "b", "c"]
     arrow = arrow_type(parse_type(dtype))
@@ -82,13 +82,15 @@ def test_every_type_survives_every_way(folder, clock, at, dtype):
     def table(hour):
         return pa.table({"k": keys, "t": pa.array([at(hour)] * 3), "x": pa.array(values, arrow)})
 
-    with asof.open(folder, clock=clock) as store:
+    with asof.open(folder, clock=clock) as opened:
+        store = behind(opened)
         store.apply(group)
         store.backfill("things", table(1))
         check(store, 1)
         store.push("things", [{"k": k, "t": at(2), "x": value} for k, value in zip(keys, values, strict=True)])
         check(store, 2)
-    with asof.open(folder, clock=clock) as store:
+    with asof.open(folder, clock=clock) as opened:
+        store = behind(opened)
         check(store, 2)
         sliced = pa.concat_tables([table(3).slice(2, 1), table(3).slice(0, 2)])
         store.write("things", sliced)

@@ -233,6 +233,7 @@ def test_a_retract_that_makes_no_sense_is_refused(store, weather, hourly):
     assert len(store.catalog.commits("weather")) == 2
 
 
+@pytest.mark.embedded("a warning that is an error comes with the answer, after the commit")
 def test_writing_old_rows_to_a_served_group_warns_before_it_commits(store, weather, hourly, at, clock):
     store.apply(weather())
     clock.move(days=30)

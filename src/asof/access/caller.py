@@ -1,6 +1,8 @@
 """Who asks a server, and what he may do. It knows no transport."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import msgspec
 
@@ -98,3 +100,20 @@ class Caller(msgspec.Struct, frozen=True):
 
 EVERYBODY = Caller("", {EVERY_PROJECT: "admin"})
 """Who asks where nobody is asked who he is."""
+
+_calling: ContextVar[Caller] = ContextVar("asof_calling", default=EVERYBODY)
+
+
+def calling() -> Caller:
+    """Return for whom the code of this thread or task answers."""
+    return _calling.get()
+
+
+@contextmanager
+def answering(caller: Caller) -> Generator[None]:
+    """Answer somebody in the block."""
+    before = _calling.set(caller)
+    try:
+        yield
+    finally:
+        _calling.reset(before)

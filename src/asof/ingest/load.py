@@ -257,7 +257,7 @@ class Load:
             else (None, None)
         )
         rows = sum(file.rows for file in every)
-        digest = self.digest() if self.options.idempotency_key else ""
+        digest = self.digest() if self.options.compared else ""
         whose = draft_of(self.group, self.kind, self.options, rows=rows, events=events, digest=digest)
         self.given = draft.files
         return replace(

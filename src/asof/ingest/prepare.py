@@ -20,7 +20,7 @@ from asof.clock import show_us
 from asof.definitions.names import checked_text
 from asof.errors import DataError, NotFoundError, UsageError, warn
 from asof.ingest.checks import refuse, violations
-from asof.records import AVAILABLE_COLUMN, Availability, CommitKind, Draft
+from asof.records import AVAILABLE_COLUMN, OWN_KEY, Availability, CommitKind, Draft
 from asof.registry.port import RegisteredGroup
 
 Absent = Literal["keep", "retire"]
@@ -59,6 +59,11 @@ class Options:
     meta: dict[str, str] | None = None
     absent: Absent = "keep"
     writer: str = ""
+
+    @property
+    def compared(self) -> bool:
+        """Whether the content is kept as a hash: the same key may come with other content."""
+        return bool(self.idempotency_key) and not str(self.idempotency_key).startswith(OWN_KEY)
 
 
 def prepare(
@@ -163,7 +168,7 @@ def _draft(
     if group.definition.event_time is not None and stored.num_rows:
         bounds = pc.min_max(stored.column(group.definition.event_time).cast(pa.int64()))
         least, greatest = bounds["min"].as_py(), bounds["max"].as_py()
-    digest = digest_of(stored) if options.idempotency_key else ""
+    digest = digest_of(stored) if options.compared else ""
     if digest and options.absent == "retire":  # it is another thing to say of the same rows
         digest = full_digest(digest)
     drafted = draft_of(group, kind, options, rows=stored.num_rows, events=(least, greatest), digest=digest)

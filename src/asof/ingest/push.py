@@ -135,7 +135,7 @@ class Pusher:
         if isinstance(records, list) and len(records) == 1 and options.on_conflict in ON_CONFLICT:
             found = encoder.encode(records[0], now_us=now_us) if isinstance(records[0], dict) else None
             if found is not None:
-                digest = encoder.digest(found) if options.idempotency_key else ""
+                digest = encoder.digest(found) if options.compared else ""
                 event_us = found.event_us
                 events = event_us, event_us
                 draft = draft_of(group, "push", options, rows=1, events=events, digest=digest, payload=found.block)

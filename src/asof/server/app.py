@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cache, partial
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 import anyio
 import msgspec
@@ -57,10 +57,14 @@ from asof.server.rights import Rights, by_path
 from asof.server.service import Service
 from asof.server.spans import traced
 from asof.store import Store
+from asof.wire import PROTOCOL
+from asof.wire.online import ONLINE_PATH, Many, One
+from asof.wire.requests import Online
+from asof.wire.values import decoder
 
 T = TypeVar("T")
 
-JSON = "application/json"
+JSON, PACKED = "application/json", "application/msgpack"
 
 COMMITS, MOST_COMMITS = 100, 10_000
 """Commits of one answer."""
@@ -88,11 +92,13 @@ class Api:
         store: The store that is served; closed by whoever opened it.
         limits: What a request may cost.
         access: Who asks; closed by whoever made it.
+        flight_port: Where the store is served over Flight; None: it is not.
     """
 
-    def __init__(self, store: Store, *, limits: Limits, access: Access) -> None:
+    def __init__(self, store: Store, *, limits: Limits, access: Access, flight_port: int | None = None) -> None:
         """Compile the table of operations."""
         self._rights = Rights(store, access)
+        self._flight_port = flight_port
         self._store = store
         self._limits = limits
         self.metrics = Metrics(store)
@@ -178,6 +184,11 @@ class Api:
                 query=(Query("words", str, "All of them must match."),), role="reader",
             ),
             Operation(
+                "remote_online", "POST", ONLINE_PATH, "Newest values, for the remote store",
+                self._remote_online, (bytes,), Online, packed=True,
+                role="reader", about=lambda asked: (str(asked.body.view),),
+            ),
+            Operation(
                 "feast_online", "POST", "/get-online-features", "Newest values, as Feast's clients ask for them",
                 self._feast_online, (FeastAnswer,), FeastRead,
                 role="reader", about=lambda asked: sources_of(asked.body),
@@ -192,6 +203,7 @@ class Api:
                 self._feast_write, (CommitAnswer,), FeastWrite,
                 role="writer", about=lambda asked: (asked.body.feature_view_name,),
             ),
+            Operation("server", "GET", "/v1/server", "What it is", self._server, (messages.Served,), role="open"),
             Operation("health", "GET", "/v1/health", "The process runs", self._health, (messages.Health,), role="open"),
             Operation("ready", "GET", "/v1/ready", "The store answers", self._ready, (messages.Health,), role="open"),
         )  # fmt: skip
@@ -203,7 +215,7 @@ class Api:
         try:
             caller = self._rights.identify(request, operation.role)
             with anyio.fail_after(self._limits.seconds):
-                body = None if operation.body is None else _decoded(operation.body, await self._body(request))
+                body = None if operation.body is None else _decoded(operation, await self._body(request))
                 late = self._late_answer
                 accept = request.headers.get("accept", "")
                 asked = Asked(request.path_params, request.query_params, body, caller, accept)
@@ -222,7 +234,11 @@ class Api:
             return response_of(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client hears of it
             return self._failed(operation.name, told(error, caller))
-        return found if isinstance(found, Response) else Response(msgspec.json.encode(found), media_type=JSON)
+        if isinstance(found, Response):
+            return found
+        if operation.packed:
+            return Response(msgspec.msgpack.encode(found), media_type=PACKED)
+        return Response(msgspec.json.encode(found), media_type=JSON)
 
     async def _body(self, request: Request) -> bytes:
         most = self._limits.body_bytes
@@ -238,14 +254,24 @@ class Api:
     async def _online(self, asked: Asked) -> messages.OnlineAnswer:
         view, wanted = asked.parameters["view"], asked.body
         keys = 1 if isinstance(wanted.keys, dict) else len(wanted.keys)
+        return await self._read(view, keys, partial(self._service.online, view, wanted))
+
+    async def _remote_online(self, asked: Asked) -> One | Many:
+        wanted: Online = asked.body
+        keys: Any = wanted.keys
+        count = len(cast("list[Any]", keys)) if isinstance(keys, list) else 1
+        return await self._read(str(wanted.view), count, partial(self._service.remote_online, wanted))
+
+    async def _read(self, view: str, keys: int, read: Callable[[], T]) -> T:
+        """Answer some keys of a view, where it takes least."""
         begun = time.perf_counter()
         way = self._quick.way(view, keys)
         if way == "here":
-            found = self._service.online(view, wanted)
+            found = read()
             self._quick.took(view, keys, time.perf_counter() - begun)
         else:
             limiter = self._beside if way == "beside" else None
-            found = await _in_thread(self._service.online, view, wanted, limiter=limiter)
+            found = await _in_thread(read, limiter=limiter)
         self.metrics.online.labels(view).observe(time.perf_counter() - begun)
         return found
 
@@ -318,6 +344,9 @@ class Api:
     async def _feast_write(self, asked: Asked) -> CommitAnswer:
         return self._counted(await _in_thread(self._feast.push, asked.body.feature_view_name, asked.body.df))
 
+    async def _server(self, _: Asked) -> messages.Served:
+        return messages.Served(version=asof.__version__, protocol=PROTOCOL, flight_port=self._flight_port)
+
     async def _health(self, _: Asked) -> messages.Health:
         return messages.Health("ok", asof.__version__)
 
@@ -362,9 +391,11 @@ async def _refused(_: Request, error: Exception) -> Response:
     return response_of(RequestError(status, title, todo="see / for what there is"))
 
 
-def _decoded(kind: Any, body: bytes) -> Any:  # noqa: ANN401 - the type of the operation's body
+def _decoded(operation: Operation, body: bytes) -> Any:  # noqa: ANN401 - the type of the operation's body
+    if operation.packed:
+        return decoder(operation.body)(body)
     try:
-        return _decoder(kind).decode(body)
+        return _decoder(operation.body).decode(body)
     except msgspec.DecodeError as error:  # of wrong types too
         raise RequestError(400, f"the body is not what it should be: {error}", todo="see /openapi.json") from error
     except (UnicodeDecodeError, RecursionError) as error:

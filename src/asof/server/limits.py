@@ -14,6 +14,8 @@ class Limits:
         rows: Key sets, records, rows of a spine or definitions of one request; stored rows of one answer.
         seconds: Time to answer it.
         jobs: Reads of history that a process does at once.
+        batch_bytes: Over Flight, size of one batch.
+        table_bytes: Over Flight, size of rows that must be in memory at once, such as a spine. What is written is not.
         hosts: Names that the server goes by, without ports; empty: any.
     """
 
@@ -21,4 +23,6 @@ class Limits:
     rows: int = 10_000
     seconds: float = 30.0
     jobs: int = 2
+    batch_bytes: int = 256 * 1024**2
+    table_bytes: int = 2 * 1024**3
     hosts: tuple[str, ...] = LOOPBACK

@@ -184,3 +184,17 @@ class Health(Struct):
 
     status: Literal["ok"]
     version: str
+
+
+class Served(Struct, kw_only=True):
+    """What the server is.
+
+    Attributes:
+        version: Its version.
+        protocol: The version of the remote store's messages.
+        flight_port: The port of its Flight server; null if it has none.
+    """
+
+    version: str
+    protocol: int
+    flight_port: int | None = None

@@ -60,6 +60,7 @@ class Operation:
         role: What its caller must be, in the project of what it is about; "open" if nobody is asked who he is.
         about: Gives the names of the groups and views that it is about; None if it is about none, or about all that the
             caller may read: then a role in any project will do.
+        packed: Whether body and answer are the messages of the remote store (msgpack): no part of the document.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Operation:
     body: Any = None
     query: tuple[Query, ...] = ()
     media: tuple[str, ...] = ()
+    packed: bool = False
     role: Role | Literal["open"] = field(kw_only=True)
     about: Callable[[Asked], Sequence[str]] | None = field(kw_only=True, default=None)
 
@@ -98,6 +100,7 @@ REFUSALS = {"401": "No valid key.", "403": "The key has not the role.", "429": "
 
 def document(operations: Sequence[Operation]) -> Document:
     """Return the OpenAPI document."""
+    operations = [each for each in operations if not each.packed]
     types = list(dict.fromkeys(kind for each in operations for kind in (*each.answers, each.body) if kind is not None))
     found, components = msgspec.json.schema_components([*types, Problem], ref_template="#/components/schemas/{name}")
     schemas = dict(zip([*types, Problem], found, strict=True))
@@ -152,7 +155,7 @@ def _operation(each: Operation, schemas: Mapping[Any, Document]) -> Document:
 
 def page(operations: Sequence[Operation]) -> str:
     """Return the page for people."""
-    parts = [_section(each) for each in operations]
+    parts = [_section(each) for each in operations if not each.packed]
     errors = "".join(
         f"<tr><td>{status}</td><td>{kind.__name__}</td><td>{escape((kind.__doc__ or '').splitlines()[0])}</td></tr>"
         for kind, status in STATUSES

@@ -63,15 +63,8 @@ class Rights:
             caller.need(role, definition)
 
     def check_declared(self, caller: Caller, definitions: Sequence[Definition]) -> None:
-        """Refuse a caller what he may not register: he must be admin of the project, and of the one that it was of.
-
-        Raises:
-            DeniedError: He is not.
-        """
-        for each in definitions:
-            caller.need("admin", each)
-            with suppress(NotFoundError):
-                caller.need("admin", self._store.catalog.find(each.name).definition)
+        """See `check_declared`."""
+        check_declared(self._store, caller, definitions)
 
     def denied(self, operation: Operation, request: Request, caller: Caller, error: DeniedError) -> None:
         """Record a try to change what the caller may not."""
@@ -90,12 +83,30 @@ class Rights:
 
     def search(self, caller: Caller, words: str) -> list[Hit]:
         """Return what a caller finds among what he may read."""
-        return search(self.groups(caller), self.views(caller), checked_text(words, "words"))
+        return found(self._store, caller, words)
 
 
 def readable(every: Sequence[Registered], caller: Caller) -> list[Registered]:
     """Return what a caller may read: for him the rest is not there."""
     return [each for each in every if caller.may("reader", each.definition)]
+
+
+def found(store: Store, caller: Caller, words: str) -> list[Hit]:
+    """Return what a caller finds among what he may read."""
+    every = readable(store.catalog.groups(), caller), readable(store.catalog.views(), caller)
+    return search(*every, checked_text(words, "words"))
+
+
+def check_declared(store: Store, caller: Caller, definitions: Sequence[Definition]) -> None:
+    """Refuse a caller what he may not register: he must be admin of the project, and of the one that it was of.
+
+    Raises:
+        DeniedError: He is not.
+    """
+    for each in definitions:
+        caller.need("admin", each)
+        with suppress(NotFoundError):
+            caller.need("admin", store.catalog.find(each.name).definition)
 
 
 def by_path(parameter: str) -> Callable[[Asked], Sequence[str]]:

@@ -1,24 +1,31 @@
-"""Run the server: uvicorn, with one process or several, each of which opens the store for itself."""
+"""Run the server: HTTP by uvicorn, in this process or in several with stores of their own; and Flight, in this one."""
 
+import logging
 import os
 import signal
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
+from socket import socket
 
 import msgspec
 import uvicorn
 from anyio import to_thread
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Lifespan
 from uvicorn.supervisors import Multiprocess
 
 from asof.errors import TransientError
+from asof.server.access import Access
 from asof.server.limits import Limits
 from asof.server.logs import log_to_stderr
 from asof.server.metrics import SHARED_FOLDER
 from asof.server.security import Security, asks, checked_start, open_access
 from asof.store import Store
+
+log = logging.getLogger("asof.server")
 
 VARIABLE = "ASOF_SERVE"
 """Tells a worker process what to serve: it begins with nothing but its environment."""
@@ -43,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True):
         workers: Processes that answer.
         limits: What a request may cost.
         security: Who may ask, and how requests travel.
+        flight_port: The port of Flight; 0 for a free one, None to leave it out.
     """
 
     store: str
@@ -51,14 +59,15 @@ class Settings(msgspec.Struct, frozen=True):
     workers: int = 1
     limits: Limits = Limits()
     security: Security = Security()
+    flight_port: int | None = 0
 
 
-def serve(settings: Settings, *, ready: Callable[[str], None], note: Callable[[str], None]) -> None:
+def serve(settings: Settings, *, ready: Callable[[str, int | None], None], note: Callable[[str], None]) -> None:
     """Serve until the process is told to stop (SIGTERM, or ctrl-c); requests under way are finished.
 
     Args:
         settings: What is served, and how.
-        ready: Called with the server's address when its port is taken; workers answer a moment later.
+        ready: Called with the server's address, and Flight's port, when both are taken; HTTP answers a moment later.
         note: Told what people should know.
 
     Raises:
@@ -67,52 +76,101 @@ def serve(settings: Settings, *, ready: Callable[[str], None], note: Callable[[s
         TransientError: The port is taken.
     """
     security = settings.security
-    with Store.open(settings.store, create=False) as store:  # what is wrong is said once, and not by each worker
-        names = checked_start(settings.host, security, store.keys)
-        if not asks(security, store.keys):
-            note(f"nobody is asked who he is until there is a key: asof keys add {settings.store} NAME --role reader")
-    limits = replace(settings.limits, hosts=names)
-    settings = msgspec.structs.replace(settings, limits=limits)
-    with tempfile.TemporaryDirectory(prefix="asof-metrics-") as folder:
-        os.environ[VARIABLE] = msgspec.json.encode(settings).decode()
+    with tempfile.TemporaryDirectory(prefix="asof-metrics-") as folder, _told_to_stop():
         if settings.workers > 1:
             os.environ[SHARED_FOLDER] = folder
-        config = uvicorn.Config(
-            "asof.server.run:application",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            http="asof.server.heads:BoundedHeads",
-            backlog=BACKLOG,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=bool(security.trusted_proxies),
-            forwarded_allow_ips=list(security.trusted_proxies),
-            ssl_certfile=security.tls_cert or None,
-            ssl_keyfile=security.tls_key or None,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_worker_healthcheck=START_SECONDS,
-        )
-        try:
-            taken = config.bind_socket()
-        except SystemExit as error:  # uvicorn's way to say it
-            todo = "another server may run there; choose one with --port, 0 takes a free one"
-            raise TransientError(f"port {settings.port} cannot be taken", where=settings.host, todo=todo) from error
-        with taken, _told_to_stop():
-            host = f"[{settings.host}]" if ":" in settings.host else settings.host
-            ready(f"{'https' if security.tls_cert else 'http'}://{host}:{taken.getsockname()[1]}")
-            if settings.workers > 1:
-                Multiprocess(config, sockets=[taken]).run()
-            else:
-                uvicorn.Server(config).run(sockets=[taken])
+        with Store.open(settings.store, create=False) as store:
+            names = checked_start(settings.host, security, store.keys)
+            if not asks(security, store.keys):
+                todo = f"asof keys add {settings.store} NAME --role reader"
+                note(f"nobody is asked who he is until there is a key: {todo}")
+            settings = msgspec.structs.replace(settings, limits=replace(settings.limits, hosts=names))
+            with closing(open_access(security, store.keys)) as access, _flight(store, settings, access) as flight_port:
+                settings = msgspec.structs.replace(settings, flight_port=flight_port)
+                os.environ[VARIABLE] = msgspec.json.encode(settings).decode()
+                config = _config(settings, store, access)
+                with _taken(config, settings) as taken:
+                    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+                    scheme = "https" if security.tls_cert else "http"
+                    ready(f"{scheme}://{host}:{taken.getsockname()[1]}", flight_port)
+                    if settings.workers > 1:
+                        Multiprocess(config, sockets=[taken]).run()
+                    else:
+                        uvicorn.Server(config).run(sockets=[taken])
+
+
+def _config(settings: Settings, store: Store, access: Access) -> uvicorn.Config:
+    """Return how HTTP is served: over this process's store, or by workers with stores of their own."""
+    log_to_stderr()
+    several, security = settings.workers > 1, settings.security
+    return uvicorn.Config(
+        "asof.server.run:application" if several else _application(settings, store, access),
+        factory=several,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        http="asof.server.heads:BoundedHeads",
+        backlog=BACKLOG,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(security.trusted_proxies),
+        forwarded_allow_ips=list(security.trusted_proxies),
+        ssl_certfile=security.tls_cert or None,
+        ssl_keyfile=security.tls_key or None,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_worker_healthcheck=START_SECONDS,
+    )
+
+
+def _application(
+    settings: Settings, store: Store, access: Access, lifespan: Lifespan[Starlette] | None = None
+) -> ASGIApp:
+    from asof.server.app import Api  # noqa: PLC0415 - the metrics look at the environment when they are imported
+
+    api = Api(store, limits=settings.limits, access=access, flight_port=settings.flight_port)
+    return api.application(lifespan)
+
+
+@contextmanager
+def _taken(config: uvicorn.Config, settings: Settings) -> Generator[socket]:
+    try:
+        taken = config.bind_socket()
+    except SystemExit as error:  # uvicorn's way to say it
+        todo = "another server may run there; choose one with --port, 0 takes a free one"
+        raise TransientError(f"port {settings.port} cannot be taken", where=settings.host, todo=todo) from error
+    with taken:
+        yield taken
+
+
+@contextmanager
+def _flight(store: Store, settings: Settings, access: Access) -> Generator[int | None]:
+    """Serve Flight while the block runs; in the end calls under way are finished."""
+    if settings.flight_port is None:
+        yield None
+        return
+    from asof.server.admission import Admission  # noqa: PLC0415 - 30 ms, and not everybody wants it
+    from asof.server.flight import FlightServer  # noqa: PLC0415 - the same
+
+    security = settings.security
+    files = [Path(security.tls_cert), Path(security.tls_key)] if security.tls_cert else []
+    server = FlightServer(
+        store,
+        host=settings.host,
+        port=settings.flight_port,
+        limits=settings.limits,
+        admit=Admission(store, access),
+        certificate=[file.read_bytes() for file in files],
+    )
+    try:
+        yield server.port
+    finally:
+        if not server.stop(GRACE_SECONDS):
+            log.warning("calls of Flight did not end within %d s", GRACE_SECONDS)
 
 
 def application() -> ASGIApp:
     """Return the application of a worker, over a store of its own that is closed when the worker stops."""
-    from asof.server.app import Api  # noqa: PLC0415 - the metrics look at the environment when they are imported
-
     settings = msgspec.json.decode(os.environ[VARIABLE], type=Settings)
     log_to_stderr()
     store = Store.open(settings.store, create=False)
@@ -126,7 +184,7 @@ def application() -> ASGIApp:
             await to_thread.run_sync(access.close)
             store.close()
 
-    return Api(store, limits=settings.limits, access=access).application(lifespan)
+    return _application(settings, store, access, lifespan)
 
 
 @contextmanager

@@ -19,6 +19,9 @@ from asof.server.problems import RequestError
 from asof.server.values import Convert, Value, read_row, writers
 from asof.serving.online import Vector, Vectors
 from asof.store import Store
+from asof.wire.online import Cards, Many, One
+from asof.wire.requests import Online
+from asof.wire.tables import to_bytes
 
 
 class Service:
@@ -40,6 +43,7 @@ class Service:
         self._most_rows = most_rows
         self._count = count
         self.history = History(store, self._names, most_rows=most_rows)
+        self._cards = Cards()
         self._writers: dict[str, tuple[pa.Schema, Sequence[tuple[str, Convert]]]] = {}
 
     def online(self, view: str, asked: OnlineRequest) -> OnlineRow | OnlineRows | OnlineColumns:
@@ -60,6 +64,22 @@ class Service:
         if asked.orient == "rows":
             return OnlineRows([self._row(vector, asked, write) for vector in vectors])
         return _columns(vectors, asked, dict(write))
+
+    def remote_online(self, asked: Online) -> One | Many:
+        """Return the newest values of one key set, or of several, as the remote store takes them."""
+        request = None if asked.request is None else msgspec.json.decode(asked.request)
+        keys: dict[str, Value] | list[dict[str, Value]] = asked.keys
+        if isinstance(keys, list):
+            self._bound(keys, "key sets")
+            vectors = self._store.online(asked.view, keys, request=request)
+            self._count(str(asked.view), vectors)
+            answer, table = self._cards.many(vectors, has=asked.card)
+            return Many(answer, to_bytes(table))
+        if not isinstance(keys, dict):  # pyright: ignore[reportUnnecessaryIsInstance] - clients err
+            raise RequestError(400, "these are no keys", todo="send a map, or a list of them")
+        vector = self._store.online(asked.view, keys, request=request)
+        self._count(str(asked.view), vector)
+        return self._cards.one(vector, has=asked.card)
 
     def push(self, group: str, asked: PushRequest) -> Commit:
         """Store records that arrive now."""

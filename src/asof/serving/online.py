@@ -19,7 +19,7 @@ from asof.errors import AsofError, TransientError, UnsupportedError, UsageError
 from asof.online.port import Applied, OnlineSnapshot, StaleSnapshotError, version_of
 from asof.parts import Parts, resolve
 from asof.records import Status
-from asof.serving.columns import columns
+from asof.serving.columns import Letters, columns
 from asof.serving.log import ServingLog
 from asof.serving.plan import Plan, RawRow, Value
 from asof.serving.receipt import Receipt, request_text
@@ -78,6 +78,16 @@ class Vector:
             else:
                 self._statuses = self._plan.statuses(self._rows, self._t_us, values)
         return self._statuses
+
+    @property
+    def plan(self) -> Plan:
+        """How the view is read."""
+        return self._plan
+
+    @property
+    def rows(self) -> Sequence[RawRow]:
+        """The row of each look-up, as it is stored."""
+        return self._rows
 
     @property
     def event_times(self) -> dict[str, datetime | None]:
@@ -145,13 +155,23 @@ class Vectors(Sequence[Vector]):
         return iter(self._vectors())
 
     @property
+    def plan(self) -> Plan:
+        """How the view is read."""
+        return self._plan
+
+    @property
+    def rows(self) -> Sequence[Sequence[RawRow]]:
+        """The rows of each answer, as they are stored."""
+        return self._rows
+
+    @property
     def schema(self) -> pa.Schema:
         """Names and types of the values."""
         return self._plan.schema
 
     def to_arrow(self) -> pa.Table:
         """Return the values as a table, a row for each key set."""
-        return pa.Table.from_arrays(self._columns(), schema=self._plan.schema)
+        return pa.Table.from_arrays(self.columns()[0], schema=self.schema)
 
     def to_pandas(self) -> Frame:
         """Return the values as a pandas frame."""
@@ -167,18 +187,19 @@ class Vectors(Sequence[Vector]):
         Raises:
             UnsupportedError: A feature is neither a number nor a boolean.
         """
-        for field in self._plan.schema:
+        for field in self.schema:
             if not (
                 pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_boolean(field.type)
             ):
                 raise UnsupportedError(f"feature {field.name!r} of type {field.type} does not fit a float matrix")
-        matrix = np.empty((len(self), len(self._plan.names)))
-        for at, column in enumerate(self._columns()):
+        matrix = np.empty((len(self), len(self.schema)))
+        for at, column in enumerate(self.columns()[0]):
             matrix[:, at] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         return matrix
 
-    def _columns(self) -> list[pa.Array]:
-        return columns(self._plan, self._plan.schema.types, self._rows, [self._t_us] * len(self))[0]
+    def columns(self) -> tuple[list[pa.Array], Letters]:
+        """Return the values by feature, and the first letter of each status, in a matrix of (answers, features)."""
+        return columns(self._plan, self._plan.schema.types, self._rows, [self._t_us] * len(self))
 
     def _vectors(self) -> list[Vector]:
         if self._made is None:

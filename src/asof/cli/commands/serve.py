@@ -51,6 +51,8 @@ SHAPE: Document = {"stopped": True}
 @click.option(
     "--jwt-roles-claim", default="asof", show_default=True, metavar="NAME", help="Their claim with roles by project."
 )
+@click.option("--flight-port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free one.")
+@click.option("--no-flight", is_flag=True, help="No Arrow Flight: no remote stores, no tables.")
 def command(  # noqa: PLR0913, PLR0917 - an option each
     store: str,
     host: str,
@@ -60,11 +62,15 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     max_rows: int,
     max_jobs: int,
     timeout: float,
+    flight_port: int,
+    no_flight: bool,  # noqa: FBT001 - an option
     **security: Any,  # noqa: ANN401 - options
 ) -> Answer:
-    """Serve a store over HTTP: online and historical reads, pushes, definitions and the catalogue.
+    """Serve a store: HTTP for single answers and other languages, Arrow Flight for tables and remote stores.
 
-    Until it is told to stop (ctrl-c, SIGTERM); requests under way are finished. `/` is a page that says what there is.
+    Python reaches it as `asof.open("asof://host:port")`, with the port of HTTP; that of Flight is found by itself.
+
+    Until it is told to stop (ctrl-c, SIGTERM); what is under way is finished. `/` is a page that says what there is.
 
     As soon as the store has a key (`asof keys add`), every request needs one. Beyond this machine the server starts
     only with keys, and with TLS or behind a proxy.
@@ -78,9 +84,14 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
 
     limits = Limits(body_bytes=max_body * 1024**2, rows=max_rows, jobs=max_jobs, seconds=timeout)
     processes = f", {workers} processes" if workers > 1 else ""
-    serve(
-        Settings(store, host=host, port=port, workers=workers, limits=limits, security=Security(**security)),
-        note=note,
-        ready=lambda address: note(f"serving {store} at {address}{processes}; ctrl-c stops"),
-    )
+    settings = Settings(
+        store, host=host, port=port, workers=workers, limits=limits, security=Security(**security),
+        flight_port=None if no_flight else flight_port,
+    )  # fmt: skip
+
+    def ready(address: str, flight: int | None) -> None:
+        beside = "" if flight is None else f", Flight at port {flight}"
+        note(f"serving {store} at {address}{beside}{processes}; ctrl-c stops")
+
+    serve(settings, ready=ready, note=note)
     return Answer({"stopped": True}, lambda screen: screen.line("stopped"))

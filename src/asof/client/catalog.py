@@ -1,0 +1,130 @@
+"""`store.catalog` and `store.quality` of a remote store."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from asof.catalog import Catalog
+from asof.catalog.catalog import Description, Lineage
+from asof.catalog.search import Hit
+from asof.catalog.split import Split
+from asof.client.link import Link
+from asof.erasure import Certificate
+from asof.parts import Pins
+from asof.progress import Progress, showing
+from asof.quality import Quality
+from asof.quality.doctor import Diagnosis
+from asof.quality.explain import LIMIT
+from asof.quality.explanation import Explanation
+from asof.records import Commit, Deed, Tag
+from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.serving.log import LogCounts
+from asof.wire import requests
+from asof.wire.definitions import KnownGroup, KnownView, group_of, view_of
+from asof.wire.reports import explanation_of
+from asof.wire.values import record
+
+
+class RemoteCatalog(Catalog):
+    """Everything about knowing, asked of a server; see `Catalog`."""
+
+    def __init__(self, link: Link, changed: Callable[[], None]) -> None:
+        """Keep the way to it."""
+        self._link = link
+        self._changed = changed
+
+    def groups(self) -> list[RegisteredGroup]:
+        """See `Catalog.groups`."""
+        found = record(list[KnownGroup], self._link.act("catalog.groups", requests.Nothing()))
+        return list(map(group_of, found))
+
+    def views(self) -> list[RegisteredView]:
+        """See `Catalog.views`."""
+        return list(map(view_of, record(list[KnownView], self._link.act("catalog.views", requests.Nothing()))))
+
+    def find(self, name: str) -> RegisteredGroup | RegisteredView:
+        """See `Catalog.find`."""
+        found: Mapping[str, Any] = self._link.act("catalog.find", requests.Named(name=name))
+        return view_of(record(KnownView, found)) if "groups" in found else group_of(record(KnownGroup, found))
+
+    def commits(self, group: str | None = None, *, matching: str = "", limit: int | None = None) -> list[Commit]:
+        """See `Catalog.commits`."""
+        asked = requests.Commits(group=group, matching=matching, limit=limit)
+        return record(list[Commit], self._link.act("catalog.commits", asked))
+
+    def tag(self, name: str, *, message: str = "") -> Tag:
+        """See `Catalog.tag`."""
+        return record(Tag, self._link.act("catalog.tag", requests.Tag(name=name, message=message), again=False))
+
+    def tags(self) -> list[Tag]:
+        """See `Catalog.tags`."""
+        return record(list[Tag], self._link.act("catalog.tags", requests.Nothing()))
+
+    def untag(self, name: str) -> None:
+        """See `Catalog.untag`."""
+        self._link.act("catalog.untag", requests.Named(name=name), again=False)
+
+    def erasures(self) -> list[Certificate]:
+        """See `Catalog.erasures`."""
+        return record(list[Certificate], self._link.act("catalog.erasures", requests.Nothing()))
+
+    def audit(self, *, matching: str = "", limit: int | None = None) -> list[Deed]:
+        """See `Catalog.audit`."""
+        return record(list[Deed], self._link.act("catalog.audit", requests.Audit(matching=matching, limit=limit)))
+
+    def search(self, words: str) -> list[Hit]:
+        """See `Catalog.search`."""
+        return record(list[Hit], self._link.act("catalog.search", requests.Words(words=words)))
+
+    def describe(self, name: str) -> Description:
+        """See `Catalog.describe`."""
+        return record(Description, self._link.act("catalog.describe", requests.Named(name=name)))
+
+    def lineage(self, name: str) -> Lineage:
+        """See `Catalog.lineage`."""
+        return record(Lineage, self._link.act("catalog.lineage", requests.Named(name=name)))
+
+    def split(self, group: str, *, cold: Sequence[str]) -> Split:
+        """See `Catalog.split`."""
+        return record(Split, self._link.act("catalog.split", requests.Split(group=group, cold=cold)))
+
+    def remove(self, name: str) -> list[str]:
+        """See `Catalog.remove`."""
+        gone = record(list[str], self._link.act("catalog.remove", requests.Named(name=name), again=False, long=True))
+        self._changed()
+        return gone
+
+
+class RemoteQuality(Quality):
+    """Everything about trust, asked of a server; see `Quality`."""
+
+    def __init__(self, link: Link) -> None:
+        """Keep the way to it."""
+        self._link = link
+
+    def doctor(self, *, repair: bool = False, progress: Progress | bool = False) -> Diagnosis:
+        """See `Quality.doctor`."""
+        asked = requests.Doctor(repair=repair)
+        with showing("examining", progress=progress, unit="rows") as advance:
+            return record(Diagnosis, self._link.act("quality.doctor", asked, advance=advance, long=True))
+
+    def serving_log(self, view: str, *, flush: bool = False) -> LogCounts:
+        """See `Quality.serving_log`; counts are those of the server's process that answers."""
+        return record(LogCounts, self._link.act("quality.serving_log", requests.ServingLog(view=view, flush=flush)))
+
+    def explain(  # noqa: PLR0913 - one question
+        self,
+        view: str,
+        keys: Mapping[str, Any],
+        *,
+        at: datetime | None = None,
+        feature: str | None = None,
+        known: str | datetime | None = None,
+        commits: Pins | str | None = None,
+        limit: int = LIMIT,
+    ) -> Explanation:
+        """See `Quality.explain`."""
+        asked = requests.Explain(
+            view=view, keys=dict(keys), at=at, feature=feature, known=known, commits=commits, limit=limit
+        )
+        return explanation_of(self._link.act("quality.explain", asked, long=True))

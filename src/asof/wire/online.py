@@ -1,0 +1,207 @@
+"""Online answers as messages.
+
+Names and types of a view's features travel once, on a card; an answer names the card by its hash. Values come in the
+card's order, statuses as their first letters, event times and commits once for each look-up and group.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from asof.online.port import version_of
+from asof.records import Status
+from asof.serving.online import Vector, Vectors
+from asof.serving.plan import Plan
+from asof.wire.values import tagged
+
+ONLINE_PATH = "/v1/remote/online"
+
+STATUSES: dict[str, Status] = {
+    "P": "PRESENT",
+    "N": "NULL",
+    "M": "MISSING",
+    "E": "EXPIRED",
+    "R": "RETIRED",
+}
+
+NO_TIME = -(2**63)
+"""An event time of no row, or of a static group's."""
+
+_NO_HEAD = bytes(8)
+
+LETTERS, TIMES = "__statuses", "__event_times"
+"""Columns of an answer to many keys: a letter for each feature, a time (int64, microseconds) for each look-up."""
+
+
+class Card(msgspec.Struct, dict=True, frozen=True):
+    """How a view answers.
+
+    Attributes:
+        ref: The view's version.
+        groups: Its group versions, in the order of an answer's commits.
+        lookups: The look-up that each feature comes from.
+        schema: Names and types of the features, as an Arrow schema.
+        width: See `Receipt.width`.
+        digest: Hash of the above.
+    """
+
+    ref: str
+    groups: list[str]
+    lookups: list[int]
+    schema: bytes
+    width: int | None
+    digest: str
+
+    @cached_property
+    def types(self) -> pa.Schema:
+        """Names and types of the features."""
+        return pa.ipc.read_schema(pa.py_buffer(self.schema))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the features."""
+        return list(self.types.names)
+
+
+class Answer(msgspec.Struct, array_like=True):
+    """What the answers of one snapshot share.
+
+    Attributes:
+        digest: The card.
+        clock_us: T.
+        commits: The applied commit of each group.
+        applying: See `Receipt.applying`.
+        card: The card, if the client has it not.
+    """
+
+    digest: str
+    clock_us: int
+    commits: list[int]
+    applying: bool
+    card: Card | None = None
+
+
+class One(msgspec.Struct, array_like=True):
+    """The answer to one key set.
+
+    Attributes:
+        answer: What it was made from.
+        values: The value of each feature.
+        letters: The status of each feature; "" if each is PRESENT, or NULL where its value is.
+        times: The event time of each look-up's row.
+    """
+
+    answer: Answer
+    values: list[Any]
+    letters: str
+    times: list[int]
+
+
+class Many(msgspec.Struct, array_like=True):
+    """The answers to several key sets.
+
+    Attributes:
+        answer: What they were made from.
+        rows: A table of `Cards.many`, as an Arrow stream.
+    """
+
+    answer: Answer
+    rows: bytes
+
+
+class Cards:
+    """The cards of compiled plans."""
+
+    def __init__(self) -> None:
+        """Have none."""
+        self._made: dict[str, tuple[Plan, Card, bool]] = {}
+
+    def of(self, plan: Plan) -> tuple[Card, bool]:
+        """Return the card of a plan, and whether msgpack says its values as they are."""
+        known = self._made.get(plan.ref)
+        if known is None or known[0] is not plan:
+            known = plan, *_card(plan)
+            self._made[plan.ref] = known
+        return known[1], known[2]
+
+    def one(self, vector: Vector, *, has: str) -> One:
+        """Return one answer as a message.
+
+        Args:
+            vector: The answer.
+            has: The card that the client has.
+        """
+        plan = vector.plan
+        card, plain = self.of(plan)
+        values = list(vector.values.values())
+        statuses = "".join([status[0] for status in vector.statuses.values()])
+        letters = statuses if any(letter not in "PN" for letter in statuses) else ""
+        times = [
+            NO_TIME if row is None or step.static else version_of(row)[0]
+            for step, row in zip(plan.steps, vector.rows, strict=True)
+        ]
+        return One(_shared(vector, card, has), values if plain else tagged(values), letters, times)
+
+    def many(self, vectors: Vectors, *, has: str) -> tuple[Answer, pa.Table]:
+        """Return answers as a message, and as a table with their values, statuses and event times."""
+        card, _ = self.of(vectors.plan)
+        arrays, letters = vectors.columns()
+        times = _times(vectors)
+        columns = [*arrays, _cells(letters), _cells(times)]
+        table = pa.table(columns, names=[*card.names, LETTERS, TIMES])
+        if not len(vectors):  # then nobody asks what it was made from
+            return Answer(card.digest, 0, [0] * len(card.groups), False, card), table  # noqa: FBT003 - a struct
+        return _shared(vectors[0], card, has), table
+
+
+def cells(column: pa.ChunkedArray, kind: type[np.generic], width: int) -> np.ndarray:
+    """Return a matrix that `Cards.many` put into a column."""
+    raw = b"".join(column.to_pylist())
+    return np.frombuffer(raw, kind).reshape(len(column), width)
+
+
+def _times(vectors: Vectors) -> np.ndarray:
+    """Return the event time of each look-up's row, in a matrix of (answers, look-ups)."""
+    # A stored row begins with its event time plus 2^63, so zeros in place of a row are NO_TIME.
+    heads = b"".join([_NO_HEAD if row is None else row[:8] for rows in vectors.rows for row in rows])
+    steps = vectors.plan.steps
+    times = (np.frombuffer(heads, ">u8").astype(np.uint64) ^ np.uint64(1 << 63)).view(np.int64)
+    times = times.reshape(len(vectors), len(steps))
+    times[:, [step.static for step in steps]] = NO_TIME
+    return times
+
+
+def _cells(matrix: np.ndarray) -> pa.Array:
+    rows, width = matrix.shape
+    size = width * matrix.itemsize
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, pa.py_buffer(matrix.tobytes())])
+
+
+def _shared(vector: Vector, card: Card, has: str) -> Answer:
+    receipt = vector.receipt
+    commits = list(receipt.commits.values())
+    return Answer(card.digest, receipt.clock_us, commits, receipt.applying, None if card.digest == has else card)
+
+
+def _card(plan: Plan) -> tuple[Card, bool]:
+    place = {name: at for at, step in enumerate(plan.steps) for name, *_ in step.outputs}
+    groups, lookups = [ref for ref, _ in plan.groups], [place[name] for name in plan.names]
+    schema = plan.schema.serialize().to_pybytes()
+    said = msgspec.msgpack.encode([plan.ref, groups, lookups, schema, plan.width])
+    digest = hashlib.sha256(said).hexdigest()[:16]
+    return Card(plan.ref, groups, lookups, schema, plan.width, digest), not _odd(list(plan.schema.types))
+
+
+def _odd(types: Sequence[pa.DataType]) -> bool:
+    """Return whether some values need a tag."""
+    return any(
+        pa.types.is_date(each)
+        or pa.types.is_decimal(each)
+        or (pa.types.is_nested(each) and _odd([each.field(at).type for at in range(each.num_fields)]))
+        for each in types
+    )

@@ -1,0 +1,227 @@
+"""What may be asked, a struct a verb. What the store itself checks has no type here, so that it says what is wrong."""
+
+from typing import Any
+
+import msgspec
+
+from asof.wire.definitions import Declared
+
+Given = Any
+"""A caller's value as it came: the store refuses what it must."""
+
+
+class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What every request may say.
+
+    Attributes:
+        progress: Whether to tell how far it is.
+    """
+
+    progress: bool = False
+
+
+class Nothing(Request):
+    """For verbs that take no words."""
+
+
+class Named(Request):
+    """Something by its name."""
+
+    name: Given
+
+
+class Definitions(Request):
+    """For `plan` and `apply`."""
+
+    definitions: list[Declared]
+
+
+class Write(Request):
+    """For `write` and `backfill`; the rows are the stream.
+
+    Attributes:
+        ends: Whether the stream must end with a message that counts its rows: one that breaks off stores nothing.
+        together: The number of the transaction that the rows belong to.
+    """
+
+    group: Given
+    keys: Given = None
+    event_time: Given = None
+    available_at: Given = None
+    meta: Given = None
+    idempotency_key: Given = ""
+    on_conflict: Given = "error"
+    truncate: bool = False
+    absent: Given = "keep"
+    ends: bool = False
+    together: str = ""
+
+
+class Push(Request):
+    """For `push`."""
+
+    group: Given
+    records: Given
+    meta: Given = None
+    idempotency_key: Given = ""
+    on_conflict: Given = "error"
+
+
+class Retire(Request):
+    """For `retire`; `keys` is a table as an Arrow stream."""
+
+    group: Given
+    keys: bytes
+    event_time: Given = None
+    meta: Given = None
+
+
+class Retract(Request):
+    """For `retract`."""
+
+    commit: Given
+    reason: Given
+
+
+class Forget(Request):
+    """For `forget`; `keys` is a table as an Arrow stream."""
+
+    entity: Given
+    keys: bytes
+    reason: Given = ""
+    dry_run: bool = False
+
+
+class Historical(Request):
+    """For `historical`; the spine is the stream.
+
+    Attributes:
+        compare: Answer with the report's comparison instead.
+        dry: Only check the spine, and answer with the columns and pins.
+    """
+
+    view: Given
+    time: Given = None
+    known: Given = None
+    commits: Given = None
+    statuses: bool = False
+    full_names: bool = False
+    timezone: Given = None
+    truncate: bool = False
+    explain: bool = False
+    compare: bool = False
+    dry: bool = False
+
+
+class Read(Request):
+    """For `read`."""
+
+    group: Given
+    start: Given = None
+    end: Given = None
+    columns: Given = None
+    known: Given = None
+    commits: Given = None
+    latest: bool = False
+    clocks: bool = False
+
+
+class Online(Request):
+    """For `online`: the keys are here, or the rows of the stream.
+
+    Attributes:
+        request: The request's inputs, as JSON.
+        card: The card that the client has.
+    """
+
+    view: Given
+    keys: Given = None
+    request: str | None = None
+    card: str = ""
+
+
+class Replay(Request):
+    """For `replay`."""
+
+    receipt: dict[str, Given]
+
+
+class Verify(Request):
+    """For `verify`."""
+
+    view: Given
+    instants: Given = 40
+    keys: Given = 50
+    logged: Given = 500
+
+
+class Compact(Request):
+    """For `compact`."""
+
+    group: Given = None
+
+
+class Explain(Request):
+    """For `quality.explain`."""
+
+    view: Given
+    keys: dict[str, Given]
+    at: Given = None
+    feature: Given = None
+    known: Given = None
+    commits: Given = None
+    limit: Given = 10
+
+
+class Doctor(Request):
+    """For `quality.doctor`."""
+
+    repair: bool = False
+
+
+class ServingLog(Request):
+    """For `quality.serving_log`."""
+
+    view: Given
+    flush: bool = False
+
+
+class Commits(Request):
+    """For `catalog.commits`."""
+
+    group: Given = None
+    matching: Given = ""
+    limit: Given = None
+
+
+class Audit(Request):
+    """For `catalog.audit`."""
+
+    matching: Given = ""
+    limit: Given = None
+
+
+class Tag(Request):
+    """For `catalog.tag`."""
+
+    name: Given
+    message: Given = ""
+
+
+class Words(Request):
+    """For `catalog.search`."""
+
+    words: Given
+
+
+class Split(Request):
+    """For `catalog.split`."""
+
+    group: Given
+    cold: Given
+
+
+class Together(Request):
+    """For `together.commit` and `together.leave`."""
+
+    together: str
