@@ -35,6 +35,9 @@ test-fast: $(VENV)/dev.stamp  ## run the tests that take no seconds; stop at the
 test-long: $(VENV)/dev.stamp servers  ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
+team: $(VENV)/dev.stamp servers  ## bring the team of docs/deploy.md up on loopback, and ask it what the page promises
+	@$(BIN)/python scripts/team.py $(ARGS)
+
 # Each check runs, also after a failure: one run shows everything there is to mend.
 check: $(VENV)/dev.stamp  ## lint, format, types, import contracts, dependencies, file sizes, docs
 	@status=0; \

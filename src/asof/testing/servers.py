@@ -6,8 +6,8 @@
     server.kill()           # as a crash does
     server.start()          # with what it had on disk
 
-They need the programs of the Debian packages `redis-server`, `postgresql` and `mariadb-server`; `missing` says which
-are not there. The object storage is the package `moto[s3]`, served with `flask` and `flask-cors`.
+They need the programs of the Debian packages `redis-server`, `postgresql`, `mariadb-server` and `haproxy`; `missing`
+says which are not there. The object storage is the package `moto[s3]`, served with `flask` and `flask-cors`.
 """
 
 import os
@@ -27,6 +27,7 @@ PACKAGES: Mapping[str, str] = {
     "redis-server": "redis-server",
     "postgres": "postgresql",
     "mariadbd": "mariadb-server",
+    "haproxy": "haproxy",
 }
 """Program to the Debian package that has it."""
 
@@ -104,6 +105,18 @@ class _Server:
     def kill(self) -> None:
         """End it as a crash does."""
         self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let it hang: it takes connections, and answers none, until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
