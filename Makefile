@@ -24,7 +24,7 @@ demo: $(VENV)/demo.stamp  ## from nothing to a served vector, on real flights
 	@$(BIN)/asof demo
 
 test: $(VENV)/dev.stamp servers  ## run all tests but the long ones
-	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(ARGS)
 
 # In memory, where there are 4 GB of it to hold files: to wait for the disk at each sync proves nothing here (`make test` does wait).
 MEMORY := $(shell [ "$$(df --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4000000 ] 2>/dev/null && echo TMPDIR=/dev/shm)

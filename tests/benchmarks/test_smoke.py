@@ -20,11 +20,11 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
     assert sorted(results) == [
         "big_point_in_time",
         "change_aware",
+        "flight",
         "footprint",
         "hot_cold",
         "http_keys",
         "http_reads",
-        "flight",
         "ingest",
         "layout",
         "object_storage",

@@ -2,10 +2,11 @@
 
 Half of the histories are of groups that skip unchanged rows, held to the oracle, which stores all of them: law 5 in each
 of the others. Law 2 in full, rows taken out under the clocks as they are, and law 7 are in `asof.testing.engine`. Law 8
-is held for online answers over HTTP; a remote client and other engines are not built.
+is held for the remote store and for answers in JSON; other engines are not built.
 """
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,12 +15,16 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.client.conftest import Served
 
+import asof
 from asof.clock import from_us, parse_time
 from asof.definitions.types import parse_type
 from asof.ingest.feed import encode_online
 from asof.online.port import Change, version_head
 from asof.parts import pinned_rows
+from asof.server.calls import everybody
+from asof.server.limits import Limits
 from asof.server.messages import OnlineRequest
 from asof.server.service import Service
 from asof.server.values import read_row, readers
@@ -193,6 +198,29 @@ def test_law_8_an_online_answer_in_json_is_the_stores(bench, history: History, d
                 row["event_times"] = {name: None if at is None else parse_time(at) for name, at in times}
                 assert answers_of(SimpleNamespace(**row)) == answers_of(vector)
                 assert row["receipt"]["commits"] == vector.receipt.commits
+
+
+@some
+@given(case=cases())
+def test_law_8_the_store_over_the_wire_is_the_oracle_too(bench, case: Case) -> None:
+    with bench.groups(case.history) as (played,), over_the_wire(bench.store) as played.store:
+        for op in case.history.ops:
+            played.step(op)
+        played.check_case(case)
+        played.check_read()
+        played.check_online(keys_of(case.history))
+        played.check_law_3(keys_of(case.history)[:2])
+
+
+@contextmanager
+def over_the_wire(store):
+    """Serve a store, and give it as others see it."""
+    served = Served(store, Limits(), everybody)
+    try:
+        with asof.open(served.url) as remote:
+            yield remote
+    finally:
+        served.stop()
 
 
 # ---- a defect is found

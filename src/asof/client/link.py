@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -293,10 +293,11 @@ class Link:
             writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(command), self._options(long=True))
             done = False
             try:
-                writer.begin(schema)
-                for batch in batches:
-                    writer.write_batch(batch)
-                writer.done_writing()
+                with suppress(pa.ArrowException, OSError):  # it may have answered already: reading tells how
+                    writer.begin(schema)
+                    for batch in batches:
+                        writer.write_batch(batch)
+                    writer.done_writing()
                 rows: list[pa.RecordBatch] = []
                 result = _heard(_messages(reader, rows), advance)
                 found = pa.Table.from_batches(rows, reader.schema)

@@ -142,11 +142,11 @@ class Calls:
             return self._store.backfill(asked.group, rows, available_at=asked.available_at, **words)
         return self._store.write(asked.group, rows, keys=asked.keys, event_time=asked.event_time, **words)
 
-    def read(self, asked: requests.Read) -> tuple[pa.RecordBatchReader, dict[str, int]]:
-        """Return the stored rows of a group as a stream, and their pins."""
+    def read(self, asked: requests.Read) -> tuple[pa.Schema, Iterator[pa.RecordBatch], dict[str, int]]:
+        """Return the stored rows of a group, their schema and their pins; they are read while they are taken."""
         words = {name: getattr(asked, name) for name in asked.__struct_fields__ if name not in ("progress", "group")}
         frame = self._store.read(asked.group, batch_rows=BATCH_ROWS, **words)
-        return pa.RecordBatchReader.from_stream(frame), dict(frame.commits)
+        return frame.schema, frame.batches(), dict(frame.commits)
 
     def historical(self, asked: requests.Historical, spine: pa.Table, progress: Wanted) -> tuple[pa.Table, Any]:
         """Return the columns that answer a spine, and how they came out."""

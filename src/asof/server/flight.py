@@ -116,8 +116,8 @@ class FlightServer(flight.FlightServerBase):
             if verb != "read":
                 raise UsageError(f"{verb} does not only read rows", todo="get read")
             with self._asked(context, verb, message) as asked:
-                rows, pins = self._calls.read(asked)
-            schema = rows.schema.with_metadata({b"asof": pack({"commits": pins})})
+                schema, rows, pins = self._calls.read(asked)
+            schema = schema.with_metadata({b"asof": pack({"commits": pins})})
             return flight.GeneratorStream(schema, _rows(rows, schema))
 
     def do_exchange(self, context: Foreign, descriptor: Foreign, reader: Foreign, writer: Foreign) -> None:
@@ -216,9 +216,9 @@ def _pair(message: bytes | None) -> tuple[str, bytes]:
     raise UsageError("this is no pair of a verb and a request", todo="see docs/remote.md")
 
 
-def _rows(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _rows(rows: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     with _told("read"):
-        for batch in parts_of(reader):
+        for batch in parts_of(rows):
             yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
 
 
