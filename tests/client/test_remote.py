@@ -6,9 +6,11 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -24,13 +26,16 @@ from asof import errors
 from asof.catalog import Catalog
 from asof.client import AsyncStore, RemoteStore, reading, retries
 from asof.client.catalog import RemoteCatalog, RemoteQuality
+from asof.client.http import Buffer
 from asof.client.together import RemoteTogether
 from asof.errors import ConflictError, NotFoundError, TransientError, UnsupportedError, UsageError
 from asof.ingest.write import Together
 from asof.quality import Quality
+from asof.server import calls
 from asof.server.limits import Limits
 from asof.server.verbs import VERBS
 from asof.store import Store
+from asof.wire import requests
 from asof.wire.failures import error_of, failure_of
 from asof.wire.values import pack, unpack
 
@@ -377,12 +382,55 @@ def test_who_may_not_is_refused_with_the_store_s_own_words(serve, monkeypatch):
 
 
 def test_a_transaction_that_the_server_forgot_stores_nothing(remote, serve, store, monkeypatch):
-    from asof.server import calls
-
-    monkeypatch.setattr(calls, "TOGETHER_SECONDS", 0)
+    monkeypatch.setattr(calls, "TOGETHER_SECONDS", -1)
     with pytest.raises(NotFoundError, match="nothing of it was stored"), remote.together() as tx:
         tx.write("spending", rows(1))
     assert len(store.catalog.commits("spending")) == 1
+
+
+def test_a_transaction_that_is_committed_by_many_at_once_is_one_commit(remote, store):
+    with remote.together() as tx:
+        tx.write("spending", rows(1))
+        asked = requests.Together(together=tx._number, keys=tx._keys)
+        barrier = threading.Barrier(8)
+
+        def commit(_):
+            barrier.wait()
+            return remote._link.act("together.commit", asked)
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(commit, range(8)))
+    assert len(store.catalog.commits("spending")) == 2
+    assert all(answer == answers[0] for answer in answers)
+    assert tx.commits[0].number == 2
+
+
+def test_a_commit_asked_for_again_after_the_server_was_started_again_is_found(remote, store, monkeypatch):
+    with remote.together() as tx:
+        tx.write("spending", rows(1))
+        remote._link.act("together.commit", requests.Together(together=tx._number, keys=tx._keys))
+        monkeypatch.setattr(calls, "TOGETHER_SECONDS", -1)  # forgotten
+    assert [(commit.number, commit.idempotency_key) for commit in tx.commits] == [(2, "")]
+    assert len(store.catalog.commits("spending")) == 2
+
+
+def test_what_was_refused_is_not_counted_as_written_together(remote):
+    with remote.together() as tx:
+        tx.write("spending", rows(1))
+        with pytest.raises(UsageError, match="written twice together"):
+            tx.write("spending", rows(2))
+    assert [commit.rows for commit in tx.commits] == [1]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40) | st.just(b"0\r\n\r\n")), st.data())
+def test_an_answer_in_chunks_is_whole_at_its_last_chunk_and_not_before(chunks, data):
+    whole = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    whole += b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(whole) - 1), max_size=5)))
+    buffer = Buffer()
+    fed = [buffer.feed(whole[start:end]) for start, end in pairwise([0, *cuts, len(whole)])]
+    assert fed == [False] * len(cuts) + [True]
+    assert buffer.answer() == (200, b"".join(chunks), True)
 
 
 def test_many_threads_share_a_remote_store(remote):

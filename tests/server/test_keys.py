@@ -264,7 +264,7 @@ def test_changes_and_tries_to_change_are_in_the_audit_log(made, asked, now):
         (denied, *_) = store.catalog.audit(matching="denied lent risk_admin")
         assert (denied.writer, denied.what, denied.about) == ("key:risk_admin@127.0.0.1", "push", "lent")
         assert "'writer' in project 'fraud'" in denied.note
-        assert store.catalog.audit(matching="denied unknown@127.0.0.1 push own")
+        until(lambda: store.catalog.audit(matching="denied unknown@127.0.0.1 push own"))
         assert store.catalog.audit(matching="key:fraud_writer@127.0.0.1 push lent@1:")
         assert store.catalog.audit(matching="keys add free_reader")
         assert all(token not in repr(store.catalog.audit()) for token in made[1].values())

@@ -23,7 +23,7 @@ def connect(
     store = RemoteStore(address)
     try:
         store.reach()
-    except BaseException:
+    except BaseException:  # an interrupt too: the connections would stay open
         store.close()
         raise
     return store
@@ -34,7 +34,7 @@ async def connect_async(url: str, *, key: str | None, timeout: float) -> AsyncSt
     store = AsyncStore(address_of(url, key=key, timeout=timeout))
     try:
         await store.reach()
-    except BaseException:
+    except BaseException:  # an interrupt too: the connections would stay open
         await store.close()
         raise
     return store

@@ -11,6 +11,7 @@ from asof.client.address import Address
 
 READ_BYTES = 1 << 16
 MOST_HEAD_BYTES = 1 << 16
+HEXADECIMAL = b"0123456789abcdefABCDEF"
 
 Read = Callable[[], bytes]
 """Gives the next bytes of a connection; b"" at its end."""
@@ -80,7 +81,8 @@ class Buffer:
         """Have nothing."""
         self._data = bytearray()
         self._head: Head | None = None
-        self._start = 0
+        self._at = 0
+        self._chunks: list[bytes] = []
 
     def feed(self, data: bytes) -> bool:
         """Take bytes; return whether the answer is whole.
@@ -97,32 +99,32 @@ class Buffer:
                 if len(self._data) > MOST_HEAD_BYTES:
                     raise BrokenConnectionError("this is no HTTP", answered=True)
                 return False
-            self._head, self._start = Head(bytes(self._data[:end])), end + 4
+            self._head, self._at = Head(bytes(self._data[:end])), end + 4
         length = self._head.length
-        return self._data.endswith(b"0\r\n\r\n") if length is None else len(self._data) >= self._start + length
+        return self._has_all_chunks() if length is None else len(self._data) >= self._at + length
 
     def answer(self) -> tuple[int, bytes, bool]:
         """Return status, body, and whether the connection stays open."""
         head = self._head
         if head is None:
             raise BrokenConnectionError("the server hung up", answered=False)
-        body = bytes(self._data[self._start :])
-        return head.status, body if head.length is not None else _joined(body), head.keeps
+        body = bytes(self._data[self._at :]) if head.length is not None else b"".join(self._chunks)
+        return head.status, body, head.keeps
 
-
-def _joined(chunks: bytes) -> bytes:
-    parts: list[bytes] = []
-    at = 0
-    while True:
-        end = chunks.find(b"\r\n", at)
-        try:
-            size = int(chunks[at:end].partition(b";")[0], 16)
-        except ValueError as error:
-            raise BrokenConnectionError("an answer is malformed", answered=True) from error
-        if not size:
-            return b"".join(parts)
-        parts.append(chunks[end + 2 : end + 2 + size])
-        at = end + 4 + size
+    def _has_all_chunks(self) -> bool:
+        """Take the chunks that are whole; return whether the last one is among them."""
+        while (end := self._data.find(b"\r\n", self._at)) >= 0:
+            digits = bytes(self._data[self._at : end]).partition(b";")[0].strip()
+            if not digits or digits.strip(HEXADECIMAL):
+                raise BrokenConnectionError("an answer is malformed", answered=True)
+            size = int(digits, 16)
+            if not size:
+                return self._data.find(b"\r\n\r\n", end) >= 0
+            if len(self._data) < end + 2 + size + 2:
+                return False
+            self._chunks.append(bytes(self._data[end + 2 : end + 2 + size]))
+            self._at = end + 2 + size + 2
+        return False
 
 
 class Connection:

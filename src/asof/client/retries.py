@@ -1,11 +1,13 @@
 """What is tried again, and how often."""
 
 import random
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from asof.errors import TransientError
+from asof.records import OWN_KEY
 
 T = TypeVar("T")
 
@@ -47,3 +49,8 @@ def tried(work: Callable[[], T], *, again: bool) -> T:
                 raise
         time.sleep(seconds)
     return work()
+
+
+def key_of(given: str) -> str:
+    """Return an idempotency key: the caller's, or one for this call alone, so that a retry is no second write."""
+    return OWN_KEY + secrets.token_hex(16) if given == "" else given

@@ -1,6 +1,5 @@
 """The remote store: the words of `Store`, each one call of a server."""
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from asof.client.catalog import RemoteCatalog, RemoteQuality
 from asof.client.frames import historical, scanned
 from asof.client.link import Link
 from asof.client.reading import OnlineClient
+from asof.client.retries import key_of
 from asof.client.together import RemoteTogether
 from asof.erasure import Certificate
 from asof.errors import UnsupportedError, UsageError
@@ -28,7 +28,7 @@ from asof.ingest.write import Together
 from asof.parts import Pins
 from asof.progress import Progress, Wanted, showing
 from asof.quality.verify import Verification
-from asof.records import OWN_KEY, Commit
+from asof.records import Commit
 from asof.registry.plan import Plan
 from asof.serving.online import Vector, Vectors
 from asof.serving.receipt import Receipt
@@ -136,7 +136,7 @@ class RemoteStore(Store):
             group=group,
             records=[records] if isinstance(records, Mapping) else records,
             meta=meta,
-            idempotency_key=_key(idempotency_key),
+            idempotency_key=key_of(idempotency_key),
             on_conflict=on_conflict,
         )
         return record(Commit, self._link.act("push", asked))
@@ -290,7 +290,7 @@ class RemoteStore(Store):
     def _put(self, verb: str, asked: requests.Write, frame: Frame, progress: Wanted) -> Commit:
         """Send rows, and again if an answer is lost, unless the frame can be read only once."""
         group = str(asked.group)
-        asked = msgspec.structs.replace(asked, idempotency_key=_key(asked.idempotency_key), ends=True)
+        asked = msgspec.structs.replace(asked, idempotency_key=key_of(asked.idempotency_key), ends=True)
         with reading(group, frame, progress=progress) as (rows, stored):
             again = rows is frame and not isinstance(frame, pa.RecordBatchReader) and not hasattr(frame, "__next__")
             schema, first = outgoing(rows, where=f"group {group.partition('@')[0]}")
@@ -310,11 +310,6 @@ class _Replayed(msgspec.Struct):
     values: dict[str, Any]
     statuses: dict[str, Any]
     event_times: dict[str, datetime | None]
-
-
-def _key(given: str) -> str:
-    """Return an idempotency key: the caller's, or one for this call alone."""
-    return OWN_KEY + secrets.token_hex(16) if given == "" else given
 
 
 def _keys(frame: Frame, where: str) -> bytes:

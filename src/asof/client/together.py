@@ -6,9 +6,10 @@ from typing import Self
 from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
 from asof.client.link import Link
+from asof.client.retries import key_of
 from asof.errors import AsofError, UsageError
 from asof.ingest.write import Together
-from asof.records import Commit
+from asof.records import OWN_KEY, Commit
 from asof.wire.requests import Together as Named
 from asof.wire.requests import Write
 from asof.wire.tables import outgoing
@@ -22,6 +23,7 @@ class RemoteTogether(Together):
         """Start empty."""
         self._link = link
         self._number = ""
+        self._keys: list[str] = []
         self._open = False
         self.commits: list[Commit] = []
 
@@ -40,12 +42,13 @@ class RemoteTogether(Together):
                 "this is outside of its block, so nothing would be stored",
                 todo="write inside: with store.together() as tx: tx.write(...)",
             )
+        key = key_of(idempotency_key)
         asked = Write(
-            group=group, meta=meta, idempotency_key=idempotency_key, on_conflict=on_conflict, ends=True,
-            together=self._number,
-        )  # fmt: skip
+            group=group, meta=meta, idempotency_key=key, on_conflict=on_conflict, ends=True, together=self._number
+        )
         schema, batches = outgoing(frame, where=f"group {str(group).partition('@')[0]}")
         self._number = self._link.put("together.write", asked, schema, lambda: batches, again=False)
+        self._keys.append(key)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -56,7 +59,8 @@ class RemoteTogether(Together):
         self._open = False
         if not self._number:
             return
-        asked = Named(together=self._number)
+        own = all(str(key).startswith(OWN_KEY) for key in self._keys)
+        asked = Named(together=self._number, keys=self._keys if own else [])
         if kind is None:
             self.commits = record(list[Commit], self._link.act("together.commit", asked, long=True))
             return

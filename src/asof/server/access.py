@@ -139,7 +139,10 @@ class Access:
 
     def _caller(self, token: str | None, address: str) -> Caller:
         if not token:
-            todo = f"send it in the header: Authorization: Bearer {PREFIX}...; `asof keys add` makes one"
+            todo = (
+                f"send it in the header: Authorization: Bearer {PREFIX}..., in Python by key= or ASOF_KEY; "
+                "`asof keys add` makes one"
+            )
             raise UnknownCallerError("this server asks for a key", todo=todo)
         parts = parts_of(token)
         if parts is None:

@@ -4,7 +4,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ import pyarrow as pa
 from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
 from asof.ingest.write import Together
 from asof.progress import Wanted
-from asof.records import Commit
+from asof.records import OWN_KEY, Commit
 from asof.server.limits import Limits
 from asof.server.verbs import VERBS
 from asof.store import Store
@@ -66,12 +66,14 @@ class Open:
 
     Attributes:
         together: What was written so far.
+        busy: Held while something is added or published.
         size: Bytes of it.
         used: When it was used last.
         commits: What it became.
     """
 
     together: Together
+    busy: threading.Lock = field(default_factory=threading.Lock)
     size: int = 0
     used: float = field(default_factory=time.monotonic)
     commits: list[Commit] | None = None
@@ -116,7 +118,7 @@ class Calls:
             UsageError: It moves one.
         """
         if verb == "together.commit":
-            return self._publish(asked.together)
+            return self._publish(asked)
         if verb == "together.leave":
             with self._lock:
                 self._open.pop(asked.together, None)
@@ -191,24 +193,28 @@ class Calls:
 
     def _add(self, asked: requests.Write, rows: pa.Table) -> str:
         number, opened = self._transaction(asked.together)
-        with self._lock:
-            if sum(each.size for each in self._open.values()) + rows.nbytes > self._limits.table_bytes:
-                raise UnsupportedError("what is written together is larger than this server holds", todo="write less")
+        with opened.busy:
+            with self._lock:
+                if sum(each.size for each in self._open.values()) + rows.nbytes > self._limits.table_bytes:
+                    raise UnsupportedError(
+                        "what is written together is larger than this server holds", todo="write less"
+                    )
+            opened.together.write(
+                asked.group,
+                rows,
+                meta=asked.meta,
+                idempotency_key=asked.idempotency_key,
+                on_conflict=asked.on_conflict,
+            )
             opened.size += rows.nbytes
-        opened.together.write(
-            asked.group,
-            rows,
-            meta=asked.meta,
-            idempotency_key=asked.idempotency_key,
-            on_conflict=asked.on_conflict,
-        )
         return number
 
     def _transaction(self, number: str) -> tuple[str, Open]:
         now = time.monotonic()
         with self._lock:
-            for old in [name for name, each in self._open.items() if now - each.used > TOGETHER_SECONDS]:
-                del self._open[old]
+            for name, each in list(self._open.items()):
+                if now - each.used > TOGETHER_SECONDS and not each.busy.locked():
+                    del self._open[name]
             if not number:
                 if len(self._open) >= MOST_TOGETHER:
                     raise UnsupportedError("too many transactions are open", todo="try again later")
@@ -222,13 +228,30 @@ class Calls:
             opened.used = now
             return number, opened
 
-    def _publish(self, number: str) -> list[Commit]:
-        """Publish a transaction; a second time, tell its commits again."""
-        _, opened = self._transaction(number)
-        if opened.commits is None:
-            opened.together.__exit__(None)
-            opened.commits = opened.together.commits
-        return opened.commits
+    def _publish(self, asked: requests.Together) -> list[Commit]:
+        """Publish a transaction; a second time, tell its commits again, also after the server was started again."""
+        try:
+            _, opened = self._transaction(asked.together)
+        except NotFoundError:
+            if commits := self._published(asked.keys):
+                return commits
+            raise
+        with opened.busy:
+            if opened.commits is None:
+                opened.together.__exit__(None)
+                opened.commits = opened.together.commits
+            return opened.commits
+
+    def _published(self, keys: Sequence[str]) -> list[Commit]:
+        """Return the commits under keys that a client made for itself; none unless each has one."""
+        found = [
+            commit
+            for key in keys
+            if key.startswith(OWN_KEY)
+            for commit in self._store.catalog.commits(matching=key)
+            if commit.idempotency_key == key
+        ]
+        return found if len(found) == len(keys) else []
 
 
 def checked(batch: pa.RecordBatch, limits: Limits) -> pa.RecordBatch:

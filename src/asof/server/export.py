@@ -84,7 +84,7 @@ class Streamed(Response):
                 both.start_soon(self._stop_when_gone, receive, both.cancel_scope)
                 await self._send(send)
                 both.cancel_scope.cancel()
-        except Exception:
+        except Exception:  # whatever it is: the answer has begun, and only its end can tell
             log.exception("a table was not sent to its end")
         finally:
             self._job.end()
@@ -121,7 +121,7 @@ async def streamed(jobs: Jobs, read: Callable[[], Table], media_type: str, *, se
         table = await job.run(read)
         parts = parts_of(table, media_type)
         first = await job.run(_next, parts)
-    except BaseException:
+    except BaseException:  # a cancelled request too: the job would be counted for ever
         job.end()
         raise
     headers = {COMMITS: ", ".join(f"{group}:{commit}" for group, commit in table.commits.items())}

@@ -258,6 +258,6 @@ def _told(verb: str) -> Generator[None]:
         if isinstance(error, TransientError):
             raise flight.FlightUnavailableError(str(error)[:1000], packed_failure(error)) from error
         raise flight.FlightServerError(str(error)[:1000], packed_failure(error)) from error
-    except Exception as error:
+    except Exception as error:  # whatever it is: gRPC would tell the client its text
         log.exception("%s failed", verb)
         raise flight.FlightInternalError("the server failed; its log says how", packed_failure(error)) from error

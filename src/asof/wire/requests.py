@@ -222,6 +222,13 @@ class Split(Request):
 
 
 class Together(Request):
-    """For `together.commit` and `together.leave`."""
+    """For `together.commit` and `together.leave`.
+
+    Attributes:
+        together: The number of the transaction.
+        keys: The idempotency keys of its writes, in order, if the client made them: a commit that is asked for again
+            is found by them when the server has forgotten the transaction.
+    """
 
     together: str
+    keys: list[str] = []

@@ -66,9 +66,10 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     no_flight: bool,  # noqa: FBT001 - an option
     **security: Any,  # noqa: ANN401 - options
 ) -> Answer:
-    """Serve a store: HTTP for single answers and other languages, Arrow Flight for tables and remote stores.
+    """Serve a store over HTTP and Arrow Flight.
 
-    Python reaches it as `asof.open("asof://host:port")`, with the port of HTTP; that of Flight is found by itself.
+    HTTP is for single answers and other languages, Flight for tables and remote stores. Python reaches both as
+    `asof.open("asof://host:port")`, with the port of HTTP; that of Flight is found by itself.
 
     Until it is told to stop (ctrl-c, SIGTERM); what is under way is finished. `/` is a page that says what there is.
 

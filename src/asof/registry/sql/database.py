@@ -72,7 +72,7 @@ class Database:
         self._lost_at = 0.0
         try:
             self._prepare_schema()
-        except BaseException:
+        except BaseException:  # an interrupt too: the connections would stay open
             self.close()
             raise
 
@@ -158,7 +158,7 @@ class Database:
                 self._drop(raw, error)
                 if last or self._dialect.verdict(error) != "again":
                     raise self._translated(error) from error
-            except BaseException:
+            except BaseException:  # an interrupt too: half a transaction must not go back to the pool
                 self._drop(raw)
                 raise
         raise AssertionError
@@ -179,7 +179,7 @@ class Database:
             self._drop(raw, error)
             if ticket is None or not self._was_committed(ticket, error):
                 raise self._translated(error, undone=True) from error
-        except BaseException as error:
+        except BaseException as error:  # an interrupt too: half a transaction must not go back to the pool
             self._drop(raw, error)
             raise
 
