@@ -1,6 +1,7 @@
 """The other side of beside_feast.py, in Feast's environment: requests on stdin, answers on stdout, JSON lines."""
 
 import json
+import socket
 import sys
 import time
 import warnings
@@ -98,6 +99,12 @@ def historical(request):
 
 
 WHAT = {"materialize": materialize, "online": online, "values": values, "historical": historical}
+
+if sys.argv[2:] == ["serve"]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    print(f"127.0.0.1:{port}", flush=True)
+    store_of("file").serve("127.0.0.1", port, max_requests=0)  # else a worker ends after 1,000 requests
 
 for line in sys.stdin:
     request = json.loads(line)

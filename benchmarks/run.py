@@ -37,6 +37,7 @@ NAMES = (
     "serving_log",
     "footprint",
     "beside_feast",
+    "beside_feast_serve",
     "beside_feast_slow",
 )
 SLOW = ("beside_feast_slow",)

@@ -7,10 +7,11 @@ is left out: receipts, and parts of a second in features that are timestamps.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 import pyarrow as pa
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
 from asof.definitions import FeatureGroup
 from asof.errors import UsageError
@@ -121,8 +122,7 @@ class Feast:
             for name, values in asked.entities.items()
         }
         for source, wanted in self._wanted(asked).items():
-            vectors = self._store.online(source, self._keys(source, asked.entities))
-            self._count(source, vectors)
+            vectors = self._vectors(source, self._keys(source, asked.entities))
             for feature, column in zip(wanted, _columns(vectors, wanted), strict=True):
                 name = f"{source.partition('@')[0]}__{feature}" if asked.full_feature_names else feature
                 if name in columns:
@@ -148,6 +148,15 @@ class Feast:
         readers = {name: convert for name, convert in self._names.records(group).items() if name not in times}
         rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
         return self._store.push(group, [read_row(row, readers, where=f"group {group}") for row in rows])
+
+    def _vectors(self, source: str, keys: Sequence[Mapping[str, Value]]) -> Sequence[Vector]:
+        if len(keys) == 1:  # takes less than a list of one
+            vector = self._store.online(source, keys[0])
+            self._count(source, vector)
+            return [vector]
+        vectors = self._store.online(source, keys)
+        self._count(source, vectors)
+        return vectors
 
     def _group(self, name: str) -> FeatureGroup:
         found = self._names.found(name)
@@ -199,22 +208,23 @@ def sources_of(asked: FeastRead) -> list[str]:
     return list(dict.fromkeys(reference.rpartition(":")[0] for reference in asked.features if ":" in reference))
 
 
-def _columns(vectors: Vectors, features: Sequence[str]) -> Iterator[FeastColumn]:
-    schema, table = vectors.schema, vectors.to_arrow()
+def _columns(vectors: Sequence[Vector], features: Sequence[str]) -> Iterator[FeastColumn]:
+    schema = vectors.schema if isinstance(vectors, Vectors) else vectors[0].schema
+    answers = [(vector.values, vector.statuses, vector.event_times) for vector in vectors]
     for feature in features:
         if feature not in schema.names:
             todo = f"there are {', '.join(schema.names)}"
             raise RequestError(404, f"there is no feature {feature!r}", todo=todo)
         convert = _writer(schema.field(feature).type)
-        values = table.column(feature).to_pylist()
-        times = [vector.event_times[feature] for vector in vectors]
+        column = [values[feature] for values, _, _ in answers]
         yield FeastColumn(
-            values if convert is None else [None if value is None else convert(value) for value in values],
-            [STATUSES[vector.statuses[feature]] for vector in vectors],
-            [NEVER if time is None else to_builtins(time) for time in times],
+            column if convert is None else [None if value is None else convert(value) for value in column],
+            [STATUSES[statuses[feature]] for _, statuses, _ in answers],
+            cast("list[str]", [times[feature] or NEVER for _, _, times in answers]),  # msgspec writes RFC 3339
         )
 
 
+@lru_cache(1024)
 def _writer(dtype: pa.DataType) -> Convert | None:
     return (lambda value: int(value.timestamp())) if pa.types.is_timestamp(dtype) else writer(dtype)
 
