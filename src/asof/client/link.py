@@ -26,6 +26,7 @@ from asof.progress import Progress, unheard
 from asof.wire import PROTOCOL
 from asof.wire.failures import Failure, error_of, unpacked_error
 from asof.wire.requests import Request
+from asof.wire.tables import said_by
 from asof.wire.values import pack, unpack
 
 T = TypeVar("T")
@@ -250,9 +251,7 @@ class Link:
         def work() -> Exchanged:
             flight, client = self._flight_client()
             table = client.do_get(flight.Ticket(ticket), self._options(long=True)).read_all()
-            metadata: dict[bytes, bytes] = table.schema.metadata or {}
-            said = unpack(metadata.get(b"asof", b""))
-            return Exchanged(table.replace_schema_metadata(None), said)
+            return Exchanged(table.replace_schema_metadata(None), said_by(table.schema))
 
         return self._flown(work, again=True, long=True)
 
@@ -273,8 +272,7 @@ class Link:
                 for chunk in reader:
                     yield chunk.data.replace_schema_metadata(None)
 
-        metadata: dict[bytes, bytes] = schema.metadata or {}
-        return schema.remove_metadata(), unpack(metadata.get(b"asof", b"")), batches()
+        return schema.remove_metadata(), said_by(schema), batches()
 
     def exchange(
         self,

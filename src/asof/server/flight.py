@@ -27,7 +27,7 @@ from asof.server.calls import Admit, Calls, Tell, checked, everybody
 from asof.server.limits import Limits
 from asof.store import Store
 from asof.wire.failures import packed_failure
-from asof.wire.tables import parts_of
+from asof.wire.tables import parts_of, saying
 from asof.wire.values import pack, unpack
 
 CALLER = "caller"
@@ -117,7 +117,7 @@ class FlightServer(flight.FlightServerBase):
                 raise UsageError(f"{verb} does not only read rows", todo="get read")
             with self._asked(context, verb, message) as asked:
                 schema, rows, pins = self._calls.read(asked)
-            schema = schema.with_metadata({b"asof": pack({"commits": pins})})
+            schema = saying(schema, {"commits": pins})
             return flight.GeneratorStream(schema, _rows(rows, schema))
 
     def do_exchange(self, context: Foreign, descriptor: Foreign, reader: Foreign, writer: Foreign) -> None:

@@ -1,7 +1,9 @@
 """Tables on the wire: batches of a bounded size, and small tables within a message."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from asof.arrow.frames import Frame, to_table
@@ -35,6 +37,24 @@ def parts_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         every = batch.num_rows
         rows = max(1, min(BATCH_ROWS, every * BATCH_BYTES // max(batch.nbytes, 1)))
         yield from (batch.slice(at, rows) for at in range(0, every, rows))
+
+
+def saying(schema: pa.Schema, said: Mapping[str, Any]) -> pa.Schema:
+    """Return a schema that says something of its rows: as JSON, since to many languages metadata is text."""
+    return schema.with_metadata({b"asof": msgspec.json.encode(said)})
+
+
+def said_by(schema: pa.Schema) -> dict[str, Any]:
+    """Return what a schema says of its rows.
+
+    Raises:
+        UsageError: It says nothing.
+    """
+    metadata: Mapping[bytes, bytes] = schema.metadata or {}
+    try:
+        return msgspec.json.decode(metadata.get(b"asof", b""), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise UsageError(f"these rows say nothing of themselves: {error}") from error
 
 
 def to_bytes(table: pa.Table) -> bytes:
