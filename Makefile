@@ -17,8 +17,8 @@ help:  ## show this list
 
 install: $(VENV)/dev.stamp  ## make .venv with everything that developing needs
 
-servers:  ## install the servers that tests start, as root on Debian
-	@sh scripts/need_servers.sh
+servers: $(VENV)/dev.stamp  ## install the servers that tests start, as root on Debian, and the packages of clients/node
+	@$(TURN) sh scripts/need_node.sh $(abspath $(BIN))/python & sh scripts/need_servers.sh; wait
 
 demo: $(VENV)/demo.stamp  ## from nothing to a served vector, on real flights
 	@$(BIN)/asof demo
@@ -70,7 +70,7 @@ lock: $(VENV)/dev.stamp  ## write requirements/*.txt from pyproject.toml
 	@$(LOCK) -c requirements/dev.txt -o requirements/core.txt
 
 clean:  ## remove .venv and everything that tools leave behind
-	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
+	@rm -rf $(VENV) clients/node/node_modules build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps inside .venv: what they name is installed, until a file on the right changes.

@@ -13,6 +13,12 @@ KINDS: dict[str, type[AsofError]] = {
 MOST_LETTERS = 20_000
 """Of a part: an error is for people, and travels in the head of an answer."""
 
+MOST_BYTES = 32_000
+"""Of a whole error: Flight sends it in base64 among the trailers, and Node breaks the connection at 64 KB of them."""
+
+FEW_LETTERS = 2_000
+"""Of a part of an error that has more bytes."""
+
 
 class Failure(msgspec.Struct):
     """An error.
@@ -42,13 +48,17 @@ def failure_of(error: Exception) -> Failure:
 
 
 def packed_failure(error: Exception) -> bytes:
-    """Return an error as a message."""
+    """Return an error as a message; of a very long one the beginning, without its facts."""
     failure = failure_of(error)
     try:
-        return pack(failure)
+        packed = pack(failure)
     except errors.UsageError:  # facts that cannot be sent
         failure.data = {name: str(value) for name, value in failure.data.items()}
-        return pack(failure)
+        packed = pack(failure)
+    if len(packed) <= MOST_BYTES:
+        return packed
+    what, where, todo = (part[:FEW_LETTERS] for part in (failure.what, failure.where, failure.todo))
+    return pack(Failure(failure.kind, what, where, todo))
 
 
 def error_of(failure: Failure) -> AsofError:
