@@ -195,9 +195,8 @@ class Store:
         Raises:
             As `write`.
         """
-        every = [records] if isinstance(records, Mapping) else records
         options = Options(None, on_conflict, False, idempotency_key, meta, writer=acting())  # noqa: FBT003 - a dataclass
-        return self._writer.push(group, every, options)
+        return self._writer.push(group, [records] if isinstance(records, Mapping) else records, options)
 
     def together(self) -> Together:
         """Write several groups as one: `with store.together() as tx: tx.write(...); tx.write(...)`."""
@@ -388,6 +387,10 @@ class Store:
         """
         return self._online.read(view, keys, request)
 
+    def waits(self, view: str) -> bool:
+        """Return whether the next `online` of a view waits for another process, such as Redis, or for the registry."""
+        return self._online.waits(view)
+
     def replay(self, receipt: Receipt | Mapping[str, Any]) -> Replayed:
         """Answer a receipt again, from history: the same values and statuses.
 
@@ -431,8 +434,7 @@ class Store:
     def compact(self, group: str | None = None, *, progress: Progress | bool = False) -> list[Compaction]:
         """Merge small files and the journal of one group or all, and drop what retention no longer keeps.
 
-        No answer changes, but for times before a group's retention, which are refused from then on. Of a serving
-        log all answers go that are older.
+        No answer changes, but for times before a group's retention: they are refused, and older answers of a log go.
 
         Args:
             group: Name of a group; None for all.

@@ -15,6 +15,7 @@ from asof.testing.servers import PostgresServer
 class TestPostgres(OnlineStoreSuite):
     adapter = "postgresql"
     holds_snapshots = False
+    waits = True
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod

@@ -16,6 +16,7 @@ from asof.testing.servers import RedisServer
 class TestRedis(OnlineStoreSuite):
     adapter = "redis"
     holds_snapshots = False
+    waits = True
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod

@@ -1,8 +1,10 @@
+import threading
+
 import pytest
 
 import asof
-from asof.errors import NotFoundError
-from asof.server.names import Names
+from asof.errors import NotFoundError, TransientError
+from asof.server.names import Cached, Names
 
 
 @pytest.mark.parametrize("what", ["keys", "records"])
@@ -14,3 +16,44 @@ def test_unknown_names_are_not_kept(folder, what):
             with pytest.raises(NotFoundError):
                 readers(name)
         assert readers.known == {"spending"}
+
+
+def test_while_one_looks_it_up_again_the_others_go_on_with_what_was_known(monkeypatch):
+    begun, go_on, found = threading.Event(), threading.Event(), iter([1, 2])
+
+    def find(_):
+        value = next(found)
+        if value == 2:
+            begun.set()
+            go_on.wait(10)
+        return value
+
+    cached = Cached(find)
+    assert cached("a") == 1
+    monkeypatch.setattr("asof.server.names.REFRESH_SECONDS", -1.0)  # it is old
+    looking = threading.Thread(target=cached, args=("a",))
+    looking.start()
+    assert begun.wait(10)
+    monkeypatch.undo()
+    assert (cached("a"), cached.fresh("a")) == (1, 1)
+    go_on.set()
+    looking.join()
+    assert cached("a") == 2
+
+
+def test_what_was_known_stays_while_the_registry_is_away_and_goes_when_it_is_gone(monkeypatch):
+    answers = iter([1, TransientError("away"), NotFoundError("gone")])
+
+    def find(_):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    cached = Cached(find)
+    assert cached("a") == 1
+    monkeypatch.setattr("asof.server.names.REFRESH_SECONDS", -1.0)  # it is old
+    assert cached("a") == 1
+    with pytest.raises(NotFoundError):
+        cached("a")
+    assert cached.known == set()

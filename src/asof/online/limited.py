@@ -80,6 +80,11 @@ class LimitedOnlineStore:
         return self._store.count(group_id)
 
     @property
+    def waits(self) -> bool:
+        """See `OnlineStore.waits`."""
+        return self._store.waits
+
+    @property
     def suspect(self) -> bool:
         """See `OnlineStore.suspect`."""
         return self._store.suspect

@@ -57,6 +57,8 @@ class LmdbOnlineStore:
     patience_seconds = 30.0
     """How long `erase` waits for readers of old states."""
 
+    waits = False
+
     def __init__(self, url: str, *, root: str = "", repair: bool = False) -> None:
         """Open the environment, shared with every other open of the same folder in this process."""
         self.folder = Path(root) / url.removeprefix("lmdb:")

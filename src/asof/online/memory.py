@@ -10,6 +10,8 @@ from asof.online.port import HEAD_BYTES, Applied, Change, WithoutFiles, marked, 
 class MemoryOnlineStore(WithoutFiles):
     """The online port over dicts; rebuilt from history whenever a process starts."""
 
+    waits = False
+
     def __init__(self, url: str = "memory:", *, root: str = "", repair: bool = False) -> None:
         """Start empty; the arguments are those of every adapter and mean nothing here."""
         del url, root, repair

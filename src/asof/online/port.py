@@ -101,6 +101,14 @@ class OnlineSnapshot(Protocol):
 class OnlineStore(Protocol):
     """Keeps the newest row of each key. Safe to call from several threads, and processes if it is shared by them."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether an answer waits for another process, such as a server, which may hang; it is always the same.
+
+        A store that does not wait may be read where nothing else goes on meanwhile, as on an event loop.
+        """
+        ...
+
     def snapshot(self) -> AbstractContextManager[OnlineSnapshot]:
         """Open a consistent state for reading; keep it short."""
         ...

@@ -114,6 +114,8 @@ class PostgresOnlineStore(WithoutFiles):
         UsageError: The URL makes no sense.
     """
 
+    waits = True
+
     def __init__(self, url: str, *, root: str = "", repair: bool = False) -> None:
         """Connect when it is first needed."""
         del repair

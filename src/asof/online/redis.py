@@ -67,6 +67,8 @@ class RedisOnlineStore(WithoutFiles):
         UsageError: The URL makes no sense.
     """
 
+    waits = True
+
     def __init__(self, url: str, *, root: str = "", repair: bool = False) -> None:
         """Connect when it is first needed."""
         del repair

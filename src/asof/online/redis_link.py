@@ -22,6 +22,9 @@ Answer = Any
 """What the server says: bytes, int, None, or a list of these."""
 
 LOST = (redis.ConnectionError, redis.TimeoutError)
+ANSWER_SECONDS = 5
+"""How long one try waits for an answer; the URL's socket_timeout comes first."""
+
 WILL_PASS = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
 """Errors of a server that starts, fails over, or is held up by a script."""
 
@@ -126,7 +129,14 @@ class Links:
                 int(parts.path.strip("/"))  # the package takes what is no number for database 0
             # Our own tries come instead of the package's: they know what may be repeated.
             pool: Any = redis.ConnectionPool
-            self._wires = pool.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0), max_connections=1 << 30)
+            self._wires = pool.from_url(
+                url,
+                protocol=2,
+                retry=Retry(NoBackoff(), 0),
+                max_connections=1 << 30,
+                socket_timeout=ANSWER_SECONDS,
+                socket_connect_timeout=ANSWER_SECONDS,
+            )
             self._wires.make_connection()  # does not connect, but refuses options that it does not know
         except (ValueError, TypeError):  # its message may hold the password
             raise UsageError(

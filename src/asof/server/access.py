@@ -28,6 +28,9 @@ REFRESH_SECONDS = 2.0
 TRUSTED_SECONDS = 60.0
 """How long the keys that were read last count, while the registry does not answer."""
 
+CLOSE_SECONDS = 10.0
+"""How long the end of the process waits for a look at the registry that is under way."""
+
 DAY_US = 86_400_000_000
 
 MOST_DENIED = 50
@@ -132,8 +135,11 @@ class Access:
     def close(self) -> None:
         """Write down what is not yet, and stop."""
         self._stopped.set()
-        self._thread.join()
-        self._write()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            log.warning("the registry does not answer: the last denied tries, and uses of keys, are not recorded")
+        else:
+            self._write()
         if self._tokens is not None:
             self._tokens.close()
 

@@ -1,12 +1,13 @@
 """The HTTP API as an ASGI application: a table of operations, and how a request becomes a call of the service.
 
 What an online store in this process answers takes microseconds, and is answered on the event loop. Whatever may wait,
-for a disk or another server, runs in a thread.
+for a disk or another server, runs in a thread; and what hangs takes the threads of its own kind only.
 """
 
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import cache, partial
@@ -39,7 +40,7 @@ from asof.catalog.answers import (
     view_summary,
 )
 from asof.definitions import FeatureGroup, FeatureView
-from asof.errors import AsofError, DeniedError
+from asof.errors import AsofError, DeniedError, TransientError
 from asof.records import Commit
 from asof.server import export, messages
 from asof.server.access import Access, told
@@ -80,6 +81,15 @@ ROWS_QUERY = (
     Query("limit", Annotated[int, msgspec.Meta(ge=1)], "At most; left out: 1000 as JSON, else all."),
 )
 
+THREADS = 40
+"""So many reads of a server wait at once, and so many pushes; the next wait for these."""
+
+READY_SECONDS = 2.0
+"""How long readiness waits for the registry. Who asks may wait less."""
+
+FIGURES_SECONDS = 5.0
+"""How long figures wait for those of the store, and go without them then; Prometheus waits ten."""
+
 PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 log = logging.getLogger("asof.server")
@@ -105,7 +115,9 @@ class Api:
         self._service = Service(store, most_rows=limits.rows, count=self.metrics.count_values)
         self._feast = Feast(store, most_rows=limits.rows, count=self.metrics.count_values)
         self._quick = Quick()
-        self._beside = CapacityLimiter(1)
+        self._beside = CapacityLimiter(1)  # for what only computes
+        self._reads, self._pushes = CapacityLimiter(THREADS), CapacityLimiter(THREADS)
+        self._readiness, self._store_figures = CapacityLimiter(1), CapacityLimiter(1)
         self._jobs = Jobs(limits.jobs)
         self.operations = self._table()
         within = f"within {limits.seconds:g} s"
@@ -116,8 +128,7 @@ class Api:
     def application(self, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
         """Return the ASGI application; the lifespan surrounds its work."""
         routes = [Route(each.path, partial(self._answer, each), methods=[each.method]) for each in self.operations]
-        pages = (("/metrics", self._figures), ("/openapi.json", self._document), ("/", self._page))
-        routes += [Route(path, partial(self._shown, show)) for path, show in pages]
+        routes += [Route("/metrics", self._figures), Route("/openapi.json", self._document), Route("/", self._page)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: _refused}, lifespan=lifespan)
         return traced(Guard(app, limits=self._limits, metrics=self.metrics), self.operations)
 
@@ -254,29 +265,31 @@ class Api:
     async def _online(self, asked: Asked) -> messages.OnlineAnswer:
         view, wanted = asked.parameters["view"], asked.body
         keys = 1 if isinstance(wanted.keys, dict) else len(wanted.keys)
-        return await self._read(view, keys, partial(self._service.online, view, wanted))
+        read = partial(self._service.online, view, wanted)
+        return await self._read(view, keys, read, waits=self._service.waits(view))
 
     async def _remote_online(self, asked: Asked) -> One | Many:
         wanted: Online = asked.body
-        keys: Any = wanted.keys
+        view, keys = str(wanted.view), wanted.keys
         count = len(cast("list[Any]", keys)) if isinstance(keys, list) else 1
-        return await self._read(str(wanted.view), count, partial(self._service.remote_online, wanted))
+        read = partial(self._service.remote_online, wanted)
+        return await self._read(view, count, read, waits=self._store.waits(view))
 
-    async def _read(self, view: str, keys: int, read: Callable[[], T]) -> T:
-        """Answer some keys of a view, where it takes least."""
+    async def _read(self, view: str, keys: int, read: Callable[[], T], *, waits: bool) -> T:
+        """Answer some keys of a view, where it takes least; what waits is never answered here."""
         begun = time.perf_counter()
-        way = self._quick.way(view, keys)
+        way = "in threads" if waits else self._quick.way(view, keys)
         if way == "here":
             found = read()
             self._quick.took(view, keys, time.perf_counter() - begun)
         else:
-            limiter = self._beside if way == "beside" else None
-            found = await _in_thread(read, limiter=limiter)
+            found = await _in_thread(read, limiter=self._beside if way == "beside" else self._reads)
         self.metrics.online.labels(view).observe(time.perf_counter() - begun)
         return found
 
     async def _push(self, asked: Asked) -> CommitAnswer:
-        return self._counted(await _in_thread(self._service.push, asked.parameters["group"], asked.body))
+        group = asked.parameters["group"]
+        return self._counted(await _in_thread(self._service.push, group, asked.body, limiter=self._pushes))
 
     def _counted(self, commit: Commit) -> CommitAnswer:
         self.metrics.rows.labels(commit.group).inc(0 if commit.repeated else commit.rows)
@@ -336,13 +349,16 @@ class Api:
         return messages.Hits(list(map(hit_answer, await _in_thread(self._rights.search, asked.caller, words))))
 
     async def _feast_online(self, asked: Asked) -> FeastAnswer:
-        return await _in_thread(self._feast.read, asked.body)
+        return await _in_thread(self._feast.read, asked.body, limiter=self._reads)
 
     async def _feast_push(self, asked: Asked) -> CommitAnswer:
-        return self._counted(await _in_thread(self._feast.push, asked.body.push_source_name, asked.body.df))
+        return await self._feast_pushed(asked.body.push_source_name, asked.body.df)
 
     async def _feast_write(self, asked: Asked) -> CommitAnswer:
-        return self._counted(await _in_thread(self._feast.push, asked.body.feature_view_name, asked.body.df))
+        return await self._feast_pushed(asked.body.feature_view_name, asked.body.df)
+
+    async def _feast_pushed(self, group: str, df: dict[str, list[Any]]) -> CommitAnswer:
+        return self._counted(await _in_thread(self._feast.push, group, df, limiter=self._pushes))
 
     async def _server(self, _: Asked) -> messages.Served:
         return messages.Served(version=asof.__version__, protocol=PROTOCOL, flight_port=self._flight_port)
@@ -351,26 +367,30 @@ class Api:
         return messages.Health("ok", asof.__version__)
 
     async def _ready(self, asked: Asked) -> messages.Health:
-        await _in_thread(self._store.catalog.tags)  # a look at the registry, the least that each verb needs
+        look = self._store.catalog.tags  # at the registry, the least that each verb needs
+        await _looked(look, self._readiness, READY_SECONDS)
         return await self._health(asked)
 
-    async def _shown(self, show: Callable[[], Response], request: Request) -> Response:
-        """Show what is no operation. The figures name groups and views: they need a key as a list of them does."""
+    async def _figures(self, request: Request) -> Response:
+        """Show the figures. They name groups and views: they need a key as a list of them does."""
         try:
-            if show == self._figures:
-                self._rights.identify(request, "reader").need_anywhere("reader")
-            return await _in_thread(show)
+            self._rights.identify(request, "reader").need_anywhere("reader")
+            text = await _in_thread(self.metrics.text, limiter=self._beside)
+            with suppress(TransientError):  # the registry is away: the figures of the server are wanted the more
+                text += await _looked(self.metrics.text_of_store, self._store_figures, FIGURES_SECONDS)
+            return Response(text, media_type=CONTENT_TYPE)
         except Exception as error:  # noqa: BLE001 - as above
-            return self._failed(show.__name__, error)
+            return self._failed("figures", error)
 
-    def _figures(self) -> Response:
-        return Response(self.metrics.text(), media_type=CONTENT_TYPE)
+    async def _document(self, _: Request) -> Response:
+        return Response(await _in_thread(self._encoded_document, limiter=self._beside), media_type=JSON)
 
-    def _document(self) -> Response:
-        return Response(msgspec.json.encode(document(self.operations)), media_type=JSON)
+    def _encoded_document(self) -> bytes:
+        return msgspec.json.encode(document(self.operations))
 
-    def _page(self) -> Response:
-        return Response(page(self.operations), media_type="text/html", headers=PAGE_HEADERS)
+    async def _page(self, _: Request) -> Response:
+        text = await _in_thread(page, self.operations, limiter=self._beside)
+        return Response(text, media_type="text/html", headers=PAGE_HEADERS)
 
     def _failed(self, what: str, error: Exception) -> Response:
         """Say what went wrong; what nobody foresaw is logged, and not told."""
@@ -382,6 +402,19 @@ class Api:
 async def _in_thread(work: Callable[..., T], *arguments: Any, limiter: CapacityLimiter | None = None) -> T:  # noqa: ANN401 - the work's own
     """Do what may wait; who waits too long for it is answered, and the work goes on."""
     return await to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=limiter)
+
+
+async def _looked(look: Callable[[], T], limiter: CapacityLimiter, seconds: float) -> T:
+    """Look at the registry, which may hang: no longer than that, and with no more threads than the limiter has.
+
+    Raises:
+        TransientError: It did not answer.
+    """
+    try:
+        with anyio.fail_after(seconds):
+            return await _in_thread(look, limiter=limiter)
+    except TimeoutError as error:
+        raise TransientError(f"the registry did not answer within {seconds:g} s", todo="try again") from error
 
 
 async def _refused(_: Request, error: Exception) -> Response:

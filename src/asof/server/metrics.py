@@ -69,12 +69,17 @@ class Metrics:
             self.values.labels(view, status).inc(count)
 
     def text(self) -> bytes:
-        """Return what Prometheus reads."""
-        asked = CollectorRegistry()
-        asked.register(self._of_store)
+        """Return what Prometheus reads of the server."""
         if SHARED_FOLDER not in os.environ:
-            return generate_latest(self._registry) + generate_latest(asked)
+            return generate_latest(self._registry)
+        asked = CollectorRegistry()
         asked.register(_OfWorkers(os.environ[SHARED_FOLDER]))
+        return generate_latest(asked)
+
+    def text_of_store(self) -> bytes:
+        """Return what Prometheus reads of the store, which asks the registry."""
+        asked = CollectorRegistry(auto_describe=False)
+        asked.register(self._of_store)
         return generate_latest(asked)
 
 

@@ -1,8 +1,10 @@
-"""Where online answers are given: on the event loop, in one thread beside it, or in many.
+"""Where the answers of an embedded store are given: on the event loop, in one thread beside it, or in many.
 
-What an embedded store answers is computing: on the event loop it takes least, in many threads, which take turns, most.
-What another server answers is waiting, which many threads do at once. Which it is, is measured on the event loop for
-each view: in a thread, the time of an answer is that of the others that run.
+They are computing: on the event loop it takes least, in many threads, which take turns, most. But a file that is larger
+than memory waits for the disk, which many threads do at once. Which it is, is measured on the event loop for each view:
+in a thread, the time of an answer is that of the others that run.
+
+Answers that wait for another process are no matter of this module: they never come to the event loop.
 """
 
 from typing import Literal
@@ -10,7 +12,7 @@ from typing import Literal
 Way = Literal["here", "beside", "in threads"]
 
 QUICK_SECONDS = 0.0002
-"""Of a key set: an embedded store takes a tenth to half of it for a view of several groups; a server takes more."""
+"""Of a key set: from memory it takes a tenth to half of it for a view of several groups."""
 
 FEW_KEYS = 16
 """So many key sets are answered on the event loop; more would keep others waiting."""

@@ -46,6 +46,10 @@ class Service:
         self._cards = Cards()
         self._writers: dict[str, tuple[pa.Schema, Sequence[tuple[str, Convert]]]] = {}
 
+    def waits(self, view: str) -> bool:
+        """Return whether the next `online` of a view waits for another process."""
+        return self._store.waits(view) or self._names.keys.fresh(view) is None
+
     def online(self, view: str, asked: OnlineRequest) -> OnlineRow | OnlineRows | OnlineColumns:
         """Return the newest values of one key set, or of several."""
         convert = self._names.keys(view)

@@ -4,6 +4,7 @@ A view is compiled once into a plan (`asof.serving.plan`); a read fetches raw ro
 statuses and receipts are made from them when they are asked for.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -26,6 +27,9 @@ from asof.serving.receipt import Receipt, request_text
 
 REFRESH_SECONDS = 5.0
 """How long a compiled plan is used before the registry is asked whether another process applied a newer version."""
+
+SOON_SECONDS = REFRESH_SECONDS - 0.5
+"""From this age on a plan may be too old when it is used: the next read waits."""
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -216,6 +220,7 @@ class OnlineReader:
         self._log = log
         self._now_us = now_us or parts.now_us
         self._plans: dict[str, tuple[float, Plan]] = {}
+        self._waits = parts.online.waits
 
     def read(
         self,
@@ -279,20 +284,28 @@ class OnlineReader:
         if cached is not None and now - cached[0] < REFRESH_SECONDS:
             return cached[1]
         if cached is not None:
-            self._plans[name] = (now, cached[1])  # other threads go on with it meanwhile
+            self._plans[name] = (math.inf, cached[1])  # other threads go on with it meanwhile, however long this takes
         try:
             plan = Plan(resolve(self._parts, name))
-        except TransientError:
+        except BaseException as error:
             if cached is None:
                 raise
+            if isinstance(error, AsofError) and not isinstance(error, TransientError):
+                self._plans.pop(name, None)
+                raise
+            self._plans[name] = (time.monotonic(), cached[1])
+            if not isinstance(error, TransientError):  # an interrupt
+                raise
             return cached[1]  # the registry is away: what it said last is served
-        except AsofError:
-            self._plans.pop(name, None)
-            raise
         if plan.log and self._log is not None:
             self._log.warm()
-        self._plans[name] = (now, plan)
+        self._plans[name] = (time.monotonic(), plan)
         return plan
+
+    def waits(self, name: str) -> bool:
+        """Return whether the next read waits for another process, or for the registry."""
+        cached = self._plans.get(name)
+        return self._waits or cached is None or time.monotonic() - cached[0] >= SOON_SECONDS
 
     def forget_plans(self) -> None:
         """Compile anew at the next read: definitions changed."""

@@ -36,6 +36,7 @@ class OnlineStoreSuite:
         shared: Whether several processes may use it at the same time.
         holds_snapshots: Whether a snapshot answers from its state whatever others write; else it raises
             StaleSnapshotError where it cannot.
+        waits: Whether an answer waits for another process.
     """
 
     adapter: ClassVar[str]
@@ -43,6 +44,7 @@ class OnlineStoreSuite:
     persistent: ClassVar[bool] = True
     shared: ClassVar[bool] = True
     holds_snapshots: ClassVar[bool] = True
+    waits: ClassVar[bool] = False
 
     def open(self, root: Path) -> OnlineStore:
         """Open the store in a folder; the same folder is the same store, if it is persistent."""
@@ -66,7 +68,8 @@ class OnlineStoreSuite:
         """Give a store that is empty."""
         return opened()
 
-    # ---- versions
+    def test_it_says_whether_an_answer_waits_for_another_process(self, store: OnlineStore) -> None:
+        assert store.waits is self.waits
 
     def test_the_order_of_heads_is_the_version_order(self) -> None:
         versions = [(e, c) for e in (-(2**62), -1, 0, 1, 2**62) for c in (0, 1, 255, 256, 2**40)]
@@ -121,8 +124,6 @@ class OnlineStoreSuite:
         store.apply([change_of(3, {b"a": (1, b"three")})])
         assert get(store, b"a") == row_of(1, 3, b"three")
 
-    # ---- which changes apply
-
     def test_a_commit_that_is_applied_already_is_skipped(self, store: OnlineStore) -> None:
         first = change_of(1, {b"k": (10, b"one")})
         again = change_of(1, {b"k": (99, b"other"), b"new": (1, b"x")})
@@ -165,8 +166,6 @@ class OnlineStoreSuite:
         assert store.apply([change_of(1)]) == {1: Applied(1, 10)}
         assert applied(store) == Applied(1, 10)
         assert store.apply([]) == {}
-
-    # ---- steps
 
     def test_steps_of_a_commit_are_visible_but_it_is_applied_with_the_last(self, store: OnlineStore) -> None:
         store.apply([change_of(1, {b"a": (1, b"one")})])

@@ -198,6 +198,14 @@ class PostgresServer(_Server):
             subprocess.run(command, check=True, capture_output=True, **self._account())  # noqa: S603 - our own words
         super().start()
 
+    def _signal(self, number: signal.Signals) -> None:
+        """Tell its processes too: each connection has one."""
+        super()._signal(number)
+        if self._process is not None:
+            pid = self._process.pid
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                os.kill(int(child), number)
+
     def _command(self) -> Sequence[str]:
         settings = {
             "listen_addresses": "127.0.0.1",
