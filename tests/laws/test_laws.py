@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.client.conftest import Served
+from tests.client.conftest import Served, everybody
 
 import asof
 from asof.clock import from_us, parse_time
@@ -23,7 +23,6 @@ from asof.definitions.types import parse_type
 from asof.ingest.feed import encode_online
 from asof.online.port import Change, version_head
 from asof.parts import pinned_rows
-from asof.server.calls import everybody
 from asof.server.limits import Limits
 from asof.server.messages import OnlineRequest
 from asof.server.service import Service

@@ -151,7 +151,9 @@ class Server:
         self.token = token
         self.context = context
         command = [sys.executable, "-c", ASOF, "serve", str(folder), "--port", "0", *options]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, errors="replace"
+        )  # gRPC logs bytes as they came
         self.lines = []
         try:
             self.port = self._port()

@@ -34,6 +34,7 @@ def test_a_store_is_read_and_written_over_the_wire(server, now):
         assert frame.to_arrow().to_pylist() == [{"customer_id": 2, "orders": 102, "returned": 0.0}]
         with pytest.raises(NotFoundError, match="did you mean 'risk'"):
             remote.historical("rsk", [{"customer_id": 2}])
+    assert counted(server, 'asof_calls_total{outcome="NotFoundError",verb="historical"} 1.0')
     assert server.stop() == 0
 
 
@@ -44,7 +45,17 @@ def test_several_workers_share_one_flight(serve, now):
         for _ in range(20):
             assert remote.online("risk", {"customer_id": 1}).values["orders"] == 77
         assert len(remote.read("spending", latest=True)) == 10
+    assert counted(server, 'asof_calls_total{outcome="ok",verb="read"} 1.0')
     assert server.stop() == 0
+
+
+def counted(server, line):
+    """Return whether a figure is there, whichever worker tells it; a call ends a moment after its answer."""
+    for _ in range(100):
+        if line in server.get("/metrics")[1]:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_a_server_without_flight_reads_single_vectors_only(serve):

@@ -5,6 +5,7 @@ Every test that asks for `store` runs with both, but for those that are marked `
 
 import threading
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -117,7 +118,7 @@ class Behind(RemoteStore):
     def __init__(self, opened, http):
         limits = Limits()
         self._opened = opened
-        self._flight = FlightServer(opened, limits=limits)
+        self._flight = FlightServer(opened, limits=limits, admit=lambda *_: nullcontext())
         self._access = Access(opened.keys)
         http.app = Api(opened, limits=limits, access=self._access, flight_port=self._flight.port).application()
         super().__init__(address_of(f"asof://127.0.0.1:{http.port}"))

@@ -48,14 +48,14 @@ from asof.server.definitions import Definitions
 from asof.server.feast import Feast, FeastAnswer, FeastPush, FeastRead, FeastWrite, sources_of
 from asof.server.guard import Guard
 from asof.server.history import number
-from asof.server.jobs import Jobs
 from asof.server.limits import Limits
-from asof.server.metrics import CONTENT_TYPE, Metrics
+from asof.server.metrics import CONTENT_TYPE
 from asof.server.openapi import Asked, Operation, Query, document, page
 from asof.server.problems import RequestError, response_of
 from asof.server.quick import Quick
 from asof.server.rights import Rights, by_path
 from asof.server.service import Service
+from asof.server.shared import Shared, shared
 from asof.server.spans import traced
 from asof.store import Store
 from asof.wire import PROTOCOL
@@ -103,22 +103,32 @@ class Api:
         limits: What a request may cost.
         access: Who asks; closed by whoever made it.
         flight_port: Where the store is served over Flight; None: it is not.
+        with_flight: What it shares with Flight, if this process serves that too.
     """
 
-    def __init__(self, store: Store, *, limits: Limits, access: Access, flight_port: int | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        limits: Limits,
+        access: Access,
+        flight_port: int | None = None,
+        with_flight: Shared | None = None,
+    ) -> None:
         """Compile the table of operations."""
         self._rights = Rights(store, access)
         self._flight_port = flight_port
         self._store = store
         self._limits = limits
-        self.metrics = Metrics(store)
+        own = with_flight or shared(store, limits)
+        self.metrics = own.metrics
         self._service = Service(store, most_rows=limits.rows, count=self.metrics.count_values)
         self._feast = Feast(store, most_rows=limits.rows, count=self.metrics.count_values)
         self._quick = Quick()
         self._beside = CapacityLimiter(1)  # for what only computes
         self._reads, self._pushes = CapacityLimiter(THREADS), CapacityLimiter(THREADS)
         self._readiness, self._store_figures = CapacityLimiter(1), CapacityLimiter(1)
-        self._jobs = Jobs(limits.jobs)
+        self._jobs = own.jobs
         self.operations = self._table()
         within = f"within {limits.seconds:g} s"
         self._late_body = RequestError(408, f"the body did not arrive {within}", todo="send it faster, or in parts")

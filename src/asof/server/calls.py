@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, Protocol
 
 import msgspec
@@ -16,6 +17,7 @@ from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
 from asof.ingest.write import Together
 from asof.progress import Wanted
 from asof.records import OWN_KEY, Commit
+from asof.server.jobs import Jobs
 from asof.server.limits import Limits
 from asof.server.verbs import VERBS
 from asof.store import Store
@@ -54,12 +56,6 @@ class Admit(Protocol):
         ...
 
 
-def everybody(token: str | None, address: str, verb: str, request: requests.Request) -> AbstractContextManager[None]:
-    """Let every call pass."""
-    del token, address, verb, request
-    return nullcontext()
-
-
 @dataclass(slots=True)
 class Open:
     """A transaction that is not done.
@@ -86,13 +82,15 @@ class Calls:
         store: The store; closed by whoever opened it.
         limits: What a call may cost.
         admit: Where each call passes.
+        jobs: The jobs of this process.
     """
 
-    def __init__(self, store: Store, *, limits: Limits, admit: Admit = everybody) -> None:
+    def __init__(self, store: Store, *, limits: Limits, admit: Admit, jobs: Jobs) -> None:
         """Have no transaction open."""
         self._store = store
         self._limits = limits
         self._admit = admit
+        self._jobs = jobs
         self.cards = Cards()
         self._open: dict[str, Open] = {}
         self._lock = threading.Lock()
@@ -115,7 +113,7 @@ class Calls:
         """Answer a verb that moves no table.
 
         Raises:
-            UsageError: It moves one.
+            UsageError: It moves one. TransientError: There are as many jobs as may be.
         """
         if verb == "together.commit":
             return self._publish(asked)
@@ -126,7 +124,8 @@ class Calls:
         act = VERBS[verb].act
         if act is None:
             raise UsageError(f"{verb} moves a table, and is no action", todo="put, get or exchange it")
-        return act(self._store, asked, progress)
+        with self._jobs.place() if VERBS[verb].job else nullcontext():
+            return act(self._store, asked, progress)
 
     def write(self, verb: str, asked: requests.Write, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Any:  # noqa: ANN401 - a commit, or the number of a transaction
         """Store the rows of a stream, while they come."""
@@ -145,13 +144,23 @@ class Calls:
         return self._store.write(asked.group, rows, keys=asked.keys, event_time=asked.event_time, **words)
 
     def read(self, asked: requests.Read) -> tuple[pa.Schema, Iterator[pa.RecordBatch], dict[str, int]]:
-        """Return the stored rows of a group, their schema and their pins; they are read while they are taken."""
+        """Return the stored rows of a group, their schema and their pins; they are read while they are taken.
+
+        It is a job until the first rows are there: from then on the client sets the pace, and may stop taking any.
+        """
         words = {name: getattr(asked, name) for name in asked.__struct_fields__ if name not in ("progress", "group")}
-        frame = self._store.read(asked.group, batch_rows=BATCH_ROWS, **words)
-        return frame.schema, frame.batches(), dict(frame.commits)
+        with self._jobs.place():
+            frame = self._store.read(asked.group, batch_rows=BATCH_ROWS, **words)
+            batches = frame.batches()
+            first = list(islice(batches, 1))
+        return frame.schema, chain(first, batches), dict(frame.commits)
 
     def historical(self, asked: requests.Historical, spine: pa.Table, progress: Wanted) -> tuple[pa.Table, Any]:
         """Return the columns that answer a spine, and how they came out."""
+        with self._jobs.place():
+            return self._historical(asked, spine, progress)
+
+    def _historical(self, asked: requests.Historical, spine: pa.Table, progress: Wanted) -> tuple[pa.Table, Any]:
         words = {name: getattr(asked, name) for name in asked.__struct_fields__}
         for name in ("progress", "view", "compare", "dry"):
             words.pop(name)

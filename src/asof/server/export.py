@@ -114,7 +114,7 @@ async def streamed(jobs: Jobs, read: Callable[[], Table], media_type: str, *, se
         seconds: How long one part may take.
 
     Raises:
-        RequestError: There are as many jobs as may be. AsofError: The table cannot be read.
+        TransientError: There are as many jobs as may be. AsofError: The table cannot be read.
     """
     job = jobs.begin()
     try:

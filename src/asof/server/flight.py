@@ -14,7 +14,7 @@ import contextvars
 import logging
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, cast
 
@@ -23,14 +23,18 @@ from pyarrow import flight
 
 from asof.errors import AsofError, DataError, TransientError, UsageError, listening
 from asof.progress import Progress
-from asof.server.calls import Admit, Calls, Tell, checked, everybody
+from asof.server import watched
+from asof.server.admission import place_of
+from asof.server.calls import Admit, Calls, Tell, checked
 from asof.server.limits import Limits
+from asof.server.shared import Shared, shared
+from asof.server.spans import tracer_of
 from asof.store import Store
 from asof.wire.failures import packed_failure
 from asof.wire.tables import parts_of, saying
 from asof.wire.values import pack, unpack
 
-CALLER = "caller"
+CALL = "call"
 
 log = logging.getLogger("asof.server")
 
@@ -47,28 +51,31 @@ class FlightServer(flight.FlightServerBase):
         port: The port; 0 for a free one. What it is, `port` tells.
         limits: What a call may cost.
         admit: Where each call passes.
+        with_http: What it shares with HTTP, if this process serves that too.
         certificate: The certificate (PEM) and its key, to encrypt connections; empty: they are not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what `asof serve` says, and what it shares with HTTP
         self,
         store: Store,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
         limits: Limits,
-        admit: Admit = everybody,
+        admit: Admit,
+        with_http: Shared | None = None,
         certificate: Sequence[bytes] = (),
     ) -> None:
         """Listen."""
-        self._calls = Calls(store, limits=limits, admit=admit)
+        own = with_http or shared(store, limits)
+        self._calls = Calls(store, limits=limits, admit=admit, jobs=own.jobs)
         self._limits = limits
         place = f"[{host}]" if ":" in host else host
         try:
             flight.FlightServerBase.__init__(
                 self,
                 f"grpc{'+tls' if certificate else ''}://{place}:{port}",
-                middleware={CALLER: _Callers()},
+                middleware={CALL: watched.Calls(own.metrics, tracer_of())},
                 tls_certificates=[tuple(certificate)] if certificate else None,
             )
         except (OSError, pa.ArrowException) as error:
@@ -84,7 +91,7 @@ class FlightServer(flight.FlightServerBase):
 
     def do_action(self, context: Foreign, action: Foreign) -> Iterator[Foreign]:
         """Answer a verb that moves no table."""
-        with _told(action.type):
+        with _told(action.type, _call_of(context)):
             message = action.body.to_pybytes()
 
             def work(tell: Tell) -> object:  # whole within one thread: who calls is known to it only
@@ -96,8 +103,7 @@ class FlightServer(flight.FlightServerBase):
 
     def do_put(self, context: Foreign, descriptor: Foreign, reader: Foreign, writer: Foreign) -> None:
         """Store the rows of a stream."""
-        verb = "put"
-        with _told(verb):
+        with _told("put", _call_of(context)):
             verb, message = _pair(descriptor.command)
             if verb not in ("write", "backfill", "together.write"):
                 raise UsageError(f"{verb} does not store the rows of a stream", todo="put write or backfill")
@@ -111,18 +117,20 @@ class FlightServer(flight.FlightServerBase):
 
     def do_get(self, context: Foreign, ticket: Foreign) -> Foreign:
         """Return the stored rows of a group."""
-        with _told("read"):
+        call = _call_of(context)
+        with _told("read", call):
             verb, message = _pair(ticket.ticket)
             if verb != "read":
                 raise UsageError(f"{verb} does not only read rows", todo="get read")
             with self._asked(context, verb, message) as asked:
                 schema, rows, pins = self._calls.read(asked)
+            call.streams = True
             schema = saying(schema, {"commits": pins})
-            return flight.GeneratorStream(schema, _rows(rows, schema))
+            return flight.GeneratorStream(schema, _rows(rows, schema, call))
 
     def do_exchange(self, context: Foreign, descriptor: Foreign, reader: Foreign, writer: Foreign) -> None:
         """Answer a spine, or keys."""
-        with _told("exchange"):
+        with _told("exchange", _call_of(context)):
             verb, message = _pair(descriptor.command)
 
             def tell(what: str, told: object) -> None:
@@ -148,8 +156,9 @@ class FlightServer(flight.FlightServerBase):
 
     def _asked(self, context: Foreign, verb: str, message: bytes) -> AbstractContextManager[Any]:
         """Give what is asked, if it may be: each call passes here."""
-        token = context.get_middleware(CALLER).token
-        return self._calls.asked(verb, message, token=token, address=context.peer())
+        call, peer = _call_of(context), context.peer()
+        call.named(verb, place_of(peer))
+        return self._calls.asked(verb, message, token=call.token, address=peer)
 
     def _act(self, verb: str, asked: Any, tell: Tell) -> object:  # noqa: ANN401 - the verb's own
         progress = _telling(tell) if asked.progress else False
@@ -176,22 +185,8 @@ class FlightServer(flight.FlightServerBase):
             raise DataError(f"the stream broke off after {rows:,} rows", todo="send it again")
 
 
-class _Caller(flight.ServerMiddleware):
-    """Who calls."""
-
-    def __init__(self, token: str | None) -> None:
-        self.token = token
-
-
-class _Callers(flight.ServerMiddlewareFactory):
-    """Looks who calls: `Authorization: Bearer ...`."""
-
-    def start_call(self, info: Foreign, headers: Mapping[str, list[str]]) -> _Caller:
-        """Return the caller; whatever the method of `info` is."""
-        del info
-        given = [value for name, values in headers.items() if name.lower() == "authorization" for value in values]
-        kind, _, token = (given[0] if given else "").partition(" ")
-        return _Caller(token.strip() if kind.lower() == "bearer" and token.strip() else None)
+def _call_of(context: Foreign) -> watched.Call:
+    return context.get_middleware(CALL)
 
 
 def _wants_progress(message: bytes) -> bool:
@@ -216,10 +211,11 @@ def _pair(message: bytes | None) -> tuple[str, bytes]:
     raise UsageError("this is no pair of a verb and a request", todo="see docs/remote.md")
 
 
-def _rows(rows: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    with _told("read"):
+def _rows(rows: Iterator[pa.RecordBatch], schema: pa.Schema, call: watched.Call) -> Iterator[pa.RecordBatch]:
+    with _told("read", call):
         for batch in parts_of(rows):
             yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+        call.streams = False
 
 
 def _messages(work: Callable[[Tell], object], *, beside: bool) -> Iterator[bytes]:
@@ -248,16 +244,18 @@ def _messages(work: Callable[[Tell], object], *, beside: bool) -> Iterator[bytes
 
 
 @contextmanager
-def _told(verb: str) -> Generator[None]:
+def _told(verb: str, call: watched.Call) -> Generator[None]:
     """Have the client hear of an error; what nobody foresaw is logged, and not told."""
     try:
         yield
     except (flight.FlightError, GeneratorExit):
         raise
     except AsofError as error:
+        call.failed(error)
         if isinstance(error, TransientError):
             raise flight.FlightUnavailableError(str(error)[:1000], packed_failure(error)) from error
         raise flight.FlightServerError(str(error)[:1000], packed_failure(error)) from error
     except Exception as error:  # whatever it is: gRPC would tell the client its text
+        call.failed(error)
         log.exception("%s failed", verb)
         raise flight.FlightInternalError("the server failed; its log says how", packed_failure(error)) from error

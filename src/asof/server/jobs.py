@@ -1,16 +1,21 @@
-"""Work that takes a while: so much of it at once, each in a thread of its own, and the rest is refused at once.
+"""Work that takes a while: so much of it at once, whichever transport it comes by, and the rest is refused.
 
+HTTP refuses at once, and gives each job a thread of its own. Calls of Flight have threads already, and wait a little.
 Who waits too long for it is answered, and what cannot be stopped goes on: until it ends, it counts.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
-from asof.server.problems import RequestError
+from asof.errors import TransientError
+
+PLACE_SECONDS = 5.0
+"""How long a call of Flight waits for others to end; its client may come again."""
 
 T = TypeVar("T")
 
@@ -32,18 +37,34 @@ class Jobs:
         """Return a job, which is to be ended.
 
         Raises:
-            RequestError: There are as many as may be.
+            TransientError: There are as many as may be.
         """
-        if not self._free.acquire(blocking=False):
-            title = f"{self._most} reads of history are under way, as many as may be at once"
-            raise RequestError(503, title, todo="try again in a moment")
+        self._take(0.0)
         return Job(self._threads, self._free.release)
+
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """Count what this thread does in the block as a job; it waits a little for a place.
+
+        Raises:
+            TransientError: There are as many as may be.
+        """
+        self._take(PLACE_SECONDS)
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    def _take(self, seconds: float) -> None:
+        if not self._free.acquire(timeout=seconds):
+            what = f"{self._most} jobs over history are under way, as many as may be at once"
+            raise TransientError(what, todo="try again in a moment: nothing was done")
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 - the work's own
         """Do something as a job.
 
         Raises:
-            RequestError: There are as many as may be.
+            TransientError: There are as many as may be.
         """
         job = self.begin()
         try:

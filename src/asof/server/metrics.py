@@ -2,6 +2,8 @@
 
 asof_request_seconds{operation}            latency of requests, as histograms
 asof_requests_total{operation, status}     requests by HTTP status
+asof_call_seconds{verb}                    latency of calls of Flight to their end, as histograms
+asof_calls_total{verb, outcome}            calls of Flight: "ok", "left" by the client, or the error
 asof_online_seconds{view}                  latency of online answers within the server, as histograms
 asof_online_values_total{view, status}     values by status, of one answer in ten
 asof_rows_total{group}                     records that were pushed
@@ -24,13 +26,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from asof.clock import system_us
+from asof.server import SHARED_FOLDER
 from asof.serving.online import Vector, Vectors
 from asof.store import Store
 
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names the folder in which the workers keep their figures."""
-
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+CALL_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600)
 
 SAMPLED = 0.1
 """Share of the answers whose statuses are counted: counting takes as long as answering."""
@@ -47,6 +49,14 @@ class Metrics:
             "asof_request_seconds", "Latency of requests.", ["operation"], buckets=SECONDS, registry=made
         )
         self.answers = Counter("asof_requests", "Requests.", ["operation", "status"], registry=made)
+        self.calls = Histogram(
+            "asof_call_seconds",
+            "Latency of calls of Flight to their end.",
+            ["verb"],
+            buckets=CALL_SECONDS,
+            registry=made,
+        )
+        self.outcomes = Counter("asof_calls", "Calls of Flight.", ["verb", "outcome"], registry=made)
         self.online = Histogram(
             "asof_online_seconds",
             "Latency of online answers within the server.",

@@ -5,10 +5,11 @@ import os
 import signal
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from socket import socket
+from typing import TYPE_CHECKING
 
 import msgspec
 import uvicorn
@@ -18,12 +19,15 @@ from starlette.types import ASGIApp, Lifespan
 from uvicorn.supervisors import Multiprocess
 
 from asof.errors import TransientError
+from asof.server import SHARED_FOLDER
 from asof.server.access import Access
 from asof.server.limits import Limits
 from asof.server.logs import log_to_stderr
-from asof.server.metrics import SHARED_FOLDER
 from asof.server.security import Security, asks, checked_start, open_access
 from asof.store import Store
+
+if TYPE_CHECKING:
+    from asof.server.shared import Shared
 
 log = logging.getLogger("asof.server")
 
@@ -85,10 +89,13 @@ def serve(settings: Settings, *, ready: Callable[[str, int | None], None], note:
                 todo = f"asof keys add {settings.store} NAME --role reader"
                 note(f"nobody is asked who he is until there is a key: {todo}")
             settings = msgspec.structs.replace(settings, limits=replace(settings.limits, hosts=names))
-            with closing(open_access(security, store.keys)) as access, _flight(store, settings, access) as flight_port:
+            with ExitStack() as opened:
+                access = opened.enter_context(closing(open_access(security, store.keys)))
+                own = _shared(store, settings)
+                flight_port = opened.enter_context(_flight(store, settings, access, own))
                 settings = msgspec.structs.replace(settings, flight_port=flight_port)
                 os.environ[VARIABLE] = msgspec.json.encode(settings).decode()
-                config = _config(settings, store, access)
+                config = _config(settings, store, access, own)
                 with _taken(config, settings) as taken:
                     host = f"[{settings.host}]" if ":" in settings.host else settings.host
                     scheme = "https" if security.tls_cert else "http"
@@ -99,12 +106,18 @@ def serve(settings: Settings, *, ready: Callable[[str, int | None], None], note:
                         uvicorn.Server(config).run(sockets=[taken])
 
 
-def _config(settings: Settings, store: Store, access: Access) -> uvicorn.Config:
+def _shared(store: Store, settings: Settings) -> "Shared":
+    from asof.server.shared import shared  # noqa: PLC0415 - the metrics look at the environment when they are imported
+
+    return shared(store, settings.limits)
+
+
+def _config(settings: Settings, store: Store, access: Access, own: "Shared") -> uvicorn.Config:
     """Return how HTTP is served: over this process's store, or by workers with stores of their own."""
     log_to_stderr()
     several, security = settings.workers > 1, settings.security
     return uvicorn.Config(
-        "asof.server.run:application" if several else _application(settings, store, access),
+        "asof.server.run:application" if several else _application(settings, store, access, own),
         factory=several,
         host=settings.host,
         port=settings.port,
@@ -124,11 +137,11 @@ def _config(settings: Settings, store: Store, access: Access) -> uvicorn.Config:
 
 
 def _application(
-    settings: Settings, store: Store, access: Access, lifespan: Lifespan[Starlette] | None = None
+    settings: Settings, store: Store, access: Access, own: "Shared", lifespan: Lifespan[Starlette] | None = None
 ) -> ASGIApp:
-    from asof.server.app import Api  # noqa: PLC0415 - the metrics look at the environment when they are imported
+    from asof.server.app import Api  # noqa: PLC0415 - as above
 
-    api = Api(store, limits=settings.limits, access=access, flight_port=settings.flight_port)
+    api = Api(store, limits=settings.limits, access=access, flight_port=settings.flight_port, with_flight=own)
     return api.application(lifespan)
 
 
@@ -144,7 +157,7 @@ def _taken(config: uvicorn.Config, settings: Settings) -> Generator[socket]:
 
 
 @contextmanager
-def _flight(store: Store, settings: Settings, access: Access) -> Generator[int | None]:
+def _flight(store: Store, settings: Settings, access: Access, own: "Shared") -> Generator[int | None]:
     """Serve Flight while the block runs; in the end calls under way are finished."""
     if settings.flight_port is None:
         yield None
@@ -160,6 +173,7 @@ def _flight(store: Store, settings: Settings, access: Access) -> Generator[int |
         port=settings.flight_port,
         limits=settings.limits,
         admit=Admission(store, access),
+        with_http=own,
         certificate=[file.read_bytes() for file in files],
     )
     try:
@@ -184,7 +198,7 @@ def application() -> ASGIApp:
             await to_thread.run_sync(access.close)
             store.close()
 
-    return _application(settings, store, access, lifespan)
+    return _application(settings, store, access, _shared(store, settings), lifespan)
 
 
 @contextmanager

@@ -1,18 +1,21 @@
-"""A span for each request, for OpenTelemetry. Where nobody set up its SDK before the server began, there is none.
+"""A span for each request or call, for OpenTelemetry. Where nobody set up its SDK before the server began is none.
 
-The span's name is the operation's; its parent comes with the request (`traceparent`). Attributes are those of
-OpenTelemetry's conventions for HTTP servers; no values and no keys.
+The span's name is the operation's, or the verb's; its parent comes with the request (`traceparent`). Attributes are
+those of OpenTelemetry's conventions for HTTP servers, and for RPC; no values and no keys.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from opentelemetry import trace
 from opentelemetry.propagate import extract
-from opentelemetry.trace import ProxyTracerProvider, SpanKind, Status, StatusCode, TracerProvider
+from opentelemetry.trace import ProxyTracerProvider, SpanKind, Status, StatusCode, Tracer, TracerProvider
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import asof
 from asof.server.openapi import Operation
+from asof.server.problems import problem_of
+
+FLIGHT = "arrow.flight.protocol.FlightService"
 
 FAILED = 500
 """Statuses from here on are the server's own failures."""
@@ -22,6 +25,41 @@ def traced(app: ASGIApp, operations: Sequence[Operation], provider: TracerProvid
     """Return an application whose requests have spans; the application itself if nobody collects them."""
     provider = trace.get_tracer_provider() if provider is None else provider
     return app if isinstance(provider, ProxyTracerProvider) else Spans(app, operations, provider)
+
+
+def tracer_of(provider: TracerProvider | None = None) -> Tracer | None:
+    """Return what makes spans; None if nobody collects them."""
+    provider = trace.get_tracer_provider() if provider is None else provider
+    return None if isinstance(provider, ProxyTracerProvider) else provider.get_tracer("asof.server", asof.__version__)
+
+
+class CallSpan:
+    """The span of one call of Flight."""
+
+    def __init__(self, tracer: Tracer, method: str, headers: Mapping[str, str]) -> None:
+        """Begin."""
+        given = {"rpc.system": "grpc", "rpc.service": FLIGHT, "rpc.method": method}
+        if "user-agent" in headers:
+            given["user_agent.original"] = headers["user-agent"]
+        self._span = tracer.start_span(
+            method, context=extract(dict(headers)), kind=SpanKind.SERVER, attributes=dict(given)
+        )
+
+    def named(self, verb: str, peer: str) -> None:
+        """Say which verb it is, and from where it comes."""
+        self._span.update_name(verb)
+        self._span.set_attributes({"asof.verb": verb, "client.address": peer})
+
+    def failed(self, error: Exception) -> None:
+        """Say why it fails; what its client can mend is no failure of the server."""
+        if problem_of(error).status >= FAILED:
+            self._span.set_status(Status(StatusCode.ERROR))
+
+    def end(self, outcome: str) -> None:
+        """End."""
+        if outcome != "ok":
+            self._span.set_attribute("error.type", outcome)
+        self._span.end()
 
 
 class Spans:

@@ -29,12 +29,14 @@ class Verb(Generic[R]):
         role: Who may ask it.
         of: What it is about, "group", "view", "name" or "entity", as the request's field is named; "" for the store.
         act: What answers it; None for a verb whose rows come or go as a stream.
+        job: Whether it reads or writes history for a while: of these so many run at once.
     """
 
     request: type[R]
     role: Role
     of: str = ""
     act: Callable[[Store, R, Wanted], Result] | None = None
+    job: bool = False
 
 
 def _definition(found: Any) -> KnownGroup | KnownView:  # noqa: ANN401 - one of two
@@ -100,17 +102,18 @@ VERBS: Mapping[str, Verb[Any]] = {
     "retract": Verb(
         requests.Retract, "writer", "commit", lambda store, asked, _: store.retract(asked.commit, reason=asked.reason)
     ),
-    "forget": Verb(requests.Forget, "admin", "entity", _forget),
-    "historical": Verb(requests.Historical, "reader", "view"),
-    "read": Verb(requests.Read, "reader", "group"),
+    "forget": Verb(requests.Forget, "admin", "entity", _forget, job=True),
+    "historical": Verb(requests.Historical, "reader", "view", job=True),
+    "read": Verb(requests.Read, "reader", "group", job=True),
     "online": Verb(requests.Online, "reader", "view"),
     "replay": Verb(requests.Replay, "reader", act=lambda store, asked, _: store.replay(asked.receipt)),
-    "verify": Verb(requests.Verify, "reader", "view", _verify),
+    "verify": Verb(requests.Verify, "reader", "view", _verify, job=True),
     "compact": Verb(
         requests.Compact,
         "admin",
         "group",
         lambda store, asked, progress: store.compact(asked.group, progress=progress),
+        job=True,
     ),
     "catalog.groups": Verb(
         requests.Nothing,
@@ -150,6 +153,7 @@ VERBS: Mapping[str, Verb[Any]] = {
         requests.Doctor,
         "admin",
         act=lambda store, asked, progress: store.quality.doctor(repair=asked.repair, progress=progress),
+        job=True,
     ),
     "quality.serving_log": Verb(
         requests.ServingLog,
@@ -157,6 +161,6 @@ VERBS: Mapping[str, Verb[Any]] = {
         "view",
         lambda store, asked, _: store.quality.serving_log(asked.view, flush=asked.flush),
     ),
-    "quality.explain": Verb(requests.Explain, "reader", "view", _explain),
+    "quality.explain": Verb(requests.Explain, "reader", "view", _explain, job=True),
 }
 """Everything that may be asked. Whoever is asked looks here for the role that it takes."""
