@@ -45,7 +45,7 @@ from asof.records import Commit
 from asof.server import export, messages
 from asof.server.access import Access, told
 from asof.server.definitions import Definitions
-from asof.server.feast import Feast, FeastAnswer, FeastPush, FeastRead, FeastWrite, sources_of
+from asof.server.feast import Feast, FeastAnswer, FeastPush, FeastRead, FeastWrite, key_sets, sources_of
 from asof.server.guard import Guard
 from asof.server.history import number
 from asof.server.limits import Limits
@@ -286,15 +286,20 @@ class Api:
         return await self._read(view, count, read, waits=self._store.waits(view))
 
     async def _read(self, view: str, keys: int, read: Callable[[], T], *, waits: bool) -> T:
-        """Answer some keys of a view, where it takes least; what waits is never answered here."""
+        """Answer some keys of a view."""
         begun = time.perf_counter()
-        way = "in threads" if waits else self._quick.way(view, keys)
-        if way == "here":
-            found = read()
-            self._quick.took(view, keys, time.perf_counter() - begun)
-        else:
-            found = await _in_thread(read, limiter=self._beside if way == "beside" else self._reads)
+        found = await self._given(view, keys, read, waits=waits)
         self.metrics.online.labels(view).observe(time.perf_counter() - begun)
+        return found
+
+    async def _given(self, what: str, keys: int, read: Callable[[], T], *, waits: bool) -> T:
+        """Answer some keys where it takes least; what waits is never answered here."""
+        way = "in threads" if waits else self._quick.way(what, keys)
+        if way != "here":
+            return await _in_thread(read, limiter=self._beside if way == "beside" else self._reads)
+        begun = time.perf_counter()
+        found = read()
+        self._quick.took(what, keys, time.perf_counter() - begun)
         return found
 
     async def _push(self, asked: Asked) -> CommitAnswer:
@@ -359,7 +364,9 @@ class Api:
         return messages.Hits(list(map(hit_answer, await _in_thread(self._rights.search, asked.caller, words))))
 
     async def _feast_online(self, asked: Asked) -> FeastAnswer:
-        return await _in_thread(self._feast.read, asked.body, limiter=self._reads)
+        wanted: FeastRead = asked.body
+        read, waits = partial(self._feast.read, wanted), self._feast.waits(wanted)
+        return await self._given("feast", key_sets(wanted), read, waits=waits)
 
     async def _feast_push(self, asked: Asked) -> CommitAnswer:
         return await self._feast_pushed(asked.body.push_source_name, asked.body.df)

@@ -114,6 +114,14 @@ class Feast:
         self._most_rows = most_rows
         self._count = count
 
+    def waits(self, asked: FeastRead) -> bool:
+        """Return whether `read` waits for another process."""
+        known = self._names
+        return any(
+            self._store.waits(source) or known.found.fresh(source) is None or known.keys.fresh(source) is None
+            for source in sources_of(asked)
+        )
+
     def read(self, asked: FeastRead) -> FeastAnswer:
         """Return the newest values."""
         self._bound(asked.entities)
@@ -206,6 +214,11 @@ def sources_of(asked: FeastRead) -> list[str]:
     if asked.feature_service is not None:
         return [asked.feature_service]
     return list(dict.fromkeys(reference.rpartition(":")[0] for reference in asked.features if ":" in reference))
+
+
+def key_sets(asked: FeastRead) -> int:
+    """Return how many key sets a request reads: its rows, once for each view or group."""
+    return len(next(iter(asked.entities.values()), ())) * len(sources_of(asked))
 
 
 def _columns(vectors: Sequence[Vector], features: Sequence[str]) -> Iterator[FeastColumn]:
