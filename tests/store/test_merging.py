@@ -213,3 +213,24 @@ def test_journal_files_are_merged_too(by_hand, store, weather, at, monkeypatch):
         store._writer.upkeep.work()
     assert len(live(store)) == 1
     assert store.read("weather").to_arrow()["temp"].to_pylist() == [float(hour) for hour in range(8)]
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_a_journal_that_many_processes_fill_is_moved_though_none_pushed_so_many(
+    short, tmp_path, weather, at, monkeypatch
+):
+    monkeypatch.setattr(upkeep, "JOURNAL_ROWS", 12)
+    with asof.open(tmp_path) as store, asof.open(tmp_path) as other:
+        store.apply(weather())
+        for hour in range(16):
+            record = {"origin": "JFK", "time_hour": at(hour), "temp": float(hour), "visib": None}
+            if short:
+                with asof.open(tmp_path) as third:
+                    third.push("weather", record)
+            else:
+                (store, other)[hour % 2].push("weather", record)
+        for each in (store, other):
+            each._writer.upkeep.work()
+        snapshot = store._parts.log.snapshot(store._parts.registry.group("weather"))
+        assert len(snapshot.journal) < 12
+        assert sum(file.rows for file, _ in snapshot.files) == 16 - len(snapshot.journal)

@@ -5,7 +5,6 @@ None of it changes an answer; all of it may be interrupted at any point and done
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,6 +24,9 @@ from asof.registry.port import RegisteredGroup
 
 JOURNAL_ROWS = 20_000
 """Journal rows after which they are moved to a file: a read decodes them all."""
+
+LOOKS = 4
+"""How often a process that pushes so many looks whether the journal has them: others push to the same one."""
 
 BACKGROUND = True
 """Whether a thread does the waiting work; else `Upkeep.work` does, at a moment that a test chooses."""
@@ -91,7 +93,7 @@ class Upkeep:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._mirror: dict[int, RegisteredGroup] = {}
-        self._journal: Counter[int] = Counter()
+        self._unseen: dict[int, int] = {}
         self._seal: dict[int, RegisteredGroup] = {}
         self._doubtful: set[str] = set()
         self._closed = False
@@ -107,16 +109,17 @@ class Upkeep:
         self._wake()
 
     def pushed(self, grown: Iterable[tuple[RegisteredGroup, int]]) -> None:
-        """Remember by how many rows the journals of groups grew."""
-        full: dict[int, RegisteredGroup] = {}
+        """Remember by how many rows the journals of groups grew; at first, and now and then, look how long they are."""
+        look: dict[int, RegisteredGroup] = {}
         with self._lock:
             for group, rows in grown:
-                self._journal[group.id] += rows
-                if self._journal[group.id] >= JOURNAL_ROWS:
-                    self._journal[group.id] = 0
-                    full[group.id] = group
-            self._seal |= full
-        if full:
+                unseen = self._unseen.get(group.id, JOURNAL_ROWS) + rows
+                if unseen >= max(JOURNAL_ROWS // LOOKS, 1):
+                    unseen = 0
+                    look[group.id] = group
+                self._unseen[group.id] = unseen
+            self._seal |= look
+        if look:
             self._wake()
 
     def close(self) -> None:
@@ -143,7 +146,9 @@ class Upkeep:
                 self._thread = None
                 return False
         for group in seal.values():
-            if self._tried(group, _sealing(group), lambda g=group: self.seal(g)):
+            moved: list[int] = []
+            self._tried(group, _sealing(group), lambda g=group, to=moved: to.append(self.seal(g, least=JOURNAL_ROWS)))
+            if any(moved):
                 mirror[group.id] = group
         for group in mirror.values():
             self._tried(group, _merging(group), lambda g=group: self.merge(g))
@@ -157,10 +162,13 @@ class Upkeep:
             self._closing.wait(max(REST_SECONDS, time.monotonic() - begun))
             begun = time.monotonic()
 
-    def seal(self, group: RegisteredGroup) -> int:
-        """Move the journal rows of a group to a file; return how many. Nothing happens if another process was first."""
+    def seal(self, group: RegisteredGroup, *, least: int = 1) -> int:
+        """Move the journal rows of a group to a file; return how many.
+
+        Nothing happens if there are fewer than `least`, or if another process was first.
+        """
         group, rows, snapshot = current_rows(self._parts, group)
-        if rows.journal is None:
+        if rows.journal is None or rows.journal.num_rows < least:
             return 0
         only = replace(rows, files=(), retracted={})
         try:
