@@ -290,6 +290,7 @@ def test_workers_are_replaced_when_they_die_or_are_told_to_reload(serve):
         assert server.answers()
     assert not server.workers() & first
     assert len(server.workers()) == 2
+    assert not any("uvicorn.access" in line for line in server.lines)
     status, text, _ = server.get("/metrics")
     assert status == 200, (text, server.lines)
     assert 'asof_requests_total{operation="online",status="200"}' in text

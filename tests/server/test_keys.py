@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -402,6 +403,11 @@ def test_new_workers_read_the_certificate_anew(made, server_of, tmp_path):
     server = server_of(made[0], *options, context=ssl.create_default_context(cafile=cert))
     assert server.get("/v1/health")[0] == 200
     old, first = server.context, server.workers()
+    Path(cert).write_text("no certificate")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: any("the old ones are kept" in line for line in server.lines))
+    assert server.workers() == first
+    assert server.get("/v1/health")[0] == 200
     certified(tmp_path)
     server.process.send_signal(signal.SIGHUP)
     until(lambda: not server.workers() & first)

@@ -1,16 +1,34 @@
-"""Requests whose heads have no end: uvicorn's parser would keep them in memory for as long as they come."""
+"""Requests whose heads have no end: uvicorn's parser would keep them in memory for as long as they come.
+
+And connections that have no end: a server that stops answers once more, and clients that ask all the time come back
+after a while, perhaps to another worker. Else all load would stay with those that were there first.
+"""
+
+import asyncio
+import random
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from asof.server.leaving import State, leave
+
+MOST_SECONDS = 60.0
+"""Of a connection, give or take a half, so that they do not come back together."""
 
 MOST_BYTES = 65_536
 """Of a head, give or take what is read at once; others take 8 to 64 kB."""
 
 
 class BoundedHeads(HttpToolsProtocol):
-    """HTTP/1.1 with heads that end."""
+    """HTTP/1.1 with heads and connections that end."""
 
     _within = False
     _bytes = 0
+    _until = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin to count its time."""
+        super().connection_made(transport)
+        self._until = self.loop.time() + MOST_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311 - not a secret
 
     def on_message_begin(self) -> None:
         """Begin to count."""
@@ -22,6 +40,8 @@ class BoundedHeads(HttpToolsProtocol):
         """Stop to count."""
         self._within = False
         super().on_headers_complete()
+        if self.loop.time() > self._until or (isinstance(self.server_state, State) and self.server_state.leaving):
+            leave(self)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and refuse what is too much head."""

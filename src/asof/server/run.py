@@ -16,14 +16,15 @@ import uvicorn
 from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Lifespan
-from uvicorn.supervisors import Multiprocess
 
 from asof.errors import TransientError
 from asof.server import SHARED_FOLDER
 from asof.server.access import Access
+from asof.server.leaving import LeavingServer
 from asof.server.limits import Limits
 from asof.server.logs import log_to_stderr
 from asof.server.security import Security, asks, checked_start, open_access
+from asof.server.workers import BEAT_SECONDS, Workers
 from asof.store import Store
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ VARIABLE = "ASOF_SERVE"
 
 GRACE_SECONDS = 20
 """How long requests may take to finish when the server is told to stop."""
-
-START_SECONDS = 60
-"""How long a worker may take to open the store before its predecessor is kept instead."""
 
 BACKLOG = 2048
 """Connections that wait to be accepted."""
@@ -101,9 +99,9 @@ def serve(settings: Settings, *, ready: Callable[[str, int | None], None], note:
                     scheme = "https" if security.tls_cert else "http"
                     ready(f"{scheme}://{host}:{taken.getsockname()[1]}", flight_port)
                     if settings.workers > 1:
-                        Multiprocess(config, sockets=[taken]).run()
+                        Workers(config, taken, grace_seconds=GRACE_SECONDS).run()
                     else:
-                        uvicorn.Server(config).run(sockets=[taken])
+                        LeavingServer(config).run(sockets=[taken])
 
 
 def _shared(store: Store, settings: Settings) -> "Shared":
@@ -132,7 +130,7 @@ def _config(settings: Settings, store: Store, access: Access, own: "Shared") -> 
         ssl_certfile=security.tls_cert or None,
         ssl_keyfile=security.tls_key or None,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_worker_healthcheck=START_SECONDS,
+        timeout_notify=BEAT_SECONDS,
     )
 
 
