@@ -1,6 +1,7 @@
 """Charts as SVG, readable on light and dark pages: bars for each row of a table, or a line along a column."""
 
 from html import escape
+from itertools import groupby
 
 from measure import shown
 
@@ -47,21 +48,29 @@ def bars(table):
 
 
 def line(table):
-    """Return the chart of a table's first figure along a column, both from zero, and its height."""
-    along, name = table["along"], drawn(table)[0]
-    points = [(row[along], row[name]) for row in table["rows"]]
-    right, top = max(x for x, _ in points), max(y for _, y in points)
-    places = [(FIGURES + BARS * x / right, HEAD + DEPTH * (1 - y / top)) for x, y in points]
+    """Return the chart of a table's figures along a column, from zero, and its height; what is missing is a gap."""
+    along, names = table["along"], drawn(table)
+    right = max(row[along] for row in table["rows"]) or 1
+    top = max(row[name] for row in table["rows"] for name in names if row.get(name) is not None) or 1
     parts = [
         _text(0, 14, table["title"], size=13, bold=True),
-        _text(0, HEAD + 8, name.replace("_", " ")),
         f'<path d="M{FIGURES} {HEAD} V{HEAD + DEPTH} H{FIGURES + BARS}" fill="none" stroke="{GREY}"/>',
-        f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}" fill="none" stroke="{COLORS[0]}"/>',
+        _text(0, HEAD + DEPTH + 16, along.replace("_", " ")),
     ]
-    for (x, y), (across, up) in zip(points, places, strict=True):
-        parts.append(f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" fill="{COLORS[0]}"/>')
-        parts.append(_text(across + 6, up + 12, shown(y)) + _text(across - 20, HEAD + DEPTH + 16, f"{x:,}"))
-    return [*parts, _text(0, HEAD + DEPTH + 16, along.replace("_", " "))], HEAD + DEPTH + 2 * HEAD
+    for at, (name, color) in enumerate(zip(names, COLORS, strict=False)):
+        parts.append(_text(0, HEAD + 8 + 16 * at, name.replace("_", " "), color=color if len(names) > 1 else GREY))
+        points = [
+            (FIGURES + BARS * row[along] / right, HEAD + DEPTH * (1 - (row.get(name) or 0) / top), row)
+            for row in table["rows"]
+        ]
+        for there, run in groupby(points, key=lambda point, name=name: point[2].get(name) is not None):
+            if there:
+                corners = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in run)
+                parts.append(f'<polyline points="{corners}" fill="none" stroke="{color}"/>')
+        for x, y, row in points if len(names) == 1 else (points[0], points[-1]) if at == 0 else ():
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>')
+            parts.append(_text(x + 6, y + 12, shown(row[name])) + _text(x - 20, HEAD + DEPTH + 16, f"{row[along]:,}"))
+    return parts, HEAD + DEPTH + 2 * HEAD
 
 
 def page(tables):
@@ -89,6 +98,6 @@ def label(row):
     return words if len(words) <= WORDS else words[: WORDS - 1] + "…"
 
 
-def _text(x, y, words, *, size=11, bold=False):
+def _text(x, y, words, *, size=11, bold=False, color=GREY):
     weight = ' font-weight="bold"' if bold else ""
-    return f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" fill="{GREY}"{weight}>{escape(words)}</text>'
+    return f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" fill="{color}"{weight}>{escape(words)}</text>'

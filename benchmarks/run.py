@@ -34,6 +34,7 @@ NAMES = (
     "http_reads",
     "http_keys",
     "flight",
+    "soak",
     "serving_log",
     "footprint",
     "beside_feast",

@@ -35,6 +35,7 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
         "serving_log",
         "shapes",
         "small_commits",
+        "soak",
     ]
     text = page.read_text()
     for name, result in results.items():
