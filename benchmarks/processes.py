@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+WARM_SECONDS = 90
+"""So long connections take to spread to a new worker, and its threads and pools to become as many as they will be."""
+
 
 class Sample(NamedTuple):
     """One look at a process."""
@@ -31,8 +34,10 @@ class Life:
     samples: list[Sample] = field(default_factory=list)
 
     def calm(self):
-        """Return the last two thirds of the samples: before, caches and pools fill."""
-        return self.samples[len(self.samples) // 3 :]
+        """Return the last two thirds of the samples after it warmed up."""
+        warm = [each for each in self.samples if each.second - self.samples[0].second > WARM_SECONDS]
+        warm = warm or self.samples
+        return warm[len(warm) // 3 :]
 
     def growth(self, of):
         """Return by how much a figure grows a minute in the calm part, after a line of least squares."""

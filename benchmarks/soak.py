@@ -20,7 +20,7 @@ import numpy as np
 from data import START, Hands, groups, rows, start_us, view
 from http_reads import SERVE
 from measure import Table, percentile
-from processes import watched, workers
+from processes import WARM_SECONDS, watched, workers
 from soak_load import NAMES, Load
 
 import asof
@@ -37,10 +37,10 @@ CLIENTS = {
     "remote store: historical": 1,
 }
 FLAT = 0.1
-"""By this part of its memory a process may grow in the last two thirds of its life, by a line of least squares."""
+"""By this part of its memory a process may grow in the last two thirds of its life after it warmed up."""
 FLAT_COUNT = 16
 """By so many its open files, and its threads: there are as many connections as were ever needed at once."""
-SHORT_SECONDS = 120
+SHORT_SECONDS = WARM_SECONDS + 60
 """A life that ended sooner says nothing."""
 SLOWEST_SECONDS = 60
 
@@ -289,9 +289,10 @@ def memory(lives, seconds):
 def flat(lives):
     """Return how flat the processes were."""
     table = Table(
-        "Soak: growth of each process in the last two thirds of its life",
-        f"by a line of least squares; processes that lived less than {SHORT_SECONDS} s are left out. At most "
-        f"{FLAT:.0%} of the memory, {FLAT_COUNT} open files and {FLAT_COUNT} threads in that time",
+        "Soak: growth of each process",
+        f"by a line of least squares through the last two thirds of its life but for its first {WARM_SECONDS} s; who "
+        f"lived less than {SHORT_SECONDS} s is left out. At most {FLAT:.0%} of the memory, {FLAT_COUNT} open files and "
+        f"{FLAT_COUNT} threads in that time",
         0,
     )
     for life in lives:
