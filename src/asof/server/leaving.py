@@ -5,6 +5,7 @@ next answer says `Connection: close` first; and connections that were accepted a
 """
 
 import asyncio
+import gc
 import socket
 
 import uvicorn
@@ -36,6 +37,12 @@ class LeavingServer(uvicorn.Server):
         self.state = State()
         self.server_state = self.state
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin, and leave what is there by now out of garbage collection: looking at it would stop all answers."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, let each connection have its last answer, and stop."""
         for server in self.servers:
@@ -51,6 +58,7 @@ class LeavingServer(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             hanging_up.cancel()
+            gc.unfreeze()  # else what is freed last is called a leak by DuckDB
 
     async def _hang_up(self) -> None:
         """Close what is idle: also connections that were accepted already, and known only later."""
