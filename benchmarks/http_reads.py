@@ -91,6 +91,13 @@ def request(body):
 @contextmanager
 def serving(command):
     """Start a server, and give its port when it answers."""
+    with started(command) as (port, _):
+        yield port
+
+
+@contextmanager
+def started(command):
+    """Start a server, and give its port and its process when it answers."""
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         port = next(int(found[1]) for line in process.stderr if (found := re.search(r"127\.0\.0\.1:(\d+)", line)))
@@ -98,7 +105,7 @@ def serving(command):
             with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.05)
-        yield port
+        yield port, process
     finally:
         process.terminate()
         process.communicate()

@@ -30,6 +30,7 @@ NAMES = (
     "small_commits",
     "layout",
     "object_storage",
+    "direct",
     "push",
     "http_reads",
     "http_keys",

@@ -20,6 +20,7 @@ def test_every_benchmark_runs_and_the_page_shows_its_tables(tmp_path):
     assert sorted(results) == [
         "big_point_in_time",
         "change_aware",
+        "direct",
         "flight",
         "footprint",
         "hot_cold",

@@ -1,4 +1,7 @@
-"""A store whose history lies on S3 answers as the oracle does; each read fetches what it needs anew."""
+"""A store whose history lies on S3 answers as the oracle does; each read fetches what it needs anew.
+
+So does a remote store that reads the files of its server's history itself.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -6,9 +9,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.client.conftest import Served, everybody
 
 import asof
+from asof.clock import from_us
 from asof.ingest import merge
+from asof.server.limits import Limits
 from asof.testing.played import Clock, Played, names
 from asof.testing.strategies import BASE_US, cases, instants, pins
 
@@ -28,14 +34,17 @@ def bench(s3_server, tmp_path_factory) -> Iterator[tuple]:
         for name, value in s3_server.environment().items():
             patch.setenv(name, value)
         with asof.open(folder / "store", clock=clock) as store:
-            yield store, clock, names(), folder / "cache" / "asof"
+            served = Served(store, Limits(direct_bytes=0), everybody)
+            with asof.open(served.url) as remote:
+                yield store, remote, clock, names(), folder / "cache" / "asof"
+            served.stop()
 
 
 @pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")
 @some
 @given(case=cases(), data=st.data())
 def test_every_read_is_the_oracles_in_every_mode_and_at_every_pin(bench, case, data) -> None:
-    store, clock, name, cache = bench
+    store, remote, clock, name, cache = bench
     played = Played(store, clock, case.history, name(), online=True)
     try:
         played.play()
@@ -44,9 +53,19 @@ def test_every_read_is_the_oracles_in_every_mode_and_at_every_pin(bench, case, d
             folder.mkdir()
         played.check_case(case)
         moments = st.one_of(st.none(), st.sampled_from(instants(case.history)))
-        played.check_read(data.draw(moments), data.draw(pins(case.history)))
+        moment, pin = data.draw(moments), data.draw(pins(case.history))
+        played.check_read(moment, pin)
         if data.draw(st.booleans()):
             store.compact(played.name)
             played.check_case(case)
+        played.store = remote
+        played.check_read(moment, pin)
+        bounds = [None if each is None else from_us(each) for each in (data.draw(moments), data.draw(moments))]
+        options = {} if case.history.group.static else dict(zip(("start", "end"), bounds, strict=True))
+        found, expected = (each.read(played.ref, **options).to_arrow() for each in (remote, store))
+        assert found.schema.equals(expected.schema, check_metadata=True)
+        assert repr(found.to_pylist()) == repr(expected.to_pylist())  # NaN is NaN, and 0.0 is not -0.0
+        assert remote._direct.ready
     finally:
+        played.store = store
         store.catalog.remove(played.name)

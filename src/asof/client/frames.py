@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from asof.arrow.frames import Frame, to_table
+from asof.arrow.frames import Frame, Origin, to_table
+from asof.client.direct import Direct
 from asof.client.link import Exchanged, Link
 from asof.errors import UsageError, listening
 from asof.progress import Progress, showing, unheard
@@ -50,17 +51,38 @@ def historical(
     return StreamedFrame(_beside(table.slice(0, 0), found.rows), every, chunks, origin, pins)
 
 
-def scanned(link: Link, asked: Read, batch_rows: int) -> HistoricalFrame:
+def stored(link: Link, direct: Direct, asked: Read) -> HistoricalFrame:
+    """Return stored rows; see `Store.read`."""
+    asked = msgspec.structs.replace(asked, direct=direct.ready)
+    found = link.get("read", asked)
+    pins = record(dict[str, int], found.result["commits"])
+    table = found.rows
+    if "direct" in found.result:
+        reader = direct.reader(asked, found.result)
+        again = msgspec.structs.replace(asked, commits=pins, direct=False)
+        table = link.get("read", again).rows if reader is None else reader.read_all().replace_schema_metadata(None)
+    return HistoricalFrame(table, Origin("arrow"), pins)
+
+
+def scanned(link: Link, direct: Direct, asked: Read, batch_rows: int) -> HistoricalFrame:
     """Return stored rows that are fetched when they are asked for; see `Store.read`."""
     if batch_rows < 1:
         raise UsageError(f"batch_rows={batch_rows!r} is no number of rows", todo="pass 1 or more")
+    asked = msgspec.structs.replace(asked, direct=direct.ready)
     schema, said, batches = link.stream("read", asked)
     del batches  # only how they begin was wanted
+    direct.tidy(asked, said)
     pins = record(dict[str, int], said["commits"])
     pinned = msgspec.structs.replace(asked, commits=pins)
 
     def scan() -> pa.RecordBatchReader:
-        return pa.RecordBatchReader.from_batches(schema, link.stream("read", pinned)[2])
+        wanted = msgspec.structs.replace(pinned, direct=direct.ready)
+        _, said, batches = link.stream("read", wanted)
+        if "direct" not in said:
+            return pa.RecordBatchReader.from_batches(schema, batches)
+        reader = direct.reader(wanted, said)
+        streamed = pa.RecordBatchReader.from_batches
+        return reader or streamed(schema, link.stream("read", msgspec.structs.replace(pinned, direct=False))[2])
 
     return ScannedFrame(schema.empty_table(), scan, batch_rows, pins)
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, overload
 import msgspec
 import pyarrow as pa
 
-from asof.arrow.frames import Frame, Origin, to_table
+from asof.arrow.frames import Frame, to_table
 from asof.arrow.order import OnConflict
 from asof.catalog.python_file import Definition, definitions_of
 from asof.client.address import Address
 from asof.client.catalog import RemoteCatalog, RemoteQuality
-from asof.client.frames import historical, scanned
+from asof.client.direct import Direct
+from asof.client.frames import historical, scanned, stored
 from asof.client.link import Link
 from asof.client.reading import OnlineClient
 from asof.client.retries import key_of
@@ -56,6 +57,7 @@ class RemoteStore(Store):
         self._url = address.url
         self._link = Link(address)
         self._online_client = OnlineClient(self._link)
+        self._direct = Direct(self._link)
         self.catalog = RemoteCatalog(self._link, self._online_client.forget)
         self.quality = RemoteQuality(self._link)
         self._closed = False
@@ -172,10 +174,13 @@ class RemoteStore(Store):
         dry_run: bool = False,
         progress: Progress | bool = False,
     ) -> Certificate:
-        """See `Store.forget`."""
+        """See `Store.forget`; copies of the files that were written anew are deleted on this machine too."""
         asked = requests.Forget(entity=entity, keys=_keys(keys, f"entity {entity}"), reason=reason, dry_run=dry_run)
         with showing(f"forgetting {entity}", progress=progress) as advance:
-            return record(Certificate, self._link.act("forget", asked, again=dry_run, advance=advance, long=True))
+            told = self._link.act("forget", asked, again=dry_run, advance=advance, long=True)
+        certificate = record(Certificate, told)
+        self._direct.forget(certificate)
+        return certificate
 
     def historical(  # noqa: PLR0913 - pinned
         self,
@@ -219,9 +224,8 @@ class RemoteStore(Store):
             clocks=clocks,
         )  # fmt: skip
         if batch_rows is not None:
-            return scanned(self._link, asked, batch_rows)
-        found = self._link.get("read", asked)
-        return HistoricalFrame(found.rows, Origin("arrow"), record(dict[str, int], found.result["commits"]))
+            return scanned(self._link, self._direct, asked, batch_rows)
+        return stored(self._link, self._direct, asked)
 
     @overload
     def online(self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
@@ -273,6 +277,7 @@ class RemoteStore(Store):
     def close(self) -> None:
         """Hang up; the server goes on. Closing twice is harmless."""
         self._link.close()
+        self._direct.close()
         self._closed = True
         vars(self).pop("catalog", None)
         vars(self).pop("quality", None)
@@ -308,7 +313,7 @@ class RemoteStore(Store):
 
     def _let_go(self) -> dict[str, object]:
         """Drop the connections in a forked child; the next use makes new ones."""
-        return self._link.let_go()
+        return {**self._link.let_go(), **self._direct.let_go()}
 
 
 class _Replayed(msgspec.Struct):

@@ -90,7 +90,7 @@ class FamilyEngine:
             return self.engine.look_up(spine, rows, columns=columns, known=known, ttl_us=ttl_us, profile=profile)
         found: dict[Family, pa.Table] = {}
         told: dict[Family, Profile] = {}
-        for family in _families(rows, columns):
+        for family in families_of(rows, columns):
             told[family] = Profile()
             found[family] = self.engine.look_up(
                 spine,
@@ -139,7 +139,7 @@ class FamilyEngine:
         if not is_split(rows):
             return scanned(rows, columns)
         features = [name for name in columns if name in rows.layout]
-        asked = _families(rows, features)
+        asked = families_of(rows, features)
         if len(asked) == 1:
             return scanned(of_family(rows, asked[0]), columns)
         hot, cold = (
@@ -206,7 +206,7 @@ class FamilyEngine:
         self.engine.close()
 
 
-def _families(rows: Rows, features: Sequence[str]) -> list[Family]:
+def families_of(rows: Rows, features: Sequence[str]) -> list[Family]:
     """Return the families that have some features; without features any of them, and most rows of hot are whole."""
     wanted = {family_of(rows, name) for name in features} or {"hot"}
     return [family for family in FAMILIES if family in wanted]

@@ -63,7 +63,7 @@ class NearEngine:
         """See `Engine.scan`. Files without rows of that time stay where they are."""
         with ExitStack() as held:
             found = self.engine.scan(
-                self._local(held, _between(rows, after_us, until_us)),
+                self._local(held, between(rows, after_us, until_us)),
                 columns=columns,
                 after_us=after_us,
                 until_us=until_us,
@@ -121,7 +121,7 @@ class NearEngine:
         return local(rows)
 
 
-def _between(rows: Rows, after_us: int | None, until_us: int | None) -> Rows:
+def between(rows: Rows, after_us: int | None, until_us: int | None) -> Rows:
     """Return the history without the files that have no rows in (after, until]; confirmations may still name theirs."""
     if rows.event_time is None:
         return rows

@@ -42,6 +42,7 @@ TURN_SECONDS = 30.0
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 HASH = re.compile(r"[0-9a-f]{64}")
+IN_NAME = re.compile(r"-(?P<sha256>[0-9a-f]{64})\.parquet$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,12 @@ class FileCache:
         most_bytes: What the copies of all owners may take; what is being read comes on top.
         owner: Name of the owner: letters and digits.
         fetch: How to get a file.
+        pool: Threads that several caches share; by default it has its own.
     """
 
-    def __init__(self, folder: Path, most_bytes: int, *, owner: str, fetch: Fetch) -> None:
+    def __init__(
+        self, folder: Path, most_bytes: int, *, owner: str, fetch: Fetch, pool: ThreadPoolExecutor | None = None
+    ) -> None:
         """Make the folder, closed to other users, and sweep what dead processes left."""
         self._folder = folder
         self._most_bytes = most_bytes
@@ -96,7 +100,7 @@ class FileCache:
                 each.mkdir(parents=True, exist_ok=True)
             self._own = OwnFolder(folder / "held")
             self._here = _kernels_name_of(folder)
-        self._pool = ThreadPoolExecutor(AT_ONCE, "asof-cache")
+        self._pool = pool or ThreadPoolExecutor(AT_ONCE, "asof-cache")
 
     @property
     def process(self) -> str:
@@ -364,6 +368,12 @@ def sha256_of(place: Path) -> str:
     """Return the hash of a file's bytes."""
     with place.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_in(name: str) -> str:
+    """Return the hash that a name tells; "" if it tells none: the file was copied from a folder."""
+    found = IN_NAME.search(name)
+    return found["sha256"] if found else ""
 
 
 def cache_folder() -> Path:

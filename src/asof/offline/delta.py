@@ -163,6 +163,10 @@ class DeltaHistory:
         """See `History.near`."""
         return self._files.near(self.folder, files)
 
+    def links(self, files: Sequence[DataFile], *, seconds: int) -> Mapping[str, str]:
+        """See `History.links`."""
+        return self._files.links(self.folder, files, seconds=seconds)
+
     def keep_only(self, paths: Iterable[str]) -> None:
         """See `History.keep_only`."""
         self._files.keep_only(paths)

@@ -47,6 +47,10 @@ class Files(Protocol):
         """Give by path, relative to a folder, where data files can be read as long as the block takes."""
         ...
 
+    def links(self, folder: Path, files: Sequence[DataFile], *, seconds: int) -> Mapping[str, str]:
+        """Return by path, relative to a folder, URLs at which data files can be read for some seconds."""
+        ...
+
     def keep_only(self, paths: Iterable[str]) -> None:
         """Delete what this machine has of other data files than these, if they lie elsewhere."""
         ...
@@ -113,6 +117,11 @@ class LocalFiles:
     def near(self, folder: Path, files: Sequence[DataFile]) -> AbstractContextManager[Mapping[str, str]]:
         """See `Files.near`."""
         return nullcontext({file.path: str(folder / file.path) for file in files})
+
+    def links(self, folder: Path, files: Sequence[DataFile], *, seconds: int) -> Mapping[str, str]:
+        """See `Files.links`: nobody else reaches them."""
+        del folder, files, seconds
+        return {}
 
     def keep_only(self, paths: Iterable[str]) -> None:
         """See `Files.keep_only`: there are no copies."""

@@ -30,7 +30,7 @@ from asof.errors import (
     UnsupportedError,
     UsageError,
 )
-from asof.offline.cache import FileCache, Wanted, cache_bytes, cache_folder, sha256_of
+from asof.offline.cache import FileCache, Wanted, cache_bytes, cache_folder, hash_in, sha256_of
 from asof.offline.files import Hold
 from asof.records import DataFile
 
@@ -70,7 +70,6 @@ LEASE = timedelta(hours=24)
 NOW = Path("writers/now")
 """An object that is written to learn what time it is."""
 
-IN_NAME = re.compile(r"-(?P<sha256>[0-9a-f]{64})\.parquet$")
 COLOURS = re.compile(r"\x1b\[\d+m|\u21b3")
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID", "AZURE_STORAGE_ACCOUNT_KEY")
 REFUSED = re.compile(r"status code: (400|401|403|405|411|501)|InvalidAccessKeyId|SignatureDoesNotMatch")
@@ -125,12 +124,20 @@ class ObjectFiles:
 
     def near(self, folder: Path, files: Sequence[DataFile]) -> AbstractContextManager[Mapping[str, str]]:
         """See `Files.near`."""
-        wanted = [Wanted(f.path, f.size_bytes, _hash_in(f.path), self.url(folder / f.path)) for f in files]
+        wanted = [Wanted(f.path, f.size_bytes, hash_in(f.path), self.url(folder / f.path)) for f in files]
         return self._cache.holding(wanted)
+
+    def links(self, folder: Path, files: Sequence[DataFile], *, seconds: int) -> Mapping[str, str]:
+        """See `Files.links`: signed ones."""
+        names = [(folder / file.path).as_posix() for file in files]
+        if not names:
+            return {}
+        signed = self._ask(folder, lambda _: obstore.sign(self._store, "GET", names, timedelta(seconds=seconds)))
+        return {file.path: link for file, link in zip(files, signed, strict=True)}
 
     def keep_only(self, paths: Iterable[str]) -> None:
         """See `Files.keep_only`."""
-        hashes = {path: _hash_in(path) for path in paths}
+        hashes = {path: hash_in(path) for path in paths}
         self._cache.keep_only([path for path, known in hashes.items() if not known], hashes.values())
 
     def modified_ms(self, folder: Path) -> int:
@@ -180,7 +187,7 @@ class ObjectFiles:
             part.unlink(missing_ok=True)
         objects = [place.as_posix() for place in places if place.suffix != ".part"]
         if objects:
-            self._cache.remove(objects, filter(None, map(_hash_in, objects)))
+            self._cache.remove(objects, filter(None, map(hash_in, objects)))
             self._delete(objects)
 
     def remove_folder(self, folder: Path) -> None:
@@ -193,7 +200,7 @@ class ObjectFiles:
         part = self._cache.part()
         try:
             self._fetch(Wanted(place.as_posix(), size, "", self.url(place)), part)
-            if _hash_in(place.name) not in ("", sha256_of(part)):
+            if hash_in(place.name) not in ("", sha256_of(part)):
                 raise OSError(errno.EIO, "its bytes are not those that were written")
             return pa.OSFile(str(part), "rb")
         finally:
@@ -344,12 +351,6 @@ def _without_secrets(said: str) -> str:
 def _process() -> int:
     """Return the process in which obstore's runtime was started, at its first use; a forked child hangs in it."""
     return os.getpid()
-
-
-def _hash_in(name: str) -> str:
-    """Return the hash that a name tells; "" if it tells none: the file was copied from a folder."""
-    found = IN_NAME.search(name)
-    return found["sha256"] if found else ""
 
 
 def _opened(url: str, **options: Any) -> Any:  # noqa: ANN401 - a store of obstore

@@ -66,6 +66,16 @@ class History(Protocol):
         """
         ...
 
+    def links(self, files: Sequence[DataFile], *, seconds: int) -> Mapping[str, str]:
+        """Return by `DataFile.path` URLs at which whoever has them reads the files, for some seconds, and nothing else.
+
+        Empty if the history cannot give any. A URL is as good as the right to read: it belongs into no message or log.
+
+        Raises:
+            BackendError: It could, and now cannot.
+        """
+        ...
+
     def keep_only(self, paths: Iterable[str]) -> None:
         """Delete what this machine keeps of files elsewhere, but for these."""
         ...

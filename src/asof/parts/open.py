@@ -128,7 +128,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         opened.callback(metadata.log.close)
         history: History = _adapter("history", settings["history"])(settings["history"], root=root)
         opened.callback(history.close)
-        engine = _adapter("engine", settings["engine"])(settings["engine"], root=root)
+        engine = open_engine(settings["engine"], root=root)
         opened.callback(engine.close)
         online = open_online(settings["online"], root=root, repair=repair)
         opened.pop_all()
@@ -147,6 +147,12 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         process=_process(),
         compaction=settings["compaction"],
     )
+
+
+def open_engine(url: str = DEFAULTS["engine"], *, root: str = "") -> Engine:
+    """Open an engine by its URL; what does not fit memory it puts below a folder."""
+    engine: Engine = _adapter("engine", url)(url, root=root)
+    return engine
 
 
 def open_online(url: str, *, root: str = "", repair: bool = False) -> OnlineStore:

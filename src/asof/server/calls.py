@@ -17,12 +17,14 @@ from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
 from asof.ingest.write import Together
 from asof.progress import Wanted
 from asof.records import OWN_KEY, Commit
+from asof.server.direct import direct_read
 from asof.server.jobs import Jobs
 from asof.server.limits import Limits
 from asof.server.verbs import VERBS
 from asof.store import Store
 from asof.training.streamed import BATCH_ROWS
 from asof.wire import requests
+from asof.wire.direct import packed_read
 from asof.wire.online import Cards
 from asof.wire.reports import sent_report
 from asof.wire.values import record, unpack
@@ -143,17 +145,24 @@ class Calls:
             return self._store.backfill(asked.group, rows, available_at=asked.available_at, **words)
         return self._store.write(asked.group, rows, keys=asked.keys, event_time=asked.event_time, **words)
 
-    def read(self, asked: requests.Read) -> tuple[pa.Schema, Iterator[pa.RecordBatch], dict[str, int]]:
-        """Return the stored rows of a group, their schema and their pins; they are read while they are taken.
+    def read(self, asked: requests.Read) -> tuple[pa.Schema, Iterator[pa.RecordBatch], dict[str, Any]]:
+        """Return the schema of a group's stored rows, the rows, read while they are taken, and what is said of them.
 
-        It is a job until the first rows are there: from then on the client sets the pace, and may stop taking any.
+        In place of the rows it may say what the client needs to read them itself. Else it is a job until the first rows
+        are there: from then on the client sets the pace, and may stop taking any.
         """
-        words = {name: getattr(asked, name) for name in asked.__struct_fields__ if name not in ("progress", "group")}
+        words = {name: getattr(asked, name) for name in asked.__struct_fields__}
+        for name in ("progress", "group", "direct"):
+            words.pop(name)
+        frame = self._store.read(asked.group, batch_rows=BATCH_ROWS, **words)
+        said: dict[str, Any] = {"commits": dict(frame.commits)}
+        direct = direct_read(frame, self._limits.direct_bytes) if asked.direct else None
+        if direct is not None:
+            return frame.schema, iter(()), {**said, "direct": packed_read(direct)}
         with self._jobs.place():
-            frame = self._store.read(asked.group, batch_rows=BATCH_ROWS, **words)
             batches = frame.batches()
             first = list(islice(batches, 1))
-        return frame.schema, chain(first, batches), dict(frame.commits)
+        return frame.schema, chain(first, batches), said
 
     def historical(self, asked: requests.Historical, spine: pa.Table, progress: Wanted) -> tuple[pa.Table, Any]:
         """Return the columns that answer a spine, and how they came out."""

@@ -123,9 +123,9 @@ class FlightServer(flight.FlightServerBase):
             if verb != "read":
                 raise UsageError(f"{verb} does not only read rows", todo="get read")
             with self._asked(context, verb, message) as asked:
-                schema, rows, pins = self._calls.read(asked)
+                schema, rows, said = self._calls.read(asked)
             call.streams = True
-            schema = saying(schema, {"commits": pins})
+            schema = saying(schema, said)
             return flight.GeneratorStream(schema, _rows(rows, schema, call))
 
     def do_exchange(self, context: Foreign, descriptor: Foreign, reader: Foreign, writer: Foreign) -> None:

@@ -16,6 +16,7 @@ class Limits:
         jobs: Reads of history that a process does at once.
         batch_bytes: Over Flight, size of one batch.
         table_bytes: Over Flight, size of rows that must be in memory at once, such as a spine. What is written is not.
+        direct_bytes: Size of the files from which on clients may read them directly; None: they never may.
         hosts: Names that the server goes by, without ports; empty: any.
     """
 
@@ -25,4 +26,5 @@ class Limits:
     jobs: int = 2
     batch_bytes: int = 256 * 1024**2
     table_bytes: int = 2 * 1024**3
+    direct_bytes: int | None = 8 * 1024**2
     hosts: tuple[str, ...] = LOOPBACK

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
+from urllib.request import urlopen
 
 import pyarrow as pa
 import pytest
@@ -201,6 +202,18 @@ class HistorySuite:
         for known in ([one.path, other.path], [one.path], []):
             history.keep_only(known)
         assert self.read(history, [one, other]).num_rows == 10
+
+    # ---- links
+
+    def test_a_link_gives_the_bytes_of_its_file_to_whoever_has_it(self, history: History) -> None:
+        files = [history.stage(table_of(), rows_of(5, start=start))[0] for start in (0, 5)]
+        links = history.links(files, seconds=60)
+        assert set(links) == ({file.path for file in files} if history.remote else set())
+        for file in files:
+            if file.path in links:
+                with urlopen(links[file.path]) as answer:  # noqa: S310 - a link that the history gave
+                    assert answer.read() == self.stored(history, file)
+        assert not history.links([], seconds=60)
 
     # ---- check, discard, debris, drop
 

@@ -1,4 +1,4 @@
-"""A proxy before object storage on loopback that answers late, or badly.
+"""A proxy before object storage on loopback that answers late, or badly; signed links end there, as moto's never do.
 
     with S3Proxy(server.port) as proxy:
         proxy.delay_seconds = 0.02
@@ -13,8 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Literal, Self
+from urllib.parse import parse_qs, urlsplit
+
+from asof.clock import system_clock
 
 Fault = Literal["busy", "broken", "cut", "lost", "half", "hang"]
 """SlowDown; an internal error; the wire is cut before the request gets there; after it; in the middle of the answer; no
@@ -84,6 +88,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         time.sleep(proxy.delay_seconds)
         proxy.requests.append((self.command, self.path))
+        if _has_ended(self.path):
+            self.answer(403, "AccessDenied", "Request has expired")
+            return
         fault = proxy.fault(self.command, self.path)
         if fault is not None:
             proxy.faults += 1
@@ -130,6 +137,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - http.server's own names
         """Say nothing."""
+
+
+def _has_ended(path: str) -> bool:
+    """Return whether a path is that of a signed link which does not hold any more."""
+    asked = parse_qs(urlsplit(path).query)
+    if "X-Amz-Date" not in asked:
+        return False
+    begun = datetime.strptime(asked["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return system_clock() >= begun + timedelta(seconds=int(asked["X-Amz-Expires"][0]))
 
 
 if __name__ == "__main__":

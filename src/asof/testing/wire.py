@@ -18,6 +18,7 @@ class Proxy:
         only: Cut only at requests that end with these bytes; zeros after them do not count.
         skip: Let so many requests through first.
         cut: Called when a connection is cut.
+        answered_bytes: How much the server answered.
     """
 
     def __init__(self, port: int) -> None:
@@ -27,6 +28,7 @@ class Proxy:
         self.only = b""
         self.skip = 0
         self.cut: Callable[[], object] = lambda: None
+        self.answered_bytes = 0
         self._port_behind = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -70,6 +72,7 @@ class Proxy:
     def _answers(self, front: socket.socket, back: socket.socket) -> None:
         with suppress(OSError):
             while data := back.recv(1 << 16):
+                self.answered_bytes += len(data)
                 front.sendall(data)
         _cut(front, back)
 

@@ -8,12 +8,13 @@ import pyarrow as pa
 
 from asof.arrow.frames import Origin
 from asof.definitions.serving_log import is_log
+from asof.engine.reads import StoredRead
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, Pins, given_pins, pin_of, pinned_rows
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN
 from asof.training.frame import HistoricalFrame
 from asof.training.historical import check_begin, known_mode
-from asof.training.streamed import ScannedFrame
+from asof.training.streamed import ScannedFrame, Source
 
 
 def read_rows(  # noqa: PLR0913 - the words of `Store.read`
@@ -52,19 +53,11 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
         for bound_us in (start_us, end_us, mode):
             if isinstance(bound_us, int):
                 check_begin(name, snapshot.horizon_us, bound_us)
-    scan = partial(
-        parts.engine.scan,
-        rows,
-        columns=list(columns or declared),
-        after_us=start_us,
-        until_us=end_us,
-        known=mode,
-        latest=latest,
-        clocks=clocks,
-    )
+    read = StoredRead(rows, tuple(columns or declared), start_us, end_us, mode, latest, clocks)
     seen = {group.ref: rows.pin}
     if batch_rows is None:
-        return HistoricalFrame(scan().read_all(), Origin("arrow"), seen)
+        return HistoricalFrame(read.answered(parts.engine).read_all(), Origin("arrow"), seen)
     names = [*(columns or declared), *((COMMIT_COLUMN, AVAILABLE_COLUMN) if clocks else ())]
     empty = pa.schema([rows.schema.field(name) for name in names]).empty_table()
-    return ScannedFrame(empty, scan, batch_rows, seen)
+    source = Source(read, parts.history)
+    return ScannedFrame(empty, partial(read.answered, parts.engine), batch_rows, seen, source)

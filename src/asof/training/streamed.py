@@ -1,11 +1,14 @@
 """Reads that are answered batch by batch: neither their rows nor their answers are in memory as a whole."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from asof.arrow.frames import Origin
+from asof.engine.reads import StoredRead
 from asof.errors import UsageError
+from asof.offline.port import History
 from asof.training.frame import BATCH_ROWS, HistoricalFrame
 from asof.training.report import Report, added
 
@@ -14,6 +17,19 @@ Chunks = Callable[[], Iterator[tuple[pa.Table, Report]]]
 
 Scan = Callable[[], pa.RecordBatchReader]
 """Reads stored rows from the beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What stored rows are read from, for whoever has them read elsewhere.
+
+    Attributes:
+        read: What the engine is asked.
+        history: Where the files are.
+    """
+
+    read: StoredRead
+    history: History
 
 
 class StreamedFrame(HistoricalFrame):
@@ -62,11 +78,23 @@ class StreamedFrame(HistoricalFrame):
 
 
 class ScannedFrame(HistoricalFrame):
-    """Stored rows that are read when they are asked for; each `batches()` reads them again, at the same pin."""
+    """Stored rows that are read when they are asked for; each `batches()` reads them again, at the same pin.
 
-    def __init__(self, empty: pa.Table, scan: Scan, batch_rows: int, commits: Mapping[str, int]) -> None:
+    Attributes:
+        source: What they are read from; None if that is on another machine.
+    """
+
+    def __init__(
+        self,
+        empty: pa.Table,
+        scan: Scan,
+        batch_rows: int,
+        commits: Mapping[str, int],
+        source: Source | None = None,
+    ) -> None:
         """Keep what is needed to read."""
         super().__init__(empty, Origin("arrow"), commits)
+        self.source = source
         self._scan = scan
         self._batch_rows = batch_rows
 

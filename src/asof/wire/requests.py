@@ -114,7 +114,12 @@ class Historical(Request):
 
 
 class Read(Request):
-    """For `read`."""
+    """For `read`.
+
+    Attributes:
+        direct: Whether the answer may be what is needed to read the files oneself, in place of rows: what
+            `asof.wire.direct.packed_read` gives, as "direct" beside the pins.
+    """
 
     group: Given
     start: Given = None
@@ -124,6 +129,7 @@ class Read(Request):
     commits: Given = None
     latest: bool = False
     clocks: bool = False
+    direct: bool = False
 
 
 class Online(Request):

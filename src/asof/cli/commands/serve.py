@@ -1,5 +1,6 @@
 """`asof serve`."""
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -52,6 +53,7 @@ SHAPE: Document = {"stopped": True}
     "--jwt-roles-claim", default="asof", show_default=True, metavar="NAME", help="Their claim with roles by project."
 )
 @click.option("--flight-port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free one.")
+@click.option("--no-direct", is_flag=True, help="Give no client links to files of history in object storage.")
 @click.option("--no-flight", is_flag=True, help="No Arrow Flight: no remote stores, no tables.")
 def command(  # noqa: PLR0913, PLR0917 - an option each
     store: str,
@@ -62,6 +64,7 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     max_rows: int,
     max_jobs: int,
     timeout: float,
+    no_direct: bool,  # noqa: FBT001 - an option
     flight_port: int,
     no_flight: bool,  # noqa: FBT001 - an option
     **security: Any,  # noqa: ANN401 - options
@@ -84,6 +87,7 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
         raise MissingDependencyError(str(error.name), extra="server") from error
 
     limits = Limits(body_bytes=max_body * 1024**2, rows=max_rows, jobs=max_jobs, seconds=timeout)
+    limits = replace(limits, direct_bytes=None) if no_direct else limits
     processes = f", {workers} processes" if workers > 1 else ""
     settings = Settings(
         store, host=host, port=port, workers=workers, limits=limits, security=Security(**security),
