@@ -4,6 +4,7 @@
 And the servers that any test may ask for; each starts when the first test does, and runs to the end.
 """
 
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -16,7 +17,34 @@ from hypothesis import HealthCheck, settings
 
 from asof.testing.servers import MariaDbServer, PostgresServer, RedisServer, S3Server, missing
 
-for name, examples in (("fast", 20), ("quick", 60), ("long", 3000)):
+# Processes of tests are forked by one that has imported what takes a second of each (`asof.testing.processes`).
+multiprocessing.set_forkserver_preload(
+    [
+        "asof.cli.app",
+        "asof.cli.commands.serve",
+        "asof.engine.duckdb",
+        "asof.offline.delta",
+        "asof.online.lmdb",
+        "asof.online.postgres",
+        "asof.online.redis",
+        "asof.quality.doctor",
+        "asof.registry.sql",
+        "asof.server.app",
+        "asof.server.flight",
+        "asof.server.run",
+        "asof.store",
+        "asof.testing.commit_log",
+        "asof.testing.history",
+        "asof.testing.keys",
+        "asof.testing.online",
+        "pandas",
+        "pymysql",
+        "uvicorn",
+        "uvloop",
+    ]
+)
+
+for name, examples in (("fast", 20), ("quick", 40), ("long", 3000)):
     settings.register_profile(
         name,
         max_examples=examples,

@@ -1,11 +1,16 @@
 """Run functions of suites in several processes at the same time."""
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# Not "fork", which would copy locks and connections: a server that has imported what `multiprocessing.set_forkserver_preload`
+# named and did nothing else forks at once, where "spawn" would import it all in each process.
+FORKS = multiprocessing.get_context("forkserver")
 
 
 def in_processes(work: Callable[..., T], every: Sequence[tuple[Any, ...]]) -> list[T]:
@@ -15,15 +20,21 @@ def in_processes(work: Callable[..., T], every: Sequence[tuple[Any, ...]]) -> li
         work: A function at the top level of a module.
         every: Arguments, one tuple a process.
     """
-    context = multiprocessing.get_context("spawn")  # a fork would copy locks and connections
-    with ProcessPoolExecutor(len(every), mp_context=context) as pool:
-        started = [pool.submit(work, *arguments) for arguments in every]
+    with ProcessPoolExecutor(len(every), mp_context=FORKS) as pool:
+        started = [pool.submit(within, dict(os.environ), work, *arguments) for arguments in every]
         return [future.result(timeout=120) for future in started]
 
 
 def exit_code_of(work: Callable[..., object], *arguments: Any) -> int | None:  # noqa: ANN401 - what the work takes
     """Run a function in a process of its own, which may die, and return the code with which it ended."""
-    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
+    process = FORKS.Process(target=within, args=(dict(os.environ), work, *arguments))
     process.start()
     process.join(120)
     return process.exitcode
+
+
+def within(environment: Mapping[str, str], work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 - what the work takes
+    """Call a function with the environment of the process that asks: the server of forks has that of its first day."""
+    os.environ.clear()
+    os.environ.update(environment)
+    return work(*arguments)
