@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
@@ -17,10 +18,10 @@ import pytest
 import asof
 from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.clock import system_clock
+from asof.testing.processes import FORKS, within
 
 NOW = system_clock().replace(microsecond=0)
 PATIENCE_SECONDS = 60
-ASOF = "import asof.cli; asof.cli.main()"
 
 customer = Entity("customer", keys={"customer_id": "int64"})
 spending = FeatureGroup(
@@ -139,6 +140,62 @@ def server(serve):
     return serve()
 
 
+def typed(stderr, words):
+    """Do what `asof` does with these words."""
+    import asof.cli
+
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for given, number in ((nothing, 0), (nothing, 1), (stderr.fileno(), 2)):
+        os.dup2(given, number)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - uvicorn gives its number to workers
+    sys.argv = ["asof", *words]
+    asof.cli.main()
+
+
+class Asof:
+    """A process of the command, as `subprocess` would give it, but forked with all imported: that takes a second.
+
+    Attributes:
+        pid: Its number.
+        stderr: What it says.
+    """
+
+    def __init__(self, *words):
+        taken, given = FORKS.Pipe(duplex=False)
+        self._process = FORKS.Process(target=within, args=(dict(os.environ), typed, given, words))
+        self._process.start()
+        given.close()
+        self.pid = self._process.pid
+        self.stderr = os.fdopen(
+            os.dup(taken.fileno()), encoding="utf-8", errors="replace"
+        )  # gRPC logs bytes as they came
+        taken.close()
+
+    def poll(self):
+        return self._process.exitcode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, seconds=PATIENCE_SECONDS):
+        """Return the code with which it ended."""
+        self._process.join(seconds)
+        if self.poll() is None:
+            self.kill()
+            raise subprocess.TimeoutExpired("asof", seconds)
+        return self.poll()
+
+    def ended(self):
+        """Return the code with which it ended, and what it said."""
+        code = self.wait()
+        with self.stderr as said:
+            return code, said.read()
+
+
 class Server:
     """`asof serve` on a free port.
 
@@ -150,10 +207,7 @@ class Server:
     def __init__(self, folder, options=(), *, token=None, context=None):
         self.token = token
         self.context = context
-        command = [sys.executable, "-c", ASOF, "serve", str(folder), "--port", "0", *options]
-        self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, errors="replace"
-        )  # gRPC logs bytes as they came
+        self.process = Asof("serve", str(folder), "--port", "0", *options)
         self.lines = []
         try:
             self.port = self._port()

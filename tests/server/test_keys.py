@@ -6,17 +6,16 @@ import json
 import signal
 import ssl
 import subprocess
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.server.conftest import Asof
 
 import asof
 from asof import Entity, Feature, FeatureGroup, FeatureView
 
-ASOF = "import asof.cli; asof.cli.main()"
 PATIENCE_SECONDS = 30
 CLOSED_SECONDS = 5.0
 
@@ -371,10 +370,9 @@ def test_beyond_this_machine_it_starts_only_with_keys_and_tls(made, folder, cert
         (with_keys, ("--name", "https://features.example"), "no name of a host"),
         (with_keys, ("--name", "features.example:8765"), "no name of a host"),
     ):  # fmt: skip
-        command = [sys.executable, "-c", ASOF, "serve", store, "--port", "0", *options]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS * 2)
-        assert (ended.returncode, says in ended.stderr) == (2, True), (options, ended.stderr)
-        assert "Traceback" not in ended.stderr
+        code, said = Asof("serve", store, "--port", "0", *options).ended()
+        assert (code, says in said) == (2, True), (options, said)
+        assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

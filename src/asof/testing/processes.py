@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# Not "fork", which would copy locks and connections: a server that has imported what `multiprocessing.set_forkserver_preload`
-# named and did nothing else forks at once, where "spawn" would import it all in each process.
+# Not "fork", which would copy locks and connections: a server that has only imported what
+# `multiprocessing.set_forkserver_preload` named forks at once, where "spawn" would import it all in each process.
 FORKS = multiprocessing.get_context("forkserver")
 
 
