@@ -24,13 +24,14 @@ demo: $(VENV)/demo.stamp  ## from nothing to a served vector, on real flights
 	@$(BIN)/asof demo
 
 test: $(VENV)/dev.stamp servers  ## run all tests but the long ones
-	@$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(ARGS)
+	@$(MEMORY) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(KEPT) $(ARGS)
 
-# In memory, where there are 4 GB of it to hold files: to wait for the disk at each sync proves nothing here (`make test` does wait).
+# In memory, where there are 4 GB of it to hold files: to wait for the disk at each sync proves nothing (tests/crash does wait).
+KEPT := -o tmp_path_retention_policy=failed
 MEMORY := $(shell [ "$$(df --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4000000 ] 2>/dev/null && echo TMPDIR=/dev/shm)
 test-fast: $(VENV)/dev.stamp  ## run the tests that take no seconds; stop at the first failure
 	@$(MEMORY) $(BIN)/python -m pytest -q --numprocesses=auto --exitfirst --hypothesis-profile=fast \
-		-m "not slow and not long" -o tmp_path_retention_policy=failed $(ARGS)
+		-m "not slow and not long" $(KEPT) $(ARGS)
 
 test-long: $(VENV)/dev.stamp servers  ## run the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)

@@ -197,16 +197,19 @@ def test_a_server_that_says_nothing_is_not_waited_for_longer_than_the_time_out(s
     begun = time.monotonic()
     with pytest.raises(TransientError, match=r"no answer within 0\.1 s"):
         asof.open(stub(None), timeout=0.1)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_a_slow_verb_ends_with_the_time_out(server, store, monkeypatch):
-    monkeypatch.setattr(store.catalog, "tags", lambda: time.sleep(0.6))
-    with asof.open(server.url, timeout=0.2) as remote:
+    over = threading.Event()
+    monkeypatch.setattr(store.catalog, "tags", lambda: over.wait(60))
+    with asof.open(server.url, timeout=1) as remote:
         begun = time.monotonic()
-        with pytest.raises(TransientError, match=r"no answer within 0\.2 s.*pass timeout= to asof\.open"):
+        with pytest.raises(TransientError, match=r"no answer within 1 s.*pass timeout= to asof\.open"):
             remote.catalog.tags()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
+        over.set()
+    with asof.open(server.url) as remote:
         assert len(remote.read("spending")) == 10
 
 

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ class Zygote:
 
     def wait(self, pid):
         return self.ask(f"wait {pid}")
+
+
+@pytest.fixture
+def tmp_path():
+    """Give a folder on a disk, also where those of other tests are in memory: kills are to hit what waits for a sync."""
+    with tempfile.TemporaryDirectory(prefix="asof-", dir="/var/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 import asof
 from asof.errors import NotFoundError, UnsupportedError
+from asof.testing.servers import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +67,7 @@ def test_a_server_without_flight_reads_single_vectors_only(serve):
 
 
 def test_a_server_that_is_started_again_goes_on_under_the_same_address(serve, now):
-    first = serve()
+    first = serve("--port", str(free_port()))
     with asof.open(address(first)) as remote:
         assert remote.online("risk", {"customer_id": 3}).values["orders"] == 3
         assert len(remote.read("spending")) == 10

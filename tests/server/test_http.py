@@ -238,7 +238,7 @@ def test_random_bytes_neither_stop_nor_hang_it(shared):
         b"POST /v1/replay HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", shared.port), timeout=60) as connection:
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
             assert b" 500 " not in connection.recv(10_000)

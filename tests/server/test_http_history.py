@@ -188,7 +188,7 @@ def wide(serve, folder, now):
         keys = pa.array(range(count), pa.int64())
         times = pa.array([now] * count, pa.timestamp("us", tz="UTC"))
         store.write("nightly", pa.table({"customer_id": keys, "at": times, "score": keys.cast(pa.float64())}))
-    return serve("--max-jobs", "1", "--timeout", "5")
+    return serve("--max-jobs", "1", "--timeout", "8")
 
 
 def test_more_reads_at_once_than_may_be_are_refused_and_a_client_that_takes_nothing_is_cut_off(wide, now):

@@ -17,7 +17,7 @@ import asof
 from asof import Entity, Feature, FeatureGroup, FeatureView
 
 PATIENCE_SECONDS = 30
-CLOSED_SECONDS = 5.0
+CLOSED_SECONDS = 20.0
 
 pytestmark = pytest.mark.slow  # a process each
 
@@ -316,15 +316,14 @@ def test_keys_may_be_required_before_there_is_one(serve):
 
 
 def test_a_key_that_asks_too_often_has_to_wait(made, server_of):
-    server = server_of(made[0], "--rate", "5")
+    server = server_of(made[0], "--rate", "1")
     tokens = made[1]
     answers = [ask(server, tokens["all_reader"], "GET", "/v1/groups") for _ in range(20)]
     assert {status for status, _, _ in answers} == {200, 429}
     _, problem, headers = next(each for each in answers if each[0] == 429)
     assert (problem["type"], int(headers["Retry-After"]) >= 1) == ("TooOftenError", True)
     assert ask(server, tokens["fraud_reader"], "GET", "/v1/groups")[0] == 200, "others do not wait for it"
-    time.sleep(1.1)
-    assert ask(server, tokens["all_reader"], "GET", "/v1/groups")[0] == 200
+    until(lambda: ask(server, tokens["all_reader"], "GET", "/v1/groups")[0] == 200)
 
 
 @pytest.fixture(scope="module")

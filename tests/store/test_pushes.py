@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -93,10 +94,16 @@ def test_the_same_key_in_one_transaction_is_one_commit(store: Store) -> None:
 
 
 @contextmanager
-def interrupted(seconds: float = 0.3):
-    """Interrupt the block after a while."""
-    timer = threading.Timer(seconds, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-    timer.start()
+def interrupted(after: threading.Event | None = None):
+    """Interrupt the block after a while, when something has happened."""
+
+    def interrupt() -> None:
+        if after is not None:
+            after.wait(30)
+        time.sleep(0.3)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
     handled = signal.signal(signal.SIGINT, signal.default_int_handler)  # workers of pytest-xdist ignore it
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -122,12 +129,21 @@ class StoppedClock:
         return system_clock()
 
 
-def pushing(store: Store, row: dict[str, object], name: str) -> threading.Thread:
-    """Return a thread that pushes; it waits in its place when this returns, or stores."""
+def pushing(store: Store, row: dict[str, object], name: str, clock: StoppedClock) -> threading.Thread:
+    """Return a thread that pushes; when this returns it waits in its place, or the first one is stopped by the clock."""
+    pusher = store._writer._pusher
+    before, leads = len(pusher._waiting), not pusher._led
     thread = threading.Thread(target=store.push, args=("a", row), name=name)
     thread.start()
-    time.sleep(0.3)
+    until(lambda: clock.stopped[name].is_set() if leads else len(pusher._waiting) > before)
     return thread
+
+
+def until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_an_interrupted_waiter_stores_nothing_and_holds_nobody_up(tmp_path: Path) -> None:
@@ -135,7 +151,7 @@ def test_an_interrupted_waiter_stores_nothing_and_holds_nobody_up(tmp_path: Path
     with asof.open(tmp_path / "store", clock=clock) as store:
         store.apply(*GROUPS)
         row = {"user": 1, "ts": system_clock(), "x": 1.0}
-        leader = pushing(store, row, "leader")
+        leader = pushing(store, row, "leader", clock)
         assert clock.stopped["leader"].wait(30)
         with interrupted():
             store.push("a", row | {"x": 2.0})
@@ -153,7 +169,7 @@ def test_an_interrupted_leader_stores_nothing_while_it_waits_for_others_and_hold
     with asof.open(tmp_path / "store", clock=clock) as store:
         store.apply(*GROUPS)
         row = {"user": 1, "ts": system_clock(), "x": 1.0}
-        crowd = [pushing(store, row, name) for name in ("leader", "2", "3")]
+        crowd = [pushing(store, row, name, clock) for name in ("leader", "2", "3")]
         clock.go_on["leader"].set()
         for thread in crowd:
             thread.join(30)
@@ -170,10 +186,10 @@ def test_an_interrupted_push_that_another_one_stores_holds_nobody_up(tmp_path: P
     with asof.open(tmp_path / "store", clock=clock) as store:
         store.apply(*GROUPS)
         row = {"user": 1, "ts": system_clock(), "x": 1.0}
-        crowd = [pushing(store, row, name) for name in ("first", "second")]
+        crowd = [pushing(store, row, name, clock) for name in ("first", "second")]
         go_on = threading.Thread(target=go_on_when_three_wait, args=(store, row, clock, crowd))
         go_on.start()
-        with interrupted(1.2):  # "second" stores it, and those after it
+        with interrupted(clock.stopped["second"]):  # "second" stores it, and those after it
             store.push("a", row | {"x": 2.0})
         assert clock.stopped["second"].is_set()
         clock.go_on["second"].set()
@@ -187,6 +203,6 @@ def test_an_interrupted_push_that_another_one_stores_holds_nobody_up(tmp_path: P
 
 def go_on_when_three_wait(store: Store, row: dict[str, object], clock: StoppedClock, crowd: list[threading.Thread]):
     """Let two more pushes wait, and then the first leader go on."""
-    time.sleep(0.2)
-    crowd += [pushing(store, row, name) for name in ("third", "fourth")]
+    until(lambda: len(store._writer._pusher._waiting) == 2)
+    crowd += [pushing(store, row, name, clock) for name in ("third", "fourth")]
     clock.go_on["first"].set()

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+PATIENCE_SECONDS = 300
 
 # Not "fork", which would copy locks and connections: a server that has only imported what
 # `multiprocessing.set_forkserver_preload` named forks at once, where "spawn" would import it all in each process.
@@ -22,14 +23,14 @@ def in_processes(work: Callable[..., T], every: Sequence[tuple[Any, ...]]) -> li
     """
     with ProcessPoolExecutor(len(every), mp_context=FORKS) as pool:
         started = [pool.submit(within, dict(os.environ), work, *arguments) for arguments in every]
-        return [future.result(timeout=120) for future in started]
+        return [future.result(timeout=PATIENCE_SECONDS) for future in started]
 
 
 def exit_code_of(work: Callable[..., object], *arguments: Any) -> int | None:  # noqa: ANN401 - what the work takes
     """Run a function in a process of its own, which may die, and return the code with which it ended."""
     process = FORKS.Process(target=within, args=(dict(os.environ), work, *arguments))
     process.start()
-    process.join(120)
+    process.join(PATIENCE_SECONDS)
     return process.exitcode
 
 

@@ -11,6 +11,7 @@ says which are not there. The object storage is the package `moto[s3]`, served w
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,10 +20,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 PACKAGES: Mapping[str, str] = {
     "redis-server": "redis-server",
     "postgres": "postgresql",
@@ -30,6 +32,8 @@ PACKAGES: Mapping[str, str] = {
     "haproxy": "haproxy",
 }
 """Program to the Debian package that has it."""
+
+PORTS = random.SystemRandom()  # tests set the seed of the other one, each process the same
 
 DEBIAN = Path("/usr/lib/postgresql")
 """Where Debian keeps the programs of PostgreSQL, a folder a version."""
@@ -50,10 +54,15 @@ def missing() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """Return a port of loopback that nobody listens on; it is below those that Linux gives to who asks for any.
+
+    A server that is killed and started again finds it free: no other process has called out from it meanwhile.
+    """
+    while True:
+        port = PORTS.randrange(20_000, 32_000)
+        with socket.socket() as taken, suppress(OSError):
+            taken.bind(("127.0.0.1", port))
+            return port
 
 
 class _Server:
