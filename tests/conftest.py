@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -98,78 +99,62 @@ def folder_for_all() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+PROGRAMS = {RedisServer: "redis-server", PostgresServer: "postgres", MariaDbServer: "mariadbd"}
+S = TypeVar("S", RedisServer, PostgresServer, MariaDbServer, S3Server)
+
+
+def started(kind: type[S], *options: dict[str, str], killed: bool = False) -> Iterator[S]:
+    """Give a server that runs, in a folder of its own; in the end it is stopped, or killed."""
+    if kind in PROGRAMS:
+        need(PROGRAMS[kind])
+    with folder_for_all() as folder:
+        server = kind(folder / "server", *options)
+        server.start()
+        yield server
+        if killed:
+            server.kill()
+        else:
+            server.stop()
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """Give a Redis for all tests; stores are apart by their folders."""
-    need("redis-server")
-    with folder_for_all() as folder:
-        server = RedisServer(folder / "redis")
-        server.start()
-        yield server
-        server.stop()
+    yield from started(RedisServer)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """Give a PostgreSQL for all tests; stores are apart by their folders."""
-    need("postgres")
-    with folder_for_all() as folder:
-        server = PostgresServer(folder / "postgres")
-        server.start()
-        yield server
-        server.stop()
+    yield from started(PostgresServer)
 
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDbServer]:
     """Give a MariaDB for all tests; registries are apart by their databases."""
-    need("mariadbd")
-    with folder_for_all() as folder:
-        server = MariaDbServer(folder / "mariadb")
-        server.start()
-        yield server
-        server.stop()
+    yield from started(MariaDbServer)
 
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """Give object storage for all tests; histories are apart by their prefixes."""
-    with folder_for_all() as folder:
-        server = S3Server(folder / "s3")
-        server.start()
-        yield server
-        server.kill()
+    yield from started(S3Server, killed=True)
 
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
     """Give a Redis of the test's own, to be killed."""
-    need("redis-server")
-    with folder_for_all() as folder:
-        # With a sync each second, a killed Redis may lack two seconds of what it answered, on a slow disk.
-        server = RedisServer(folder / "redis", {"appendfsync": "always"})
-        server.start()
-        yield server
-        server.kill()
+    # With a sync each second, a killed Redis may lack two seconds of what it answered, on a slow disk.
+    yield from started(RedisServer, {"appendfsync": "always"}, killed=True)
 
 
 @pytest.fixture(scope="module")
 def own_postgres() -> Iterator[PostgresServer]:
     """Give a PostgreSQL of the module's own, to be killed; a test that kills it starts it again."""
-    need("postgres")
-    with folder_for_all() as folder:
-        server = PostgresServer(folder / "postgres")
-        server.start()
-        yield server
-        server.kill()
+    yield from started(PostgresServer, killed=True)
 
 
 @pytest.fixture(scope="module")
 def own_mariadb() -> Iterator[MariaDbServer]:
     """Give a MariaDB of the module's own, to be killed; a test that kills it starts it again."""
-    need("mariadbd")
-    with folder_for_all() as folder:
-        server = MariaDbServer(folder / "mariadb")
-        server.start()
-        yield server
-        server.kill()
+    yield from started(MariaDbServer, killed=True)

@@ -221,6 +221,7 @@ class PostgresServer(_Server):
             "unix_socket_directories": "",
             "fsync": "off",  # a killed process loses nothing: the pages belong to the kernel
             "max_connections": "60",
+            "dynamic_shared_memory_type": "mmap",  # in its folder: what a killed one leaves goes with it
         }
         words = [word for name in settings for word in ("-c", f"{name}={settings[name]}")]
         return [program("postgres") or "", "-D", str(self.folder / "data"), "-p", str(self.port), *words]
