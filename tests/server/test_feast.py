@@ -105,8 +105,8 @@ def test_materialized_rows_have_feasts_columns(server, now):
         ({"push_source_name": "spending", "df": {"customer_id": [1], "at": [], "orders": [1]}}, "as many"),
     ],
 )
-def test_wrong_rows_are_refused(server, push, says):
-    status, problem, _ = server.post("/push", push)
+def test_wrong_rows_are_refused(shared, push, says):
+    status, problem, _ = shared.post("/push", push)
     assert (status, says in json.dumps(problem)) == (400, True), problem
 
 

@@ -47,20 +47,20 @@ def test_online_answers_one_key_as_the_store_does(server, folder):
 
 
 @pytest.mark.parametrize("count", [2, 40])  # on the event loop, and in a thread
-def test_rows_and_columns_of_several_keys_are_the_same(server, count):
+def test_rows_and_columns_of_several_keys_are_the_same(shared, count):
     keys = [{"customer_id": key} for key in range(count)]
     asked = {"keys": keys, "statuses": True, "event_times": True, "receipt": True}
-    rows = server.post("/v1/views/risk/online", asked)[1]["rows"]
-    columns = server.post("/v1/views/risk/online", asked | {"orient": "columns"})[1]
+    rows = shared.post("/v1/views/risk/online", asked)[1]["rows"]
+    columns = shared.post("/v1/views/risk/online", asked | {"orient": "columns"})[1]
     assert len(rows) == count
     for part, name in (("values", "columns"), ("statuses", "statuses"), ("event_times", "event_times")):
         assert [row[part]["returned"] for row in rows] == columns[name]["returned"]
     assert [row["receipt"]["keys"] for row in rows] == [receipt["keys"] for receipt in columns["receipts"]] == keys
 
 
-def test_no_keys_are_an_empty_answer(server):
-    assert server.post("/v1/views/risk/online", {"keys": []})[1] == {"rows": []}
-    assert server.post("/v1/views/risk/online", {"keys": [], "orient": "columns"})[1]["columns"]["orders"] == []
+def test_no_keys_are_an_empty_answer(shared):
+    assert shared.post("/v1/views/risk/online", {"keys": []})[1] == {"rows": []}
+    assert shared.post("/v1/views/risk/online", {"keys": [], "orient": "columns"})[1]["columns"]["orders"] == []
 
 
 def test_values_of_every_type_come_and_go_by_json(server, now):
