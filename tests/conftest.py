@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, settings
 
 from asof.testing.servers import MariaDbServer, PostgresServer, RedisServer, S3Server, missing
 
-# Processes of tests are forked by one that has imported what takes a second of each (`asof.testing.processes`).
+# Processes of tests are forked by one that has imported what takes a second of each (`asof.testing.processes`). Nothing of
+# asof.server: prometheus_client looks at the environment when it is imported.
 multiprocessing.set_forkserver_preload(
     [
         "asof.cli.app",
@@ -30,16 +31,16 @@ multiprocessing.set_forkserver_preload(
         "asof.online.redis",
         "asof.quality.doctor",
         "asof.registry.sql",
-        "asof.server.app",
-        "asof.server.flight",
-        "asof.server.run",
         "asof.store",
         "asof.testing.commit_log",
         "asof.testing.history",
         "asof.testing.keys",
         "asof.testing.online",
+        "httptools",
         "pandas",
+        "pyarrow.flight",
         "pymysql",
+        "starlette.applications",
         "uvicorn",
         "uvloop",
     ]
