@@ -423,7 +423,7 @@ def test_pushes_that_share_a_transaction_fail_each_for_itself(tmp_path, at, monk
         assert "a@1:1 is stored in history" in str(served.error)
         assert "b@1" not in str(served.error)
         assert (offline.commit.id, offline.error) == ("b@1:1", None)
-        assert set(store._writer.upkeep._journal) == {store._parts.registry.group(name).id for name in PAIR}
+        assert set(store._writer.upkeep._unseen) == {store._parts.registry.group(name).id for name in PAIR}
 
 
 @pytest.mark.parametrize("retracted", [False, True])
