@@ -93,14 +93,20 @@ class Catalog:
         Raises:
             NotFoundError: Unknown name.
         """
-        base = checked_text(name, "name").partition("@")[0]
-        views = {view.definition.name for view in self.views()}
-        if base in views:
-            return self._parts.registry.view(name)
-        known = {group.definition.name for group in self.groups()}
-        if base not in known:
-            raise NotFoundError.named("view or group", name, known | views)
-        return self._parts.registry.group(name)
+        registry = self._parts.registry
+        checked_text(name, "name")
+        try:
+            return registry.view(name)
+        except NotFoundError as no_view:
+            try:
+                return registry.group(name)
+            except NotFoundError as no_group:
+                base = name.partition("@")[0]
+                views = {view.definition.name for view in self.views()}
+                groups = {group.definition.name for group in self.groups()}
+                if base in views | groups:  # and no such version
+                    raise (no_view if base in views else no_group) from None
+                raise NotFoundError.named("view or group", name, groups | views) from None
 
     def commits(self, group: str | None = None, *, matching: str = "", limit: int | None = None) -> list[Commit]:
         """Return the commits of a group, or of all, in order; with a limit, the newest ones.

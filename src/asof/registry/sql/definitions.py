@@ -1,8 +1,8 @@
 """Definitions in the registry's database."""
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Definition = FeatureGroup | FeatureView
 
+R = TypeVar("R")
+
 Record = Any
 """A row of SQLAlchemy: its type has one parameter in 2.0 and any number in 2.1, so neither can be written."""
 
@@ -43,7 +45,7 @@ class SqlRegistry:
     def __init__(self, database: Database) -> None:
         """Keep the database."""
         self._database = database
-        self._groups: tuple[int, dict[str, RegisteredGroup]] = (-1, {})
+        self._known: tuple[int, dict[tuple[str, str], Any]] = (-1, {})
 
     @repeated
     def plan(self, definitions: Sequence[Definition]) -> Plan:
@@ -72,23 +74,24 @@ class SqlRegistry:
 
     @repeated
     def group(self, name: str) -> RegisteredGroup:
-        """See `Registry.group`. Read once for each generation of the definitions: every write asks for it."""
-        with self._database.read() as connection:
-            generation = generation_of(connection)
-            known, groups = self._groups
-            groups = groups if known == generation else {}
-            found = groups.get(name) if isinstance(name, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
-            if found is None:
-                found = _load_group(connection, name)
-                self._groups = (generation, {**groups, name: found})
-            return found
+        """See `Registry.group`. Every write asks for it."""
+        return self._once("group", name, _load_group)
 
     @repeated
     def view(self, name: str) -> RegisteredView:
-        """See `Registry.view`."""
+        """See `Registry.view`. Every process that serves it asks for it all the time."""
+        return self._once("view", name, _load_view)
+
+    def _once(self, kind: str, name: str, load: Callable[[Connection, str], R]) -> R:
+        """Read a definition once for each generation of all of them."""
         with self._database.read() as connection:
-            row = _find(connection, view_version, "view", name)
-            return _view_of(connection, row)
+            generation = generation_of(connection)
+            known = self._known[1] if self._known[0] == generation else {}
+            found = known.get((kind, name)) if isinstance(name, str) else None  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            if found is None:
+                found = load(connection, name)
+                self._known = (generation, {**known, (kind, name): found})
+            return found
 
     @repeated
     def groups(self) -> list[RegisteredGroup]:
@@ -102,7 +105,8 @@ class SqlRegistry:
         """See `Registry.views`."""
         with self._database.read() as connection:
             rows = connection.execute(select(view_version).order_by(view_version.c.name, view_version.c.version)).all()
-            return [_view_of(connection, row) for row in rows]
+            loaded: dict[str, RegisteredGroup] = {}
+            return [_view_of(connection, row, loaded) for row in rows]
 
     @repeated
     def split(self, name: str, cold: Sequence[str], *, now_us: int = 0, writer: str = "") -> RegisteredGroup:
@@ -363,11 +367,18 @@ def _group_of(row: Record) -> RegisteredGroup:
     )
 
 
-def _view_of(connection: Connection, row: Record) -> RegisteredView:
+def _load_view(connection: Connection, name: str) -> RegisteredView:
+    return _view_of(connection, _find(connection, view_version, "view", name), {})
+
+
+def _view_of(connection: Connection, row: Record, loaded: dict[str, RegisteredGroup]) -> RegisteredView:
+    """Return a view; groups are read once, and kept by their refs in `loaded`."""
     groups: dict[str, RegisteredGroup] = {}
 
     def load(ref: str) -> FeatureGroup:
-        registered = _load_group(connection, ref)
+        if ref not in loaded:
+            loaded[ref] = _load_group(connection, ref)
+        registered = loaded[ref]
         return groups.setdefault(registered.definition.name, registered).definition
 
     definition = view_from(json.loads(row.body), load)
