@@ -19,7 +19,7 @@ from asof.records import Commit, Status
 from asof.registry.port import RegisteredView
 from asof.server.names import Names, column_types
 from asof.server.problems import RequestError
-from asof.server.values import Convert, Value, read_row, writer
+from asof.server.values import Convert, Value, read_row, write_column, writer
 from asof.serving.online import Vector, Vectors
 from asof.store import Store
 
@@ -229,9 +229,8 @@ def _columns(vectors: Sequence[Vector], features: Sequence[str]) -> Iterator[Fea
             todo = f"there are {', '.join(schema.names)}"
             raise RequestError(404, f"there is no feature {feature!r}", todo=todo)
         convert = _writer(schema.field(feature).type)
-        column = [values[feature] for values, _, _ in answers]
         yield FeastColumn(
-            column if convert is None else [None if value is None else convert(value) for value in column],
+            write_column([values[feature] for values, _, _ in answers], convert),
             [STATUSES[statuses[feature]] for _, statuses, _ in answers],
             cast("list[str]", [times[feature] or NEVER for _, _, times in answers]),  # msgspec writes RFC 3339
         )

@@ -14,7 +14,7 @@ from asof.server.export import Table
 from asof.server.messages import HistoricalColumns, HistoricalRequest, HistoricalRows, StoredRows
 from asof.server.names import Names
 from asof.server.problems import RequestError
-from asof.server.values import Convert, Value, read_column, reader, writers
+from asof.server.values import Convert, Value, read_column, reader, write_column, writers
 from asof.store import Store
 from asof.training.frame import HistoricalFrame
 
@@ -122,7 +122,7 @@ def columns_of(table: pa.Table) -> dict[str, list[Any]]:
     """Return the columns of a table, written for JSON."""
     columns: dict[str, list[Any]] = table.to_pydict()
     for name, convert in writers(table.schema):
-        columns[name] = [None if value is None else convert(value) for value in columns[name]]
+        columns[name] = write_column(columns[name], convert)
     return columns
 
 

@@ -16,7 +16,7 @@ from asof.server.history import History
 from asof.server.messages import OnlineColumns, OnlineRequest, OnlineRow, OnlineRows, PushRequest
 from asof.server.names import Names
 from asof.server.problems import RequestError
-from asof.server.values import Convert, Value, read_row, writers
+from asof.server.values import Convert, RowWriter, Value, read_row, write_column
 from asof.serving.online import Vector, Vectors
 from asof.store import Store
 from asof.wire.online import Cards, Many, One
@@ -44,7 +44,7 @@ class Service:
         self._count = count
         self.history = History(store, self._names, most_rows=most_rows)
         self._cards = Cards()
-        self._writers: dict[str, tuple[pa.Schema, Sequence[tuple[str, Convert]]]] = {}
+        self._writers: dict[str, tuple[pa.Schema, RowWriter]] = {}
 
     def waits(self, view: str) -> bool:
         """Return whether the next `online` of a view waits for another process."""
@@ -58,16 +58,16 @@ class Service:
                 raise RequestError(400, "one key set has no columns", todo='pass a list of keys, or orient="rows"')
             vector = self._store.online(view, self._keys(asked.keys, convert, view), request=asked.request)
             self._count(view, vector)
-            return self._row(vector, asked, self._writers_of(view, vector.schema))
+            return self._row(vector, asked, self._writer_of(view, vector.schema))
         self._bound(asked.keys, "key sets")
         vectors = self._store.online(
             view, [self._keys(keys, convert, view) for keys in asked.keys], request=asked.request
         )
         self._count(view, vectors)
-        write = self._writers_of(view, vectors.schema)
+        writer = self._writer_of(view, vectors.schema)
         if asked.orient == "rows":
-            return OnlineRows([self._row(vector, asked, write) for vector in vectors])
-        return _columns(vectors, asked, dict(write))
+            return OnlineRows([self._row(vector, asked, writer) for vector in vectors])
+        return _columns(vectors, asked, writer)
 
     def remote_online(self, asked: Online) -> One | Many:
         """Return the newest values of one key set, or of several, as the remote store takes them."""
@@ -136,19 +136,16 @@ class Service:
     def _keys(self, keys: Mapping[str, Value], convert: Mapping[str, Convert], view: str) -> Mapping[str, Value]:
         return read_row(keys, convert, where=f"keys of {view}")
 
-    def _writers_of(self, view: str, schema: pa.Schema) -> Sequence[tuple[str, Convert]]:
+    def _writer_of(self, view: str, schema: pa.Schema) -> RowWriter:
         known = self._writers.get(view)
         if known is None or known[0] is not schema:
-            known = schema, writers(schema)
+            known = schema, RowWriter(schema)
             self._writers[view] = known
         return known[1]
 
-    def _row(self, vector: Vector, asked: OnlineRequest, write: Sequence[tuple[str, Convert]]) -> OnlineRow:
+    def _row(self, vector: Vector, asked: OnlineRequest, writer: RowWriter) -> OnlineRow:
         values = vector.values  # made for us: nobody else sees what becomes of them
-        for name, convert in write:
-            value = values[name]
-            if value is not None:
-                values[name] = convert(value)
+        writer.write(values)
         row = OnlineRow(values=values)
         if asked.statuses:
             row.statuses = vector.statuses
@@ -159,12 +156,11 @@ class Service:
         return row
 
 
-def _columns(vectors: Vectors, asked: OnlineRequest, write: Mapping[str, Convert]) -> OnlineColumns:
-    columns: dict[str, list[Value]] = {}
-    for name, column in zip(vectors.schema.names, vectors.to_arrow().columns, strict=True):
-        values = column.to_pylist()
-        convert = write.get(name)
-        columns[name] = values if convert is None else [None if v is None else convert(v) for v in values]
+def _columns(vectors: Vectors, asked: OnlineRequest, writer: RowWriter) -> OnlineColumns:
+    columns = {
+        name: write_column(column.to_pylist(), writer.by_name.get(name))
+        for name, column in zip(vectors.schema.names, vectors.to_arrow().columns, strict=True)
+    }
     found = OnlineColumns(columns=columns)
     if asked.statuses:
         found.statuses = {name: [vector.statuses[name] for vector in vectors] for name in columns}

@@ -10,10 +10,12 @@ null                    null
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
+from math import isfinite
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -106,6 +108,44 @@ def writer(dtype: pa.DataType) -> Convert | None:
 def writers(schema: pa.Schema) -> list[tuple[str, Convert]]:
     """Return what makes JSON of values, for the columns that need it."""
     return [(field.name, convert) for field in schema if (convert := writer(field.type)) is not None]
+
+
+class RowWriter:
+    """Makes JSON of answers of one schema.
+
+    Attributes:
+        by_name: What makes JSON of a value, for the columns that need it.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        """Look which columns need it."""
+        self.by_name = dict(writers(schema))
+        floats = [name for name, convert in self.by_name.items() if convert is _write_float]
+        self._floats = itemgetter(*floats) if len(floats) > 1 else None
+        self._others = [each for each in self.by_name.items() if each[0] not in floats]
+
+    def write(self, values: dict[str, Value]) -> None:
+        """Put JSON's form in place of an answer's values. Hardly ever a float needs it: all are tested at once."""
+        plain = self._floats is not None and finite(self._floats(values))
+        for name, convert in self._others if plain else self.by_name.items():
+            value = values[name]
+            if value is not None:
+                values[name] = convert(value)
+
+
+def write_column(values: list[Value], convert: Convert | None) -> list[Value]:
+    """Return JSON's form of a column."""
+    if convert is None or (convert is _write_float and finite(values)):
+        return values
+    return [None if value is None else convert(value) for value in values]
+
+
+def finite(values: Iterable[Value]) -> bool:
+    """Return whether floats are neither null nor NaN nor infinite; those that add up to infinity may be refused too."""
+    try:
+        return isfinite(sum(values))
+    except TypeError:  # a null
+        return False
 
 
 def _read_float(value: Value) -> Value:
