@@ -48,7 +48,8 @@ def folder(tmp_path):
 
 def pytest_generate_tests(metafunc):
     if "place" in metafunc.fixturenames and metafunc.definition.get_closest_marker("embedded") is None:
-        metafunc.parametrize("place", ["embedded", "remote"])
+        remote = pytest.param("remote", marks=pytest.mark.slow)  # 500 of them: `make test-fast` takes the others
+        metafunc.parametrize("place", ["embedded", remote])
 
 
 @pytest.fixture
