@@ -71,7 +71,7 @@ class NotFoundError(AsofError, LookupError):
             todo = "did you mean " + " or ".join(repr(c) for c in close) + "?"
         elif names:
             shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")  # noqa: PLR2004 - one line of names
-            several = re.sub(r"y\b", "ie", kind).replace(" or ", "s or ") + "s"
+            several = re.sub(r"(?<![aeiou])y\b", "ie", kind).replace(" or ", "s or ") + "s"
             todo = f"known {several}: {shown}"
         else:
             todo = f"there is no {kind} yet"

@@ -46,10 +46,13 @@ def children():
 
 
 @pytest.mark.slow
-def test_a_worker_ends_when_its_parent_is_gone():
+def test_a_worker_ends_when_its_parent_is_gone_and_not_with_its_terminal():
     with configured() as (config, taken):
         worker = Worker(config, taken, 0)
         until(lambda: worker.listens() and worker.heard)
+        os.kill(worker.pid, signal.SIGHUP)  # a terminal that is closed tells all processes; the parent alone reloads
+        heard = worker.heard
+        until(lambda: worker.listens() and worker.heard > heard)
         worker.said.close()  # as the end of the parent does
         until(lambda: worker.pid not in children())
         assert worker.end() == 0

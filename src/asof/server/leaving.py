@@ -5,6 +5,7 @@ next answer says `Connection: close` first; and connections that were accepted a
 """
 
 import asyncio
+import atexit
 import gc
 import socket
 
@@ -42,6 +43,7 @@ class LeavingServer(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        atexit.register(gc.unfreeze)  # else what is freed last is called a leak by DuckDB
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, let each connection have its last answer, and stop."""
@@ -58,7 +60,6 @@ class LeavingServer(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             hanging_up.cancel()
-            gc.unfreeze()  # else what is freed last is called a leak by DuckDB
 
     async def _hang_up(self) -> None:
         """Close what is idle: also connections that were accepted already, and known only later."""

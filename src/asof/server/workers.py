@@ -45,6 +45,7 @@ _spawn = get_context("spawn")
 
 def work(config: uvicorn.Config, taken: socket, parent: Connection) -> None:
     """Serve in a worker process, and tell its parent now and then; stop when there is none any more."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal sends it to all; it is for the parent
     config.configure_logging()  # the parent's was of its process
     server = LeavingServer(config)
 
