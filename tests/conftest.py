@@ -46,7 +46,7 @@ multiprocessing.set_forkserver_preload(
     ]
 )
 
-for name, examples in (("fast", 20), ("quick", 40), ("long", 3000)):
+for name, examples in (("fast", 20), ("quick", 60), ("long", 3000)):
     settings.register_profile(
         name,
         max_examples=examples,

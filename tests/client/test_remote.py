@@ -197,7 +197,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_longer_than_the_time_out(s
     begun = time.monotonic()
     with pytest.raises(TransientError, match=r"no answer within 0\.1 s"):
         asof.open(stub(None), timeout=0.1)
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 5
 
 
 def test_a_slow_verb_ends_with_the_time_out(server, store, monkeypatch):
@@ -207,7 +207,7 @@ def test_a_slow_verb_ends_with_the_time_out(server, store, monkeypatch):
         begun = time.monotonic()
         with pytest.raises(TransientError, match=r"no answer within 1 s.*pass timeout= to asof\.open"):
             remote.catalog.tags()
-        assert time.monotonic() - begun < 30
+        assert time.monotonic() - begun < 5
         over.set()
     with asof.open(server.url) as remote:
         assert len(remote.read("spending")) == 10

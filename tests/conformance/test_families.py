@@ -79,12 +79,12 @@ class TestFamilies(EngineSuite):
                 assert (own["__named_event"], own["__named_commit"]) in [(o.event_time or 0, o.commit) for o in named]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 class TestFamiliesAsOf(TestFamilies):
     url = "duckdb:as-of"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 class TestFamiliesHash(TestFamilies):
     url = "duckdb:hash"
 

@@ -69,7 +69,7 @@ def test_a_write_that_cannot_be_stored_is_a_transient_error_and_leaves_nothing(f
     begun = time.monotonic()
     with pytest.raises(TransientError, match=r"the object storage failed.*try again later"):
         store.backfill("weather", [row("JFK", 9, 30.0)])
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 20
     assert proxy.faults > 3  # with rests in between
     proxy.fault = lambda *_: None
     assert data(bucket) == before
@@ -105,7 +105,7 @@ def test_a_storage_that_does_not_answer_is_asked_again_and_given_up_on(folder, s
         begun = time.monotonic()
         with pytest.raises(TransientError, match="the object storage failed"):
             temps(opened)
-        assert time.monotonic() - begun < 60
+        assert time.monotonic() - begun < 30
         proxy.fault = lambda *_: None
         time.sleep(3)
 

@@ -35,7 +35,7 @@ def test_an_apply_that_is_cut_each_time_says_so_and_can_be_repeated(through_prox
     start = time.monotonic()
     with pytest.raises(TransientError, match="cannot be reached") as refused:
         store.apply([change_of(2, {b"k": (2, b"two")})])
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 10
     assert f"127.0.0.1:{proxy.port}" in refused.value.where
     assert refused.value.todo
     proxy.cuts = 0

@@ -440,7 +440,6 @@ def version(row):
 
 
 @pytest.mark.slow
-@pytest.mark.embedded("how loads come over the wire is the matter of the tests around it; this one takes a minute")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loads=st.lists(LOADS, min_size=1, max_size=4), static=st.booleans(), kind=st.sampled_from(["skip", "store"]))
 def test_loads_in_parts_are_what_they_are_in_memory_and_what_all_rows_stored_would_be(store, at, loads, static, kind):

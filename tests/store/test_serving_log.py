@@ -447,7 +447,7 @@ def test_over_the_bound_answers_are_dropped_and_counted_and_reads_go_on(logging,
         start = time.perf_counter()
         assert logging.online("departure", {"origin": "JFK"}).values["temp"] == 1.0
         took.append(time.perf_counter() - start)
-    assert max(took) < 10  # while the disk stands still
+    assert max(took) < 1  # while the disk stands still
     counts = logging.quality.serving_log("departure")
     assert (counts.waiting, counts.dropped) == (11, 40)
     go.set()
