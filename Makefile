@@ -8,6 +8,8 @@ TURN := $(if $(shell command -v flock),flock $(VENV)/pyvenv.cfg)
 PIP := $(TURN) $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 CODE := src tests $(wildcard benchmarks examples scripts)
 MAX_LINES := 500
+# Tests start hundreds of processes, each of which would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install servers demo test test-fast test-long check format bench docs lock clean
@@ -51,6 +53,7 @@ check: $(VENV)/dev.stamp  ## lint, format, types, import contracts, dependencies
 	run $(BIN)/python scripts/plant_faults.py --check; \
 	run $(BIN)/python scripts/check_sizes.py --max-lines $(MAX_LINES) src; \
 	if [ -e scripts/generate_docs.py ]; then run $(BIN)/python scripts/generate_docs.py --check; fi; \
+	run $(BIN)/python scripts/draw_windows.py --check; \
 	exit $$status
 
 format: $(VENV)/dev.stamp  ## format the code and mend what can be mended
@@ -66,7 +69,7 @@ docs: $(VENV)/dev.stamp  ## write the generated pages of docs/
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate pyproject.toml
 lock: $(VENV)/dev.stamp  ## write requirements/*.txt from pyproject.toml
 	@$(PIP) install uv
-	@$(LOCK) $(ARGS) --extra demo --extra redis --extra postgres --extra mysql --extra objects --extra server --extra jwt --extra testing --group dev -o requirements/dev.txt
+	@$(LOCK) $(ARGS) --extra demo --extra redis --extra kafka --extra nats --extra avro --extra protobuf --extra postgres --extra mysql --extra objects --extra external --extra server --extra jwt --extra testing --group dev -o requirements/dev.txt
 	@$(LOCK) -c requirements/dev.txt --extra demo -o requirements/demo.txt
 	@$(LOCK) -c requirements/dev.txt -o requirements/core.txt
 

@@ -90,20 +90,32 @@ def anonymous_peak_mib():
     Sampled: what is held for less than 20 ms may be missed.
     """
     status = Path("/proc/self/status")
-    found, done = [0.0], threading.Event()
+    found = [0.0]
 
     def sample():
-        while not done.wait(0.02):
-            line = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon:"))
-            found[0] = max(found[0], int(line.split()[1]) / 1024)
+        line = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon:"))
+        found[0] = max(found[0], int(line.split()[1]) / 1024)
 
-    watching = threading.Thread(target=sample, daemon=True)
-    watching.start()
-    try:
+    with repeated(sample, every=0.02):
         yield found
+
+
+@contextmanager
+def repeated(step, *, every):
+    """Do something again and again while the block runs, in a thread; `every` is the pause in seconds."""
+    done = threading.Event()
+
+    def go_on():
+        while not done.wait(every):
+            step()
+
+    going = threading.Thread(target=go_on, daemon=True)
+    going.start()
+    try:
+        yield
     finally:
         done.set()
-        watching.join()
+        going.join()
 
 
 @dataclass

@@ -1,11 +1,12 @@
 """Watch a server's processes from outside: memory, open files and threads over time; Linux only."""
 
-import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from measure import repeated
 
 WARM_SECONDS = 90
 """So long connections take to spread to a new worker, and its threads and pools to become as many as they will be."""
@@ -74,7 +75,7 @@ def look(pid, second):
 @contextmanager
 def watched(pid, *, every):
     """Give a list of the lives of a server's processes, which grows while the block runs."""
-    lives, done = [Life(pid, 0)], threading.Event()
+    lives = [Life(pid, 0)]
     begun = time.monotonic()
 
     def step():
@@ -89,14 +90,5 @@ def watched(pid, *, every):
             if sample is not None:
                 life.samples.append(sample)
 
-    def watch():
-        while not done.wait(every):
-            step()
-
-    watching = threading.Thread(target=watch, daemon=True)
-    watching.start()
-    try:
+    with repeated(step, every=every):
         yield lives
-    finally:
-        done.set()
-        watching.join()

@@ -101,7 +101,8 @@ def copy_of_the_code(folder):
 
 def environment(copy):
     path = os.pathsep.join((str(copy / "src"), str(copy / "scripts")))
-    return os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPATH": path}  # a run takes seconds: no two versions of a file have one time
 
 
 def check_that_the_copy_is_tested(copy):

@@ -4,6 +4,7 @@ FIRST = (
     "tests/store/test_edges.py",
     "tests/store/test_upkeep.py",
     "tests/store/test_explain.py",
+    "tests/store/test_verify.py",
     "tests/unit/",
     "tests/conformance/",
     "tests/laws/",

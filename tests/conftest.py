@@ -16,7 +16,15 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-from asof.testing.servers import MariaDbServer, PostgresServer, RedisServer, S3Server, missing
+from asof.testing.servers import (
+    KafkaServer,
+    MariaDbServer,
+    NatsServer,
+    PostgresServer,
+    RedisServer,
+    S3Server,
+    missing,
+)
 
 # Processes of tests are forked by one that has imported what takes a second of each (`asof.testing.processes`). Nothing of
 # asof.server: prometheus_client looks at the environment when it is imported.
@@ -66,6 +74,9 @@ SERVERS = {
     "registry_server",
     "s3_server",
     "own_registry_server",
+    "kafka_server",
+    "nats_server",
+    "own_nats",
 }
 
 
@@ -100,8 +111,13 @@ def folder_for_all() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-PROGRAMS = {RedisServer: "redis-server", PostgresServer: "postgres", MariaDbServer: "mariadbd"}
-S = TypeVar("S", RedisServer, PostgresServer, MariaDbServer, S3Server)
+PROGRAMS = {
+    RedisServer: "redis-server",
+    PostgresServer: "postgres",
+    MariaDbServer: "mariadbd",
+    NatsServer: "nats-server",
+}
+S = TypeVar("S", RedisServer, PostgresServer, MariaDbServer, S3Server, NatsServer, KafkaServer)
 
 
 def started(kind: type[S], *options: dict[str, str], killed: bool = False) -> Iterator[S]:
@@ -140,6 +156,24 @@ def mariadb_server() -> Iterator[MariaDbServer]:
 def s3_server() -> Iterator[S3Server]:
     """Give object storage for all tests; histories are apart by their prefixes."""
     yield from started(S3Server, killed=True)
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[KafkaServer]:
+    """Give a Kafka for all tests; topics are apart by their names."""
+    yield from started(KafkaServer, killed=True)
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NatsServer]:
+    """Give a NATS for all tests; streams are apart by their names."""
+    yield from started(NatsServer)
+
+
+@pytest.fixture
+def own_nats() -> Iterator[NatsServer]:
+    """Give a NATS of the test's own, to be killed."""
+    yield from started(NatsServer, killed=True)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ Importing it is light: engines are loaded when a store opens.
 from typing import TYPE_CHECKING
 
 from asof import errors
-from asof.definitions import Check, Entity, Feature, FeatureGroup, FeatureView
+from asof.definitions import SQL, Check, Entity, Feature, FeatureGroup, FeatureView
 from asof.progress import Progress
 
 if TYPE_CHECKING:
@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from asof.client import AsyncStore
     from asof.store import Store
 
-__all__ = ["Check", "Entity", "Feature", "FeatureGroup", "FeatureView", "Progress", "errors", "open", "open_async"]
+__all__ = [  # noqa: RUF022 - in the order of `sorted`
+    "Check",
+    "Entity",
+    "Feature",
+    "FeatureGroup",
+    "FeatureView",
+    "Progress",
+    "SQL",
+    "errors",
+    "open",
+    "open_async",
+]
 
 __version__ = "0.1.0"
 

@@ -42,6 +42,16 @@ def to_us(moment: datetime, *, what: str = "time") -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
+def bounds_us(start: datetime | None, end: datetime | None) -> tuple[int | None, int | None]:
+    """Return the bounds of a time range as microseconds since the epoch; None where there is none.
+
+    Raises:
+        UsageError: One of them is naive, or no datetime.
+    """
+    start_us = None if start is None else to_us(start, what="start")
+    return start_us, None if end is None else to_us(end, what="end")
+
+
 def from_us(moment_us: int) -> datetime:
     """Return microseconds since the epoch as an aware datetime in UTC."""
     return EPOCH + timedelta(microseconds=moment_us)

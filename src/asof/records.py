@@ -77,6 +77,61 @@ class DataFile:
     last_commit: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Messages of one partition of a stream that a commit takes in: those after one place, up to another.
+
+    Attributes:
+        stream: The stream's name.
+        partition: The partition.
+        before: The last message before them: an offset, a sequence or an id, as the broker says it; "" for none.
+        reached: The last of them.
+    """
+
+    stream: str
+    partition: str
+    before: str
+    reached: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message of a stream, or a row of one, that was not stored: in quarantine, with the reason.
+
+    Attributes:
+        stream: The stream's name.
+        partition: Its partition.
+        place: The message: its offset, sequence or id.
+        row: The row in the message, from 0; None for the whole message.
+        reason: Why.
+        body: What could not be stored, as it came; empty once an erasure went over it, or if it was too long.
+        commit: The commit that took in what was good of its batch; 0 until it is published.
+        at_us: When that was committed.
+    """
+
+    stream: str
+    partition: str
+    place: str
+    reason: str
+    row: int | None = None
+    body: bytes = b""
+    commit: int = 0
+    at_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a commit took from streams.
+
+    Attributes:
+        steps: Its messages; a partition once.
+        letters: Those that are not among its rows.
+    """
+
+    steps: tuple[Step, ...]
+    letters: tuple[Letter, ...] = ()
+
+
 @dataclass(slots=True)  # not frozen: each push makes one, and that took it another 3 us
 class Draft:
     """A commit that is not published: it has no number and no time yet.
@@ -100,6 +155,7 @@ class Draft:
         quarantined: Rows that were set aside.
         meta: What the caller wants to remember with the commit.
         writer: Who writes, if it is not who publishes.
+        taken: What it took from streams, if it did.
     """
 
     group_id: int
@@ -120,6 +176,7 @@ class Draft:
     quarantined: int = 0
     meta: Mapping[str, str] = field(default_factory=dict[str, str])
     writer: str = ""
+    taken: Taken | None = None
 
 
 class Commit(msgspec.Struct, frozen=True):  # noqa: PLW1641 - its meta is a dict: it has no hash
@@ -197,6 +254,30 @@ class Commit(msgspec.Struct, frozen=True):  # noqa: PLW1641 - its meta is a dict
         cold = tuple(name for name, count in self.changed.items() if count * 10 <= rows)
         told = 0 < self.compared <= rows * 100 and len(self.changed) > len(cold) >= len(self.changed) / 2
         return cold if told else ()
+
+
+class ExternalRead(msgspec.Struct, frozen=True):
+    """What a read saw of a group whose rows stay outside of the store.
+
+    Attributes:
+        place: Where they lie.
+        what: What was found there, for people.
+        reproducible: Whether the same can be read again after the place has changed: by the pin.
+        pin: What `frame.commits` holds: a version of a Delta table, a fingerprint of files; None: no pin there.
+        read_at_us: When it was looked at.
+        files: Files with sizes in bytes and times of change in microseconds.
+    """
+
+    place: str
+    what: str
+    reproducible: bool
+    pin: int | None
+    read_at_us: int
+    files: tuple[tuple[str, int, int], ...] = ()
+
+    def __str__(self) -> str:
+        """Return it as a line."""
+        return f"{self.place}: {self.what}, " + ("pinned" if self.reproducible else "not reproducible")
 
 
 class Stamp(msgspec.Struct, frozen=True, gc=False):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import Any, overload
 
 from asof.access import Keys
 from asof.acting import acting
@@ -12,16 +12,18 @@ from asof.arrow.order import OnConflict
 from asof.arrow.streams import whole
 from asof.catalog import Catalog
 from asof.catalog.python_file import Definition, definitions_of
-from asof.clock import system_clock, to_us
+from asof.clock import bounds_us, system_clock
 from asof.erasure import Certificate, Eraser
-from asof.errors import UsageError, warn
-from asof.forks import opened, opening
+from asof.errors import warn
+from asof.forks import opened
 from asof.ingest.infer import unregistered
+from asof.ingest.materialize import materialize
 from asof.ingest.prepare import Absent, Options
 from asof.ingest.reading import reading
+from asof.ingest.transform import check_code
 from asof.ingest.upkeep import Compaction
 from asof.ingest.write import Together, Writer
-from asof.parts import Parts, Pins, open_parts
+from asof.parts import OfParts, Parts, Pins, open_parts
 from asof.progress import Progress, showing
 from asof.quality import Quality
 from asof.quality.verify import Verification, verify
@@ -36,7 +38,7 @@ from asof.training.historical import HistoricalReader
 from asof.training.read import read_rows
 
 
-class Store:
+class Store(OfParts):
     """A feature store in a folder; open one with `asof.open`. Safe to use from several threads and processes.
 
     Attributes:
@@ -45,11 +47,11 @@ class Store:
         keys: Who may ask a server for what.
     """
 
+    _held = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "keys", "quality")
+
     def __init__(self, parts: Parts) -> None:
         """Serve a store from its parts."""
-        self._root = parts.root
-        self._closed = False
-        self._parts = parts
+        super().__init__(parts)
         self._writer = Writer(parts)
         self._history = HistoricalReader(parts)
         self._log = ServingLog(parts, self._writer)
@@ -99,8 +101,9 @@ class Store:
         Raises:
             UsageError, NotFoundError, ConflictError: A definition does not fit; nothing was registered.
         """
-        parts = self._parts
-        plan = parts.registry.apply(definitions_of(definitions), now_us=parts.now_us(), writer=parts.writer)
+        parts, found = self._parts, definitions_of(definitions)
+        check_code(parts, found)
+        plan = parts.registry.apply(found, now_us=parts.now_us(), writer=parts.writer)
         self._online.forget_plans()
         self._writer.recover()
         return plan
@@ -197,6 +200,38 @@ class Store:
         """
         options = Options(None, on_conflict, False, idempotency_key, meta, writer=acting())  # noqa: FBT003 - a dataclass
         return self._writer.push(group, [records] if isinstance(records, Mapping) else records, options)
+
+    def materialize(
+        self,
+        group: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        full: bool = False,
+        progress: Progress | bool = False,
+    ) -> list[Commit]:
+        """Make the rows of a group with `transform=` from what is new in its source; see docs/transformations.md.
+
+        Args:
+            group: Name of the group.
+            start: Exclusive lower bound of event times. With bounds these rows are made again; but the first run of
+                all makes no others, and the next ones go on from there.
+            end: Inclusive upper bound of event times.
+            full: Make all rows again; those from before are retracted in the same step.
+            progress: True for a bar, or a callable that is told (done, total) of the source's rows.
+
+        Returns:
+            The new commits, retracts too. What was published stays if a later one fails; the next run goes on there.
+
+        Raises:
+            UsageError: It has no transformation, or code that cannot be run. ConflictError: The code is another now.
+            DataError: It failed, or made rows that do not fit.
+        """
+        start_us, end_us = bounds_us(start, end)
+        with showing(f"materializing {group}", progress=progress, unit="rows") as advance:
+            return materialize(
+                self._parts, self._writer, group, start_us=start_us, end_us=end_us, full=full, advance=advance
+            )
 
     def together(self) -> Together:
         """Write several groups as one: `with store.together() as tx: tx.write(...); tx.write(...)`."""
@@ -346,18 +381,11 @@ class Store:
         Raises:
             NotFoundError: Unknown group or column. DataError: Of a serving log, times before its retention.
         """
+        start_us, end_us = bounds_us(start, end)
         return read_rows(
-            self._parts,
-            group,
-            start_us=None if start is None else to_us(start, what="start"),
-            end_us=None if end is None else to_us(end, what="end"),
-            columns=columns,
-            known=known,
-            commits=commits,
-            latest=latest,
-            clocks=clocks,
-            batch_rows=batch_rows,
-        )
+            self._parts, group, start_us=start_us, end_us=end_us, columns=columns, known=known, commits=commits,
+            latest=latest, clocks=clocks, batch_rows=batch_rows,
+        )  # fmt: skip
 
     @overload
     def online(self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
@@ -453,31 +481,6 @@ class Store:
             self._let_go()
         self._closed = True
 
-    def __enter__(self) -> Self:
-        """Use the store in a `with` block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the store."""
-        self.close()
-
-    def __repr__(self) -> str:
-        """Return the store's place."""
-        return f"<asof.Store {str(self._root)!r}>"
-
-    if not TYPE_CHECKING:  # a type checker would let every misspelt name pass
-
-        def __getattr__(self, name: str) -> object:
-            """Open the parts again in a forked child; say that a closed store is closed."""
-            if name not in _PARTS or "_root" not in vars(self):
-                raise AttributeError(name)
-            if self._closed:
-                raise UsageError(f"the store {str(self._root)!r} is closed", todo="open it again with asof.open")
-            with opening():
-                if name not in vars(self):
-                    self.__init__(open_parts(self._root, create=False, clock=self._clock))
-            return vars(self)[name]
-
     def _inferred(
         self, group: str, frame: Frame, options: Options, keys: Sequence[str], event_time: str | None
     ) -> Frame:
@@ -488,13 +491,3 @@ class Store:
             warn(f"group {group!r} was inferred and registered:\n{self.plan(made)}")
             self.apply(made)
         return frame
-
-    def _let_go(self) -> dict[str, object]:
-        """Drop the parts; the next use opens them again, unless the store is closed."""
-        if "_parts" not in vars(self):
-            return {}
-        self._clock = self._parts.clock
-        return {name: vars(self).pop(name) for name in _PARTS}
-
-
-_PARTS = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "keys", "quality")

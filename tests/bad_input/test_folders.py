@@ -126,6 +126,7 @@ def run_without_rights(folder):
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("locked", "message"),
     [

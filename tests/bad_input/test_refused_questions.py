@@ -219,7 +219,7 @@ def test_unknown_names_are_answered_with_what_was_meant(store, refused, ask, wea
         todo="did you mean 'gates'?",
     )
     refused(NotFoundError, *ask("departur"), what="'departur'", todo="did you mean 'departure'")
-    refused(NotFoundError, *ask("departure@9"), what="'departure@9'", todo="did you mean 'departure'")
+    refused(NotFoundError, *ask("departure@9"), what="'departure@9'", todo="did you mean 'departure@1'")
     refused(
         NotFoundError, lambda: store.read("gates", columns=["bussy"]), what="'bussy'", where="gates@1", todo="'busy'"
     )

@@ -78,6 +78,7 @@ print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)
     assert done.stderr == "[]\n"
 
 
+@pytest.mark.slow
 def test_a_command_into_a_pipe_does_not_load_rich(loaded):
     code = f"""
 import sys
@@ -162,6 +163,7 @@ def test_commands_open_stores_and_never_make_them(error, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback(loaded):
     for words in (("ls", loaded.path("data"), "--debug"), ("--debug", "ls", loaded.path("data"))):
         done = asof_command(*words)
@@ -208,6 +210,7 @@ def test_the_store_may_come_from_the_environment(typed, error, loaded, monkeypat
     assert "the new store" in typed("import", "csv", tmp_path, tmp_path / "other").stdout
 
 
+@pytest.mark.slow
 def test_reading_into_a_closed_pipe_is_no_traceback(loaded):
     executable = Path(sys.executable).with_name("asof")
     done = subprocess.run(

@@ -200,6 +200,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_longer_than_the_time_out(s
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.slow
 def test_a_slow_verb_ends_with_the_time_out(server, store, monkeypatch):
     over = threading.Event()
     monkeypatch.setattr(store.catalog, "tags", lambda: over.wait(60))
@@ -436,6 +437,7 @@ def test_an_answer_in_chunks_is_whole_at_its_last_chunk_and_not_before(chunks, d
     assert buffer.answer() == (200, b"".join(chunks), True)
 
 
+@pytest.mark.slow
 def test_many_threads_share_a_remote_store(remote):
     wrong = []
 

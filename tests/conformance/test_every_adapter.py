@@ -13,12 +13,15 @@ from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.online import OnlineStoreSuite
 from asof.testing.registry import RegistrySuite
+from asof.testing.stream_positions import StreamPositionsSuite
+from asof.testing.streams import StreamSuite
 
 SUITES = {
     "online": (OnlineStoreSuite,),
     "history": (HistorySuite,),
     "engine": (EngineSuite,),
-    "registry": (RegistrySuite, CommitLogSuite, TagsSuite, ErasuresSuite, KeysSuite, DeedsSuite),
+    "stream": (StreamSuite,),
+    "registry": (RegistrySuite, CommitLogSuite, TagsSuite, ErasuresSuite, KeysSuite, DeedsSuite, StreamPositionsSuite),
 }
 
 ADAPTERS = [

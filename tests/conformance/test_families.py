@@ -27,6 +27,7 @@ def lay_split(history: History, reference: Reference, places: Sequence[Place], f
     return lay(history, reference, places, folder, cold=cold, split_at=rows % 2 and len(history.ops) // 2, **options)
 
 
+@pytest.mark.slow  # what a split changes has its own tests
 class TestFamilies(EngineSuite):
     adapter = "duckdb"
     lay = staticmethod(lay_split)
@@ -79,12 +80,10 @@ class TestFamilies(EngineSuite):
                 assert (own["__named_event"], own["__named_commit"]) in [(o.event_time or 0, o.commit) for o in named]
 
 
-@pytest.mark.slow
 class TestFamiliesAsOf(TestFamilies):
     url = "duckdb:as-of"
 
 
-@pytest.mark.slow
 class TestFamiliesHash(TestFamilies):
     url = "duckdb:hash"
 

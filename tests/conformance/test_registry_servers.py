@@ -15,6 +15,9 @@ from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.registry import OpensRegistry, RegistrySuite
 from asof.testing.servers import MariaDbServer, PostgresServer
+from asof.testing.stream_positions import StreamPositionsSuite
+
+pytestmark = pytest.mark.slow
 
 
 class OnServer(OpensRegistry):
@@ -79,3 +82,9 @@ class TestMariaDbKeys(OnMariaDb, KeysSuite): ...
 
 
 class TestMariaDbDeeds(OnMariaDb, DeedsSuite): ...
+
+
+class TestPostgresStreams(OnPostgres, StreamPositionsSuite): ...
+
+
+class TestMariaDbStreams(OnMariaDb, StreamPositionsSuite): ...

@@ -4,6 +4,7 @@ from asof.testing.commit_log import CommitLogSuite
 from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.registry import RegistrySuite
+from asof.testing.stream_positions import StreamPositionsSuite
 
 URL = "sqlite:///{root}/registry.db"
 
@@ -34,5 +35,10 @@ class TestSqliteKeys(KeysSuite):
 
 
 class TestSqliteDeeds(DeedsSuite):
+    adapter = "sqlite"
+    url = URL
+
+
+class TestSqliteStreams(StreamPositionsSuite):
     adapter = "sqlite"
     url = URL

@@ -18,6 +18,9 @@ from asof.testing.strategies import BASE_US, History
 
 # Every online store, every plan of the engine and every kind of registry at least once: they meet in no line of code.
 NUMBERS = count(1)
+SLOW = ("memory as-of", "memory hash", "memory whole", "memory numbered")
+"""Left out of `make test-fast`, which has the conformance suite for plans."""
+
 ARRANGEMENTS = {
     "lmdb": ("lmdb:online/", "duckdb", "sqlite"),
     "memory as-of": ("memory:", "duckdb:as-of", "sqlite"),
@@ -129,7 +132,10 @@ def urls(request: pytest.FixtureRequest) -> tuple[str, str, str]:
     return online, engine, request.getfixturevalue(registry).registry_url(f"laws_{next(NUMBERS)}")
 
 
-@pytest.fixture(scope="session", params=ARRANGEMENTS)
+PARAMS = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in ARRANGEMENTS]
+
+
+@pytest.fixture(scope="session", params=PARAMS)
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Give a store that lives."""
     bench = Bench(tmp_path_factory.mktemp("laws") / "store", *urls(request))
@@ -137,7 +143,7 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     bench.store.close()
 
 
-@pytest.fixture(params=ARRANGEMENTS)
+@pytest.fixture(params=PARAMS)
 def crashable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Give a store that can be killed."""
     bench = Bench(tmp_path / "store", *urls(request), Crashing())

@@ -17,7 +17,7 @@ def true_reason(row: Stored, reference: Reference, t: int, known, pin) -> str:
     """Give why a row does not answer, by the oracle's rows and clocks; "older" for candidates."""
     if pin is not None and row.commit > pin:
         return "not in the pins"
-    if reference._is_candidate(row, t, known=known, pin=pin):
+    if reference.is_candidate(row, t, known=known, pin=pin):
         return "older"
     if not any(row is kept for kept in reference.rows(pin)):  # retracted in the pins
         clocks = reference._retracts(row, pin)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.client.conftest import Served, everybody
 
 import asof
+from asof.arrow.json_values import read_row, readers
 from asof.clock import from_us, parse_time
 from asof.definitions.types import parse_type
 from asof.ingest.feed import encode_online
@@ -26,7 +27,6 @@ from asof.parts import pinned_rows
 from asof.server.limits import Limits
 from asof.server.messages import OnlineRequest
 from asof.server.service import Service
-from asof.server.values import read_row, readers
 from asof.testing.played import Played, answers_of, rows_table
 from asof.testing.reference import Group, Row, canonical
 from asof.testing.strategies import (

@@ -269,6 +269,7 @@ def test_what_is_said_of_files_is_what_this_version_knows():
     ]  # fmt: skip
     assert [each.name for each in fields(Rows)] == [
         "schema", "keys", "event_time", "delay_us", "pin", "layout", "files", "journal", "retracted", "sources", "cold",
+        "outside",  # never said: rows outside of the store are not read directly
     ]  # fmt: skip
     assert Stamp.__struct_fields__ == ("number", "committed_at_us", "availability")
 

@@ -229,6 +229,7 @@ def test_a_bucket_that_is_not_there_is_named(bucket, tmp_path, monkeypatch):
             store.backfill("weather", [row("JFK", 1, 1.0)])
 
 
+@pytest.mark.slow
 def test_without_the_package_the_message_names_the_extra(tmp_path):
     program = (
         "import sys; sys.modules['obstore'] = None\nimport asof\n"

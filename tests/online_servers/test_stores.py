@@ -1,6 +1,7 @@
 """A feature store whose online store is a server: what it serves, and what it says when the server fails."""
 
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -161,6 +162,7 @@ def test_a_forked_process_has_connections_of_its_own(store):
     assert temp(store) == 1.0
     child = os.fork()
     if not child:
+        signal.alarm(60)  # a child that hangs is a failure, and no run without end
         code = 1
         try:
             code = 0 if [temp(store, origin) for origin in ("JFK", "LGA") * 50] == [1.0, 2.0] * 50 else 2

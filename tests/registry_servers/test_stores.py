@@ -128,7 +128,7 @@ def found(backend, text):
 
 
 def test_without_the_server_calls_say_so_and_go_on_when_it_is_back(own_backend, tmp_path, monkeypatch):
-    monkeypatch.setattr("asof.serving.online.REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr("asof.serving.cached.REFRESH_SECONDS", 0.1)
     with store_in(tmp_path / "features", own_backend.url) as store:
         assert temp(store) == 1.0
         own_backend.server.kill()

@@ -19,7 +19,7 @@ from asof.server.admission import Admission
 from asof.server.flight import FlightServer
 from asof.server.limits import Limits
 from asof.server.shared import shared
-from asof.server.watched import Call
+from asof.server.watched import CallMiddleware
 from asof.wire.failures import unpacked_error
 from asof.wire.values import pack, unpack
 
@@ -147,7 +147,7 @@ def test_a_client_that_takes_no_rows_holds_no_place(served):
 
 
 def test_a_call_whose_rows_were_not_all_taken_was_left(served):
-    call = Call("DO_GET", {}, served.shared.metrics, None)
+    call = CallMiddleware("DO_GET", {}, served.shared.metrics, None)
     call.named("read", "")
     call.streams = True
     call.call_completed(None)

@@ -4,7 +4,8 @@ import pytest
 
 import asof
 from asof.errors import NotFoundError, TransientError
-from asof.server.names import Cached, Names
+from asof.server.names import Names
+from asof.serving.cached import Cached
 
 
 @pytest.mark.parametrize("what", ["keys", "records"])
@@ -30,7 +31,7 @@ def test_while_one_looks_it_up_again_the_others_go_on_with_what_was_known(monkey
 
     cached = Cached(find)
     assert cached("a") == 1
-    monkeypatch.setattr("asof.server.names.REFRESH_SECONDS", -1.0)  # it is old
+    monkeypatch.setattr("asof.serving.cached.REFRESH_SECONDS", -1.0)  # it is old
     looking = threading.Thread(target=cached, args=("a",))
     looking.start()
     assert begun.wait(10)
@@ -52,7 +53,7 @@ def test_what_was_known_stays_while_the_registry_is_away_and_goes_when_it_is_gon
 
     cached = Cached(find)
     assert cached("a") == 1
-    monkeypatch.setattr("asof.server.names.REFRESH_SECONDS", -1.0)  # it is old
+    monkeypatch.setattr("asof.serving.cached.REFRESH_SECONDS", -1.0)  # it is old
     assert cached("a") == 1
     with pytest.raises(NotFoundError):
         cached("a")

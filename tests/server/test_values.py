@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asof.arrow.json_values import read_row, reader, readers, writer
 from asof.arrow.types import arrow_type
 from asof.definitions.types import parse_type
 from asof.errors import UsageError
-from asof.server.values import read_row, reader, readers, writer
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 VALUES = {

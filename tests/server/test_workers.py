@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from asof.errors import TransientError
-from asof.server import heads, workers
+from asof.server import connections, workers
 from asof.server.leaving import GOODBYE_SECONDS, LeavingServer
 from asof.server.workers import Worker, Workers
 
@@ -115,7 +115,7 @@ def slow():
     """Give an application that waits, and a server of it that stops when it is told."""
     app = Slow()
     config = uvicorn.Config(
-        app, http="asof.server.heads:BoundedHeads", lifespan="off", log_config=None, access_log=False
+        app, http="asof.server.connections:BoundedHttp", lifespan="off", log_config=None, access_log=False
     )
     server = LeavingServer(config)
     taken = socket.create_server(("127.0.0.1", 0))
@@ -165,7 +165,7 @@ def test_a_server_that_stops_answers_what_is_under_way_and_what_comes_next_and_s
 
 
 def test_a_connection_that_asks_all_the_time_is_let_go_after_a_while(slow, monkeypatch):
-    monkeypatch.setattr(heads, "MOST_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "MOST_SECONDS", 0.2)
     app, _, port = slow
     app.go.set()
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:

@@ -1,5 +1,8 @@
 """apply and plan: readable, amended in place, versions side by side, the same from a file and from the registry."""
 
+import os
+import sys
+
 import pytest
 
 import asof
@@ -237,6 +240,21 @@ def test_definitions_from_a_file_equal_those_from_the_registry(store, tmp_path):
         assert item.definition == declared[item.definition.name], item.ref
     assert not store.apply(str(file))
     assert not store.apply(*(item.definition for item in registered))
+
+
+def test_a_file_that_is_changed_within_a_second_is_read_again(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "features.py"
+    for ttl, hours in ("1h", 1), ("2h", 2):
+        file.write_text(
+            "from asof import *\n"
+            "airport = Entity('airport', keys={'origin': 'string'})\n"
+            f"weather = FeatureGroup('weather', entity=airport, features=[Feature('temp', 'float64')], event_time='at', ttl={ttl!r})\n"
+        )
+        os.utime(file, (1, 1))
+        store.apply(file)
+        assert [each.definition.ttl_us for each in store.catalog.groups()][-1] == hours * 3_600_000_000
+    assert [*tmp_path.glob("__pycache__")] == []
 
 
 def test_a_definition_file_that_fails_names_itself(store, tmp_path):

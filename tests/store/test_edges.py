@@ -273,3 +273,17 @@ def test_a_receipt_is_replayed_from_its_commits_though_a_backfill_rewrote_the_pa
     assert store.online("weather", {"origin": "JFK"}).values["temp"] == 2.0
     store.retract(second, reason="wrong")
     assert store.online("weather", {"origin": "JFK"}).values["temp"] == 1.0
+
+
+@pytest.mark.embedded("a remote store has no folder")
+@pytest.mark.parametrize("name", ["kind=x", "a*b", "a[b]"])
+def test_the_name_of_a_folder_is_no_column_and_no_pattern(tmp_path, at, name):
+    kind = FeatureGroup(
+        "g", entity=Entity("e", keys={"k": "string"}), event_time="t", features=[Feature("kind", "string")]
+    )
+    for folder in (tmp_path / "ab", tmp_path / name):
+        with asof.open(folder) as store:
+            store.apply(kind)
+            store.backfill("g", {"k": ["a"], "t": [at(1)], "kind": [folder.name]})
+            assert store.historical("g", {"k": ["a"]}, time=at(2)).to_arrow()["kind"].to_pylist() == [folder.name]
+            assert store.read("g").to_arrow()["kind"].to_pylist() == [folder.name]

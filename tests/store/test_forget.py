@@ -256,23 +256,20 @@ def test_keys_of_any_length_and_many_at_once(tmp_path, clock):
         assert store.quality.doctor().healthy
 
 
-@pytest.mark.parametrize(
-    ("entity", "keys", "error", "text"),
-    [
-        ("usr", ANNA, NotFoundError, "did you mean 'user'"),
-        ("user", {"name": "anna"}, DataError, "tenant"),
-        ("user", {"name": None, "tenant": 1}, DataError, "null"),
-        ("user", {"name": "anna", "tenant": "x"}, DataError, "tenant"),
-        ("user", ANNA | {"more": 1}, DataError, "more"),
-        ("user", [], UsageError, "which keys"),
-    ],
-)
-def test_keys_that_are_none_are_refused_and_nothing_is_erased(tmp_path, clock, entity, keys, error, text):
+def test_keys_that_are_none_are_refused_and_nothing_is_erased(tmp_path, clock):
     with asof.open(tmp_path / "s", clock=clock) as store:
         fill(store, clock)
         before = everything(store, [ANNA, *OTHERS])
-        with pytest.raises(error, match=text):
-            store.forget(entity, keys)
+        for entity, keys, error, text in (
+            ("usr", ANNA, NotFoundError, "did you mean 'user'"),
+            ("user", {"name": "anna"}, DataError, "tenant"),
+            ("user", {"name": None, "tenant": 1}, DataError, "null"),
+            ("user", {"name": "anna", "tenant": "x"}, DataError, "tenant"),
+            ("user", ANNA | {"more": 1}, DataError, "more"),
+            ("user", [], UsageError, "which keys"),
+        ):
+            with pytest.raises(error, match=text):
+                store.forget(entity, keys)
         assert everything(store, [ANNA, *OTHERS]) == before
         assert store.catalog.erasures() == []
 

@@ -263,6 +263,7 @@ def test_features_that_are_added_meanwhile_have_a_load_stored_in_full(store, wea
 
 @pytest.mark.parametrize("on_unchanged", ["store", "skip"])
 @pytest.mark.parametrize(("port", "method"), [("history", "stage"), ("engine", "stamped"), ("engine", "absent")])
+@pytest.mark.slow
 def test_a_part_that_fails_at_any_time_leaves_nothing(store, weather, at, on_unchanged, port, method, monkeypatch):
     store.apply(weather(on_unchanged=on_unchanged, ttl=None, known="event"))
     store.write("weather", reader(rows(at, 0)))

@@ -72,6 +72,7 @@ def test_an_old_store_answers_as_it_did(old, made, clock):
         assert revision(folder) == [(REVISION,)]
 
 
+@pytest.mark.slow
 def test_an_old_store_is_written_to_amended_and_compacted(old, made, clock):
     folder, recorded = old
     with asof.open(folder, clock=clock) as store:

@@ -8,7 +8,7 @@ from asof.errors import NotFoundError, UsageError
 
 
 def temp_directory(engine):
-    return engine._connection.execute("SELECT current_setting('temp_directory')").fetchone()[0]
+    return engine._opened().execute("SELECT current_setting('temp_directory')").fetchone()[0]
 
 
 def test_an_engine_spills_below_its_store_and_nowhere_else(tmp_path):
@@ -38,7 +38,7 @@ def test_a_sweep_deletes_the_folders_of_the_dead_only(tmp_path):
 def test_an_engine_keeps_to_the_limits_of_its_url(plan):
     engine = DuckDBEngine(f"duckdb:{plan}?memory_limit=512MiB&threads=1")
     limits = "SELECT current_setting('memory_limit'), current_setting('threads')"
-    assert engine._connection.execute(limits).fetchone() == ("512.0 MiB", 1)
+    assert engine._opened().execute(limits).fetchone() == ("512.0 MiB", 1)
     engine.close()
 
 

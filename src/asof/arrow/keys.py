@@ -26,12 +26,21 @@ _INTEGER = struct.Struct(">Q")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
-def encode_keys(table: pa.Table) -> list[bytes]:
-    """Return the key of each row; the table holds the key columns only, in order, without nulls."""
+def encode_keys(table: pa.Table, *, whole: bool = False) -> list[bytes]:
+    """Return the key of each row; the table holds the key columns only, in order, without nulls.
+
+    Args:
+        table: The keys.
+        whole: Leave keys over 510 bytes as they are, in their order; the online store takes no such key.
+    """
     parts = [_encode_column(column) for column in table.columns]
     joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary()))
     keys = joined.to_pylist()
-    if pc.max(pc.binary_length(joined)).as_py() is not None and pc.max(pc.binary_length(joined)).as_py() > LONGEST:
+    if (
+        not whole
+        and pc.max(pc.binary_length(joined)).as_py() is not None
+        and pc.max(pc.binary_length(joined)).as_py() > LONGEST
+    ):
         return [_shortened(key) for key in keys]
     return keys
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from asof.arrow.nested import cast
 from asof.arrow.types import wire_type
-from asof.clock import from_us
+from asof.clock import from_us, to_us
 
 Value = Any
 """A Python value of any of our types; the foreign edge where Any is honest."""
@@ -91,6 +91,28 @@ def from_wire(arrow: pa.DataType) -> Callable[[Value], Value] | None:
         return None if item is None else lambda values: [None if v is None else item(v) for v in values]
     if types.is_struct(arrow):
         parts = {field.name: convert for field in arrow if (convert := from_wire(field.type)) is not None}
+        if not parts:
+            return None
+        return lambda fields: {
+            name: parts[name](v) if name in parts and v is not None else v for name, v in fields.items()
+        }
+    return None
+
+
+def into_wire(arrow: pa.DataType) -> Callable[[Value], Value] | None:
+    """Return the function that makes of a Python value what travels; None if it is the same."""
+    types = pa.types
+    if types.is_timestamp(arrow):
+        return lambda moment: to_us(moment, what="value")
+    if types.is_date32(arrow):
+        return lambda day: (day - _EPOCH_DAY).days
+    if types.is_decimal(arrow):
+        return lambda number: format(number, "f")
+    if types.is_list(arrow) or types.is_fixed_size_list(arrow):
+        item = into_wire(arrow.value_type)
+        return None if item is None else lambda values: [None if v is None else item(v) for v in values]
+    if types.is_struct(arrow):
+        parts = {field.name: convert for field in arrow if (convert := into_wire(field.type)) is not None}
         if not parts:
             return None
         return lambda fields: {

@@ -102,6 +102,7 @@ class GroupSummary(Struct):
     tags: dict[str, str]
     project: str
     shared_with: list[str]
+    external: str | None = None
 
 
 def group_summary(group: RegisteredGroup) -> GroupSummary:
@@ -119,6 +120,7 @@ def group_summary(group: RegisteredGroup) -> GroupSummary:
         tags=dict(own.tags),
         project=own.project,
         shared_with=list(own.shared_with),
+        external=own.external,
     )
 
 

@@ -1,20 +1,22 @@
 """`store.catalog`: everything about knowing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asof.access import audit
 from asof.catalog.search import Hit, search
 from asof.catalog.split import Split, split
 from asof.clock import show_us
 from asof.definitions import FeatureGroup, FeatureView
+from asof.definitions.aggregate import told
 from asof.definitions.durations import show_duration
 from asof.definitions.names import checked_tag, checked_text
 from asof.definitions.serving_log import log_name
 from asof.erasure import Certificate, certificates
-from asof.errors import NotFoundError, UsageError
+from asof.errors import UsageError
+from asof.ingest.materialize import state_of
 from asof.online.port import Applied
-from asof.parts import Parts, tables_of
+from asof.parts import Parts, definition, tables_of
 from asof.records import Commit, Deed, Snapshot, Tag
 from asof.registry.port import RegisteredGroup, RegisteredView
 
@@ -93,20 +95,7 @@ class Catalog:
         Raises:
             NotFoundError: Unknown name.
         """
-        registry = self._parts.registry
-        checked_text(name, "name")
-        try:
-            return registry.view(name)
-        except NotFoundError as no_view:
-            try:
-                return registry.group(name)
-            except NotFoundError as no_group:
-                base = name.partition("@")[0]
-                views = {view.definition.name for view in self.views()}
-                groups = {group.definition.name for group in self.groups()}
-                if base in views | groups:  # and no such version
-                    raise (no_view if base in views else no_group) from None
-                raise NotFoundError.named("view or group", name, groups | views) from None
+        return definition(self._parts.registry, checked_text(name, "name"))
 
     def commits(self, group: str | None = None, *, matching: str = "", limit: int | None = None) -> list[Commit]:
         """Return the commits of a group, or of all, in order; with a limit, the newest ones.
@@ -184,11 +173,29 @@ class Catalog:
         group = self.find(name)
         if isinstance(group, RegisteredView):
             return _describe_view(group)
+        if group.source is not None:
+            return _describe_made(group, group.source)
+        if group.definition.external is not None:
+            return _describe_external(group)
         with self._parts.online.snapshot() as snapshot:
             applied = snapshot.applied.get(group.id, Applied())
         keys = self._parts.online.count(group.id) if group.definition.online else 0
         stored = ("stored", _stored(self._parts.log.snapshot(group)))
-        return _describe_group(group, self._parts.log.commits(group), applied, keys, stored)
+        described = _describe_group(group, self._parts.log.commits(group), applied, keys, stored)
+        return replace(described, facts=(*described.facts[:3], *self._made(group), *described.facts[3:]))
+
+    def _made(self, group: RegisteredGroup) -> list[tuple[str, str]]:
+        """Return how the rows of a group are made, and up to where they are, if a transformation makes them."""
+        transform, origin = group.definition.transform, group.origin
+        if transform is None or origin is None:
+            return []
+        position = state_of(self._parts, group).position
+        behind = len(self._parts.log.commits(origin, after=position))
+        return [
+            ("source", f"{origin.ref}: one row of each of its rows"),
+            ("transform", f"{transform.language}: {transform} (sha256 {transform.digest})"),
+            ("materialized", f"up to {origin.ref}:{position}, {behind:,} commits behind"),
+        ]
 
     def lineage(self, name: str) -> Lineage:
         """Return what a group or view reads, and what reads it.
@@ -199,8 +206,9 @@ class Catalog:
         found = self.find(name)
         if isinstance(found, RegisteredView):
             return Lineage(found.ref, tuple(sorted(group.ref for group in found.groups.values())), ())
-        used = (view.ref for view in self.views() if any(g.ref == found.ref for g in view.groups.values()))
-        return Lineage(found.ref, (), tuple(sorted(used)))
+        used = [view.ref for view in self.views() if any(g.ref == found.ref for g in view.groups.values())]
+        used += [group.ref for group in self.groups() if group.parent is not None and group.parent.ref == found.ref]
+        return Lineage(found.ref, () if found.parent is None else (found.parent.ref,), tuple(sorted(used)))
 
     def split(self, group: str, *, cold: Sequence[str]) -> Split:
         """Store features that hardly ever change apart from the others, from now on: the cold and the hot family.
@@ -239,10 +247,13 @@ class Catalog:
 
 def _describe_view(view: RegisteredView) -> Description:
     definition = view.definition
+    outside = [f"{group.ref} ({place})" for group in view.groups.values() if (place := group.definition.external)]
     facts = [
         ("keys", ", ".join(f"{name}: {dtype}" for name, dtype in definition.spine_keys.items())),
         ("reads", ", ".join(sorted(group.ref for group in view.groups.values()))),
     ]
+    if outside:
+        facts.append(("external", f"{', '.join(sorted(outside))}: offline only"))
     if definition.log:
         kept_us = definition.log_retention_us
         kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
@@ -259,17 +270,27 @@ def _describe_view(view: RegisteredView) -> Description:
     )
 
 
+def _describe_made(group: RegisteredGroup, source: RegisteredGroup) -> Description:
+    definition = group.definition
+    keys = zip(definition.entity.keys.items(), definition.source_columns, strict=True)
+    facts = [
+        ("entity", definition.entity.name),
+        ("keys", ", ".join(f"{key}: {dtype}" + (f" ({of})" if of != key else "") for (key, dtype), of in keys)),
+        ("source", f"{source.ref}: made of its events, no rows of its own"),
+        ("known", f"{group.known} (default of historical reads)"),
+        ("online", "yes" if definition.online else "no"),
+        *_about(definition),
+    ]
+    features = tuple((f.name, str(f.dtype), f.unit, f.description or told(f)) for f in definition.features)
+    return Description(group.ref, "group", tuple(facts), features)
+
+
 def _describe_group(
     group: RegisteredGroup, commits: list[Commit], applied: Applied, keys: int, stored: tuple[str, str]
 ) -> Description:
     definition = group.definition
     facts = [
-        ("entity", definition.entity.name),
-        ("keys", ", ".join(f"{name}: {dtype}" for name, dtype in definition.entity.keys.items())),
-        ("event_time", definition.event_time or "none: a static group"),
-        ("ttl", "never expires" if definition.ttl_us is None else show_duration(definition.ttl_us)),
-        ("delay", show_duration(definition.delay_us)),
-        ("known", f"{group.known} (default of historical reads)"),
+        *_declared(group),
         ("online", f"{keys:,} keys, up to commit {applied.commit}" if definition.online else "no"),
         ("commits", f"{len(commits):,}"),
         ("rows", f"{sum(commit.rows for commit in commits):,}"),
@@ -286,9 +307,38 @@ def _describe_group(
         facts.append(("retention", show_duration(definition.retention_us)))
     if definition.checks:
         facts.append(("checks", "; ".join(map(str, definition.checks)) + f" ({definition.on_violation})"))
-    features = tuple((f.name, str(f.dtype), f.unit, f.description) for f in definition.features)
     facts += _about(definition)
-    return Description(group.ref, "group", tuple(facts), features)
+    return Description(group.ref, "group", tuple(facts), _features(definition))
+
+
+def _describe_external(group: RegisteredGroup) -> Description:
+    """Say what is declared; what lies at the place is not looked at, it may be away."""
+    definition = group.definition
+    known = definition.available_at or "since event time and delay"
+    facts = [
+        *_declared(group),
+        ("external", f"the rows stay at {definition.external}"),
+        ("available_at", "always" if definition.static else known),
+        ("online", "no: rows outside of the store are read offline only"),
+        *_about(definition),
+    ]
+    return Description(group.ref, "group", tuple(facts), _features(definition))
+
+
+def _declared(group: RegisteredGroup) -> list[tuple[str, str]]:
+    definition = group.definition
+    return [
+        ("entity", definition.entity.name),
+        ("keys", ", ".join(f"{name}: {dtype}" for name, dtype in definition.entity.keys.items())),
+        ("event_time", definition.event_time or "none: a static group"),
+        ("ttl", "never expires" if definition.ttl_us is None else show_duration(definition.ttl_us)),
+        ("delay", show_duration(definition.delay_us)),
+        ("known", f"{group.known} (default of historical reads)"),
+    ]
+
+
+def _features(definition: FeatureGroup) -> tuple[tuple[str, str, str, str], ...]:
+    return tuple((f.name, str(f.dtype), f.unit, f.description) for f in definition.features)
 
 
 def _stored(snapshot: Snapshot) -> str:

@@ -64,6 +64,8 @@ def _things(
                 ("project", definition.project, 4),
                 ("entity", f"{definition.entity.name} {definition.entity.description}", 4),
                 ("keys", " ".join(definition.keys), 4),
+                *([("external", f"external {definition.external}", 4)] if definition.external else []),
+                ("transform", "" if definition.transform is None else str(definition.transform), 3),
                 *((f"tag {tag}", f"{tag} {value}", 4) for tag, value in definition.tags.items()),
             ],
         )

@@ -12,7 +12,7 @@ from asof.cli.command import usage_errors
 SECTIONS = {
     "Start": ("demo", "init", "import"),
     "Define": ("plan", "apply"),
-    "Write": ("write", "backfill", "retire", "retract", "forget"),
+    "Write": ("write", "backfill", "materialize", "stream", "retire", "retract", "forget"),
     "Read": ("historical", "online", "read"),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
     "Serve": ("serve", "keys", "audit"),

@@ -40,6 +40,13 @@ def known_mode(text: str | None) -> "str | datetime | None":
     return text if text in (None, "served", "event") else parse_time(text, what="--known")
 
 
+def moment(text: str | None, option: str) -> "datetime | None":
+    """Return a time that an option gave."""
+    from asof.clock import parse_time
+
+    return None if text is None else parse_time(text, what=option)
+
+
 def key_values(definition: "FeatureGroup | FeatureView", given: Mapping[str, str]) -> dict[str, Any]:
     """Return texts as values of the key types; an empty text is None. Unknown names stay texts: the store names them.
 

@@ -87,7 +87,7 @@ class Direct:
             read, (group,) = read_of(sent), commits
             cache = self._cache(group)
             if asked.commits is None:
-                _keep_only(cache, sent)
+                cache.keep_only(each.file.path for each in sent.rows.files)
             links = _Links(sent, lambda: self._renewed(msgspec.structs.replace(asked, commits=commits, direct=True)))
 
             @contextmanager
@@ -107,7 +107,8 @@ class Direct:
         if "direct" in said and asked.commits is None:
             with self._streaming_after_failure(asked):
                 (group,) = record(dict[str, int], said["commits"])
-                _keep_only(self._cache(group), unpacked_read(said["direct"]))
+                sent = unpacked_read(said["direct"])
+                self._cache(group).keep_only(each.file.path for each in sent.rows.files)
 
     def forget(self, certificate: Certificate) -> None:
         """Delete the copies of files that an erasure wrote anew, also from under whoever reads them.
@@ -184,11 +185,6 @@ class Direct:
         with self._lock:
             self._engine = self._engine or open_engine(root=str(cache_folder()))
             return self._engine
-
-
-def _keep_only(cache: FileCache, sent: SentRead) -> None:
-    files = [each.file.path for each in sent.rows.files]
-    cache.keep_only([path for path in files if not hash_in(path)], filter(None, map(hash_in, files)))
 
 
 class _Links:

@@ -143,6 +143,22 @@ class RemoteStore(Store):
         )
         return record(Commit, self._link.act("push", asked))
 
+    def materialize(
+        self,
+        group: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        full: bool = False,
+        progress: Progress | bool = False,
+    ) -> list[Commit]:
+        """See `Store.materialize`; the server runs the code that it has."""
+        asked = requests.Materialize(group=group, start=start, end=end, full=full)
+        again = not (full or start or end)  # what is new is made once
+        with showing(f"materializing {group}", progress=progress, unit="rows") as advance:
+            found = self._link.act("materialize", asked, again=again, advance=advance, long=True)
+        return record(list[Commit], found)
+
     def together(self) -> Together:
         """See `Store.together`; what is added waits on the server."""
         return RemoteTogether(self._link)

@@ -4,9 +4,11 @@ from asof.definitions.check import Check
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef
+from asof.definitions.transformation import SQL
 from asof.definitions.view import FeatureView, Lookup, view_of_group
 
 __all__ = [
+    "SQL",
     "Check",
     "Entity",
     "Feature",

@@ -15,8 +15,12 @@ from asof.definitions.check import Check
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
+from asof.definitions.transformation import SQL, Transformation, transformation_of
 from asof.definitions.view import FeatureView
-from asof.errors import NotFoundError
+from asof.errors import NotFoundError, UsageError
+from asof.windows.aggregation import Aggregation
+from asof.windows.conditions import condition_from
+from asof.windows.kinds import Window
 
 Document = dict[str, Any]  # JSON: the foreign edge where Any is honest
 
@@ -24,8 +28,14 @@ GroupLoader = Callable[[str], FeatureGroup]
 """Gives the group of a reference such as "weather@1"."""
 
 
-def group_document(group: FeatureGroup) -> Document:
-    """Return a group as a document."""
+def group_document(group: FeatureGroup, pins: Mapping[str, int] | None = None) -> Document:
+    """Return a group as a document.
+
+    Args:
+        group: The group.
+        pins: Group name to the version that is meant, if it has a source.
+    """
+    parent = None if group.parent is None else f"{group.parent.name}@{(pins or {})[group.parent.name]}"
     return {
         "name": group.name,
         "entity": {
@@ -49,12 +59,22 @@ def group_document(group: FeatureGroup) -> Document:
         "tags": dict(group.tags),
         "project": group.project,
         "shared_with": list(group.shared_with),
+        "source": None if group.source is None else parent,
+        "source_keys": dict(group.source_keys),
+        "external": group.external,
+        "available_at": group.available_at,
+        "origin": None if group.origin is None else parent,
+        "transform": None if group.transform is None else _transform_document(group.transform),
     }
 
 
-def group_from(document: Mapping[str, Any]) -> FeatureGroup:
-    """Return the group of a document."""
+def group_from(document: Mapping[str, Any], group: GroupLoader | None = None) -> FeatureGroup:
+    """Return the group of a document; a group with a source needs who gives it."""
     entity = document["entity"]
+    source = document.get("source") or document.get("origin")
+    transform = document.get("transform")
+    if source is not None and group is None:
+        raise UsageError(f"group {document['name']} comes without its source {source}")
     return FeatureGroup(
         document["name"],
         entity=Entity(entity["name"], entity["keys"], entity["description"]),
@@ -74,6 +94,11 @@ def group_from(document: Mapping[str, Any]) -> FeatureGroup:
         tags=document["tags"],
         project=document.get("project", ""),
         shared_with=document.get("shared_with", ()),
+        source=None if source is None or group is None else group(source),
+        source_keys=document.get("source_keys"),
+        external=document.get("external"),
+        available_at=document.get("available_at"),
+        transform=None if transform is None else _transform_from(transform, document["name"]),
     )
 
 
@@ -121,14 +146,23 @@ VIEW_AMENDABLE = frozenset({"description", "owner", "tags", "log", "log_retentio
 
 def group_identity(document: Mapping[str, Any]) -> str:
     """Return the hash of what a group version fixes."""
+    made = {
+        "source": document.get("source"),
+        "source_keys": document.get("source_keys"),
+        "aggregations": [f.get("aggregation") for f in document["features"]],
+    }
+    place = {} if document.get("external") is None else {"external": True, "available_at": document["available_at"]}
     return _digest(
         {
+            **place,  # where the rows lie is not what they are
             "name": document["name"],
             "keys": list(document["entity"]["keys"].items()),
             "event_time": document["event_time"],
             "features": [(f["name"], f["dtype"], f["nullable"]) for f in document["features"]],
             "ttl_us": document["ttl_us"],
             "delay_us": document["delay_us"],
+            **(made if made["source"] else {}),
+            **({"origin": document["origin"], "transform": document["transform"]} if document.get("origin") else {}),
         }
     )
 
@@ -154,6 +188,7 @@ def _feature_document(feature: Feature) -> Document:
         "unit": feature.unit,
         "nullable": feature.nullable,
         "tags": dict(feature.tags),
+        **({} if feature.aggregation is None else {"aggregation": _aggregation_document(feature.aggregation)}),
     }
 
 
@@ -165,6 +200,44 @@ def _feature_from(document: Mapping[str, Any]) -> Feature:
         unit=document["unit"],
         nullable=document["nullable"],
         tags=document["tags"],
+        aggregation=_aggregation_from(document["aggregation"], document["name"]) if "aggregation" in document else None,
+    )
+
+
+def _transform_document(transform: Transformation) -> Document:
+    return {"language": transform.language, "code": transform.code, "digest": transform.digest}
+
+
+def _transform_from(document: Mapping[str, Any], name: str) -> Transformation:
+    """Return a transformation; nothing is imported."""
+    if document["language"] == "sql":
+        return transformation_of(SQL(document["code"]), where=f"group {name}")
+    return Transformation(**document)
+
+
+def _aggregation_document(aggregation: Aggregation) -> Document:
+    window = aggregation.window
+    return {
+        "function": aggregation.function,
+        "window": {"kind": window.kind, "length_us": window.length_us, "hop_us": window.hop_us},
+        "column": aggregation.column,
+        "most": aggregation.most,
+        "where": None if aggregation.where is None else aggregation.where.document(),
+        "q": aggregation.q,
+    }
+
+
+def _aggregation_from(document: Mapping[str, Any], name: str) -> Aggregation:
+    window = Window(**document["window"])
+    where = document.get("where")
+    return Aggregation(
+        name,
+        document["function"],
+        window,
+        document["column"],
+        document["most"],
+        None if where is None else condition_from(where),
+        document.get("q"),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from asof.definitions.names import checked_name
 from asof.definitions.types import DType, parse_type
+from asof.windows.aggregation import Aggregation
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Feature:
         unit: Unit of measure ("°F", "min").
         nullable: Whether a null may be written; a null is an answer (NULL).
         tags: Free words for search.
+        aggregation: How it is made of events, in a group that has a source; see `asof.aggregates`.
     """
 
     name: str
@@ -26,8 +28,9 @@ class Feature:
     unit: str = ""
     nullable: bool = True
     tags: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    aggregation: Aggregation | None = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a declaration
         self,
         name: str,
         dtype: str | DType,
@@ -36,6 +39,7 @@ class Feature:
         unit: str = "",
         nullable: bool = True,
         tags: Mapping[str, str] | None = None,
+        aggregation: Aggregation | None = None,
     ) -> None:
         """Check and keep the parts."""
         object.__setattr__(self, "name", checked_name(name, "feature"))
@@ -44,3 +48,4 @@ class Feature:
         object.__setattr__(self, "unit", unit)
         object.__setattr__(self, "nullable", nullable)
         object.__setattr__(self, "tags", dict(tags or {}))
+        object.__setattr__(self, "aggregation", aggregation)

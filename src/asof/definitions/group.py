@@ -6,11 +6,15 @@ from datetime import timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from asof.definitions.aggregate import Aggregate, type_over
 from asof.definitions.check import Check
 from asof.definitions.durations import duration_us
 from asof.definitions.entity import Entity
+from asof.definitions.external import checked_place
 from asof.definitions.feature import Feature
 from asof.definitions.names import EVERY_PROJECT, checked_name, checked_project, checked_projects
+from asof.definitions.transformation import Given, Transformation, transformation_of
+from asof.definitions.types import DType
 from asof.errors import NotFoundError, UsageError
 
 Known = Literal["served", "event"]
@@ -25,7 +29,7 @@ class FeatureGroup:
     Args:
         name: Unique among groups.
         entity: What the features describe; its keys are columns of the group.
-        features: The columns.
+        features: The columns; of a group with a source, aggregates (`asof.aggregates`), and nothing is written to it.
         event_time: Column that says when a row was true; None makes a static group, whose order is that of commits.
         ttl: A value is EXPIRED at T when its event_time <= T - ttl. None: never.
         delay: How long after its event a backfilled row counts as available.
@@ -44,6 +48,15 @@ class FeatureGroup:
         tags: For search.
         project: Whose it is: a key of the server has a role in a project. "" is the default project.
         shared_with: Projects that may read it; "*" for all.
+        source: The group of events that the features are made of; with `transform`, the group whose rows the rows of
+            this one are made from.
+        source_keys: Key of the entity to the source's column; keys that are not named are columns of the same name.
+        external: Where the rows lie, if they stay outside of the store: "parquet:FOLDER" (or a file, or a glob),
+            "delta:FOLDER", "postgresql://USER@HOST/DATABASE?table=NAME". They are read in place and never written.
+        available_at: Column of external rows that says since when each was known; None: since event time and delay.
+        transform: What makes the rows, one of each row of the source, when `Store.materialize` runs it: a function,
+            "module:function" or `SQL(...)`. Entity and event time are the source's; nobody else writes to the group.
+            It is kept as a `Transformation`, and the source as `origin`.
 
     Raises:
         UsageError: Parts that do not fit together.
@@ -69,13 +82,19 @@ class FeatureGroup:
     tags: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     project: str = ""
     shared_with: tuple[str, ...] = ()
+    source: "FeatureGroup | None" = None
+    source_keys: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+    external: str | None = None
+    available_at: str | None = None
+    transform: Transformation | None = None
+    origin: "FeatureGroup | None" = None
 
     def __init__(  # noqa: PLR0913 - a declaration: all but the name by keyword
         self,
         name: str,
         *,
         entity: Entity,
-        features: Sequence[Feature],
+        features: Sequence[Feature | Aggregate],
         event_time: str | None = None,
         ttl: str | timedelta | None = None,
         delay: str | timedelta = "0s",
@@ -91,12 +110,24 @@ class FeatureGroup:
         tags: Mapping[str, str] | None = None,
         project: str = "",
         shared_with: Sequence[str] = (),
+        source: "FeatureGroup | None" = None,
+        source_keys: Mapping[str, str] | None = None,
+        external: str | None = None,
+        available_at: str | None = None,
+        transform: Given | None = None,
     ) -> None:
         """Check and keep the parts."""
         put = object.__setattr__
+        origin, source = (None, source) if transform is None else (source, None)
+        if event_time is None and origin is not None:
+            event_time = origin.event_time
+        put(self, "transform", None if transform is None else transformation_of(transform, where=f"group {name}"))
+        put(self, "origin", origin)
         put(self, "name", checked_name(name, "group"))
         put(self, "entity", entity)
-        put(self, "features", tuple(features))
+        put(self, "source", source)
+        put(self, "source_keys", {key: column for key, column in (source_keys or {}).items() if key != column})
+        put(self, "features", _expanded(features, source, where=f"group {name}"))
         put(self, "event_time", None if event_time is None else checked_name(event_time, "event time column"))
         put(self, "ttl_us", None if ttl is None else duration_us(ttl, what="ttl"))
         put(self, "delay_us", duration_us(delay, what="delay"))
@@ -112,7 +143,10 @@ class FeatureGroup:
         put(self, "tags", dict(tags or {}))
         put(self, "project", checked_project(project))
         put(self, "shared_with", checked_projects(shared_with, where=f"group {name}"))
+        put(self, "external", None if external is None else checked_place(external, where=f"group {name}"))
+        put(self, "available_at", available_at)
         self._check_parts()
+        self._check_external()
 
     def _check_parts(self) -> None:
         where = f"group {self.name}"
@@ -126,6 +160,7 @@ class FeatureGroup:
         for check in self.checks:
             if check.column not in seen:
                 raise NotFoundError.named("column", check.column, seen, where=f"{where}, check {check}")
+        self._check_parent(where)
         if self.event_time is None and (self.ttl_us is not None or self.delay_us or self.retention_us is not None):
             raise UsageError(
                 "a static group (no event_time) takes no ttl, delay or retention",
@@ -147,6 +182,104 @@ class FeatureGroup:
             except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of zones is an OSError
                 raise UsageError(f"unknown time zone {self.timezone!r}", where=where) from error
 
+    def _check_parent(self, where: str) -> None:
+        if self.source is not None:
+            self._check_source(self.source, where)
+        elif self.transform is not None:
+            self._check_origin(self.origin, where)
+        elif self.source_keys:
+            raise UsageError("source_keys= needs source=", where=where)
+
+    def _check_source(self, source: "FeatureGroup", where: str) -> None:
+        """Refuse a source without events, keys that it has not, and what is said of rows: there are none here."""
+        if source.event_time is None or source.source is not None:
+            what = "is static" if source.source is None else "has no rows of its own"
+            todo = "name a group with event_time= whose rows are events"
+            raise UsageError(f"the source {source.name!r} {what}", where=where, todo=todo)
+        if source.external is not None:
+            todo = "load its rows into a group of the store"
+            raise UsageError(f"the rows of the source {source.name!r} are outside of the store", where=where, todo=todo)
+        types = source.types
+        for key in self.source_keys:
+            if key not in self.keys:
+                raise NotFoundError.named("key", key, self.keys, where=where)
+        for (key, dtype), column in zip(self.entity.keys.items(), self.source_columns, strict=True):
+            if column not in types:
+                raise NotFoundError.named("column", column, types, where=f"{where}, source {source.name}, key {key}")
+            if types[column] != dtype:
+                what = f"key {key!r} is {dtype}, column {column!r} of the source {source.name!r} is {types[column]}"
+                raise UsageError(what, where=where)
+        if len(set(self.source_columns)) < len(self.keys):
+            raise UsageError(f"two keys are one column of the source {source.name!r}", where=where)
+        given = {
+            "event_time": self.event_time, "ttl": self.ttl_us, "timezone": self.timezone,
+            "retention": self.retention_us, "delay": self.delay_us or None, "checks": self.checks or None,
+        }  # fmt: skip
+        for option, value in given.items():
+            if value is not None:
+                todo = f"declare it of the source {source.name!r}"
+                raise UsageError(f"{option}= says something of rows, and this group has none", where=where, todo=todo)
+
+    def _check_origin(self, origin: "FeatureGroup | None", where: str) -> None:
+        """Refuse a source whose rows this group's cannot be made from, one of each."""
+        if origin is None:
+            raise UsageError("transform= of the rows of which group?", where=where, todo="pass source=")
+        if origin.source is not None or origin.event_time is None:
+            what = "is static" if origin.source is None else "has no rows of its own"
+            todo = "name a group with event_time= that is written to, or made by a transformation itself"
+            raise UsageError(f"the source {origin.name!r} {what}", where=where, todo=todo)
+        if origin.external is not None:
+            todo = "load its rows into a group of the store"
+            raise UsageError(f"the rows of the source {origin.name!r} are outside of the store", where=where, todo=todo)
+        if (origin.entity.name, origin.entity.keys) != (self.entity.name, self.entity.keys):
+            todo = f"a transformation keeps the keys of each row: declare entity {origin.entity.name!r}"
+            raise UsageError(f"the source {origin.name!r} has another entity", where=where, todo=todo)
+        if self.event_time != origin.event_time:
+            todo = f"a transformation keeps the time of each row: leave out event_time=, or say {origin.event_time!r}"
+            raise UsageError(f"the source {origin.name!r} has another event time", where=where, todo=todo)
+        for option, given in (("delay", self.delay_us), ("source_keys", self.source_keys)):
+            if given:
+                what = f"{option}= says nothing here: a made row has the keys and the arrival of its source's row"
+                raise UsageError(what, where=where, todo="leave it out")
+
+    @property
+    def parent(self) -> "FeatureGroup | None":
+        """The group that this one is made of: by aggregates, or by a transformation."""
+        return self.source or self.origin
+
+    @property
+    def depth(self) -> int:
+        """How many groups stand before this one, each made of the one before."""
+        return 0 if self.parent is None else 1 + self.parent.depth
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """The source's column of each key, in the order of the keys."""
+        return tuple(self.source_keys.get(key, key) for key in self.keys)
+
+    def _check_external(self) -> None:
+        where = f"group {self.name}"
+        if self.external is None:
+            if self.available_at is not None:
+                todo = "pass it to backfill: it names a column of the frame"
+                raise UsageError("available_at= is for external groups", where=where, todo=todo)
+            return
+        if self.available_at is not None:
+            if self.static or self.delay_us:
+                raise UsageError("available_at= needs an event_time, and stands in place of a delay", where=where)
+            if self.available_at in self.columns:
+                raise UsageError(f"available_at={self.available_at!r} is declared as another column", where=where)
+        for option, given in (
+            ("source=", self.parent is not None),
+            ("online=True", self.online),
+            ("checks=", self.checks or self.on_violation != "strict"),
+            ("on_unchanged='skip'", self.on_unchanged != "store"),
+            ("retention=", self.retention_us is not None),
+        ):
+            if given:
+                todo = f"leave it out, or load the rows into a group of the store for {option}"
+                raise UsageError(f"{option} is not for rows that stay outside of the store", where=where, todo=todo)
+
     @property
     def keys(self) -> tuple[str, ...]:
         """Key columns, in the entity's order."""
@@ -154,14 +287,20 @@ class FeatureGroup:
 
     @property
     def static(self) -> bool:
-        """Whether the group has no event time."""
-        return self.event_time is None
+        """Whether the group's answers do not depend on a time."""
+        return self.event_time is None and self.source is None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that a row has: keys, event time, features."""
         clock = () if self.event_time is None else (self.event_time,)
         return (*self.keys, *clock, *(f.name for f in self.features))
+
+    @property
+    def types(self) -> dict[str, DType]:
+        """The type of each column."""
+        time = {} if self.event_time is None else {self.event_time: DType("timestamp")}
+        return {**self.entity.keys, **time, **{feature.name: feature.dtype for feature in self.features}}
 
     def open_to(self, project: str) -> bool:
         """Return whether a project may read the group: its own, or one that it is shared with."""
@@ -182,6 +321,34 @@ class FeatureGroup:
             if key not in self.keys:
                 raise NotFoundError.named("key", key, self.keys, where=f"group {self.name}")
         return GroupOn(self, tuple((key, sources[key]) for key in self.keys if key in sources))
+
+
+def _expanded(
+    features: Sequence[Feature | Aggregate], source: FeatureGroup | None, *, where: str
+) -> tuple[Feature, ...]:
+    """Return the features, those of each aggregate in its place."""
+    found: list[Feature] = []
+    for each in features:
+        if isinstance(each, Aggregate):
+            if source is None:
+                todo = "pass source=, the group whose rows are the events"
+                raise UsageError(f"{each.function} of the events of which group?", where=where, todo=todo)
+            found += each.features(source.types, where=f"source {source.name}")
+        elif (each.aggregation is None) != (source is None):
+            what = "is no aggregate" if source else "is an aggregate of no source"
+            todo = "declare columns in the group that has the rows, and aggregates in one with source="
+            raise UsageError(f"feature {each.name!r} {what}", where=where, todo=todo)
+        else:
+            if each.aggregation is not None and source is not None:
+                made = type_over(each.aggregation, source.types, where=f"source {source.name}")
+                _check_type(each, made, where)
+            found.append(each)
+    return tuple(found)
+
+
+def _check_type(feature: Feature, made: DType, where: str) -> None:
+    if feature.dtype != made:
+        raise UsageError(f"feature {feature.name!r} is made as {made}, and declared as {feature.dtype}", where=where)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """The engine port over DuckDB, in process, reading the files of the pinned commits by explicit list."""
 
 import itertools
+import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import parse_qsl
 
 import duckdb
@@ -12,14 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.engine import point_in_time, scans
+from asof.engine import answers, point_in_time, scans, windows
 from asof.engine.compare import absent, compare, key_range
+from asof.engine.conditions import check
 from asof.engine.literals import sources_of, text
-from asof.engine.numbered import answers, on_all_cores
-from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to
+from asof.engine.numbered import answers as numbered_answers
+from asof.engine.numbered import on_all_cores
+from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to, within_reach
 from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
+from asof.engine.sandbox import Sandbox
 from asof.engine.spill import Spill
+from asof.engine.ties import settled, settled_stream, tied, with_keys
 from asof.errors import BackendError, NotFoundError, PermanentError, TransientError, UsageError
 from asof.records import (
     AVAILABLE_COLUMN,
@@ -28,6 +33,7 @@ from asof.records import (
     NAMED_EVENT_COLUMN,
     RETIRED_COLUMN,
 )
+from asof.windows.aggregation import Aggregation
 
 BATCH_ROWS = 131_072
 
@@ -52,33 +58,47 @@ class DuckDBEngine:
     """
 
     def __init__(self, url: str = "duckdb", *, root: str = "") -> None:
-        """Open an in-memory database."""
+        """Open nothing yet: a database takes ten times as long as the rest of a store."""
         name, _, query = url.partition(":")[2].partition("?")
         if name not in PLANS:
             raise NotFoundError.named("plan", name, PLANS, where=url)
         plan = PLANS[name]
         self._fixed = plan and Chosen(plan, f"the store's engine is {url!r}")
-        self._connection = duckdb.connect(
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self._spill = Spill(root) if root else None
+        self._sandbox = Sandbox()
+        self._url = url
+        self._limits = dict(parse_qsl(query, keep_blank_values=True))
+        if self._limits:  # whether they are any, DuckDB knows
+            self._opened()
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        """Return the in-memory database."""
+        with self._lock:
+            if self._database is None:
+                self._database = self._connected()
+            return self._database
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        database = duckdb.connect(
             ":memory:",
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
         )
-        self._spill = Spill(root) if root else None
         folder = self._spill.folder if self._spill is not None else None
         # "" is no folder, and no spilling; unset it would be one below wherever the process stands.
-        self._connection.execute(f"SET temp_directory = {text(str(folder or ''))}")
-        self._limit(url, dict(parse_qsl(query, keep_blank_values=True)))
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.execute("SET preserve_insertion_order = false")
-        self._numbers = itertools.count()
-
-    def _limit(self, url: str, options: Mapping[str, str]) -> None:
-        for name, value in options.items():
+        database.execute(f"SET temp_directory = {text(str(folder or ''))}")
+        database.execute("SET TimeZone = 'UTC'")
+        database.execute("SET preserve_insertion_order = false")
+        for name, value in self._limits.items():
             if name not in LIMITS:
-                raise NotFoundError.named("option", name, LIMITS, where=url)
+                raise NotFoundError.named("option", name, LIMITS, where=self._url)
             try:
-                self._connection.execute(f"SET {name} = {text(value)}")
+                database.execute(f"SET {name} = {text(value)}")
             except duckdb.Error as error:
-                raise UsageError(f"{name}={value} is no limit: {error}", where=url, todo=LIMITS[name]) from error
+                raise UsageError(f"{name}={value} is no limit: {error}", where=self._url, todo=LIMITS[name]) from error
+        return database
 
     def look_up(
         self,
@@ -112,6 +132,7 @@ class DuckDBEngine:
         with self._session(rows, __asof_spine=spine_rows, __asof_sample=_sample(spine)) as (run, names):
             with profile.step("choose"):
                 chosen = self._fixed or _chosen(run, rows, asked, names["__asof_sample"])
+                chosen = chosen if rows.outside is None else chosen.showing_ties()
             profile.plan, profile.why = chosen
             beyond_us = last_us if reaches_beyond(rows, last_us) else None
             step = partial(_step, run, profile, given)
@@ -127,7 +148,7 @@ class DuckDBEngine:
                 with step("query"):
                     found = _numbers(run, held, rows, spine_name, known)
                 with profile.step("arrange"):
-                    return _typed(answers(held, found, times, columns=columns, ttl_us=ttl_us), schema)
+                    return _typed(numbered_answers(held, found, times, columns=columns, ttl_us=ttl_us), schema)
             statement = point_in_time.look_up(
                 rows,
                 spine=spine_name,
@@ -142,7 +163,29 @@ class DuckDBEngine:
             with step("query"):
                 found = run.sql(statement).to_arrow_table()
         with profile.step("arrange"):
+            found = found if found.num_rows == spine.num_rows else _settled(found, spine, rows)
             return _typed(_in_order(found), schema)
+
+    def aggregate(
+        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+    ) -> pa.Table:
+        """See `Engine.aggregate`."""
+        check(aggregations, rows.schema)
+        times = spine.column(TIME_COLUMN).cast(pa.int64())
+        rows = within_reach(rows, aggregations, spine)
+        if not spine.num_rows or (not rows.files and rows.journal is None):
+            return answers.nothing(spine, rows, on=on, aggregations=aggregations)
+        table = spine.select(list(on)).append_column("__t_us", times)
+        table = table.append_column("__row", pa.array(np.arange(spine.num_rows)))
+        wanted = list(dict.fromkeys([*on, *(name for each in aggregations for name in each.columns)]))
+        with self._session(rows, __asof_spine=table) as (run, names):
+            name, journal = names["__asof_spine"], names["__asof_journal"]
+            relation = f"({windows.events(rows, wanted, journal=journal, known=known, spine=name, on=on)})"
+            ways = answers.ways(aggregations, rows, partial(_first_row, run, relation))
+            parts = [(each, part) for each, way in zip(aggregations, ways, strict=True) for part in way.parts]
+            statement = windows.aggregate(rows, parts, spine=name, relation=relation, on=on, known=known)
+            found = run.sql(statement).to_arrow_table()
+        return answers.arranged(spine, found, on=on, aggregations=aggregations, ways=ways)
 
     def scan(  # noqa: PLR0913 - see the port
         self,
@@ -160,12 +203,14 @@ class DuckDBEngine:
         schema = pa.schema([rows.schema.field(name) for name in names])
         if not rows.files and rows.journal is None:
             return schema.empty_table().to_reader()
+        ties = latest and rows.outside is not None
+        asked = with_keys(rows, columns) if ties else columns
 
         def statement(journal: str) -> str:
             return scans.scan(
                 rows,
                 journal=journal,
-                columns=columns,
+                columns=asked,
                 after_us=after_us,
                 until_us=until_us,
                 known=known,
@@ -174,7 +219,9 @@ class DuckDBEngine:
             )
 
         with self._session(rows) as (run, tables):
-            return _stream(run, statement(tables["__asof_journal"]), schema)
+            stored = pa.schema([rows.schema.field(name) for name in (*asked, *names[len(columns) :])])
+            found = _stream(run, statement(tables["__asof_journal"]), stored)
+            return settled_stream(found, rows, schema) if ties else found
 
     def newest(self, rows: Rows, *, keys: pa.Table | None = None) -> pa.RecordBatchReader:
         """See `Engine.newest`."""
@@ -260,9 +307,16 @@ class DuckDBEngine:
             )
             return _stream(run, statement, rows.schema)
 
+    def transform(self, statement: str, tables: Mapping[str, pa.Table], *, where: str = "") -> pa.Table:
+        """See `Engine.transform`."""
+        return self._sandbox.run(statement, {name: _unsliced(each) for name, each in tables.items()}, where=where)
+
     def close(self) -> None:
         """See `Engine.close`."""
-        self._connection.close()
+        self._sandbox.close()
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
         if self._spill is not None:
             self._spill.close()
 
@@ -274,7 +328,7 @@ class DuckDBEngine:
         journal = f"__asof_journal_{next(self._numbers)}"
         names = {"__asof_journal": journal}
         with _translated():
-            cursor = self._connection.cursor()
+            cursor = self._opened().cursor()
             if rows.journal is not None:
                 cursor.register(journal, _unsliced(rows.journal))
             if rows.sources is not None and rows.sources.journal is not None:
@@ -292,6 +346,11 @@ def _numbers(run: duckdb.DuckDBPyConnection, held: pa.Table, rows: Rows, spine: 
     versions = held.select([*rows.keys, "__s", "__v"]).append_column("__n", pa.array(np.arange(len(held))))
     run.register(name, versions)
     return run.sql(point_in_time.numbers(rows, spine, name, known)).to_arrow_table()
+
+
+def _first_row(run: duckdb.DuckDBPyConnection, relation: str, asked: str) -> tuple[Any, ...]:
+    """Return what expressions over a relation come to."""
+    return run.sql(f"SELECT {asked} FROM {relation}").fetchall()[0]
 
 
 @contextmanager
@@ -321,6 +380,19 @@ def _in_order(found: pa.Table) -> pa.Table:
     if found.num_rows < MANY_ROWS:
         return found.take(places)
     return pa.Table.from_arrays(on_all_cores(partial(pc.take, indices=places), found.columns), schema=found.schema)
+
+
+def _settled(found: pa.Table, spine: pa.Table, rows: Rows) -> pa.Table:
+    """Return one answer for each row of the spine, of several that are equal.
+
+    Raises:
+        DataError: Some differ.
+    """
+    found, tie = settled(found.sort_by("__row"), ["__row"])
+    if tie is not None:
+        row, event_us = (found.column(name)[tie].as_py() for name in ("__row", EVENT_COLUMN))
+        raise tied(rows, spine.slice(row, 1), event_us if rows.event_time is not None else None)
+    return found
 
 
 def _sample(spine: pa.Table) -> pa.Table:

@@ -22,6 +22,7 @@ from asof.engine.port import (
 )
 from asof.errors import PermanentError
 from asof.records import COMMIT_COLUMN, NAMED_COMMIT_COLUMN, NAMED_EVENT_COLUMN, Family
+from asof.windows.aggregation import Aggregation
 
 FAMILIES: tuple[Family, Family] = ("hot", "cold")
 
@@ -112,6 +113,19 @@ class FamilyEngine:
             schema=pa.schema([table.schema.field(name) for name, table in places]),
         )
 
+    def aggregate(
+        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+    ) -> pa.Table:
+        """See `Engine.aggregate`. Events whose wanted features lie in both families are put together in memory."""
+        if is_split(rows):
+            columns = [name for each in aggregations for name in each.columns]
+            asked = families_of(rows, [name for name in (*on, *columns) if name in rows.layout])
+            if len(asked) == 1:
+                rows = of_family(rows, asked[0])
+            else:
+                rows = replace(rows, files=(), journal=self.stamped(rows).read_all(), sources=None, cold=())
+        return self.engine.aggregate(spine, rows, on=on, aggregations=aggregations, known=known)
+
     def scan(  # noqa: PLR0913 - see the port
         self,
         rows: Rows,
@@ -200,6 +214,10 @@ class FamilyEngine:
             for family in FAMILIES
         )
         return _beside(hot, cold, rows.schema.names)
+
+    def transform(self, statement: str, tables: Mapping[str, pa.Table], *, where: str = "") -> pa.Table:
+        """See `Engine.transform`."""
+        return self.engine.transform(statement, tables, where=where)
 
     def close(self) -> None:
         """See `Engine.close`."""

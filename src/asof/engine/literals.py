@@ -1,6 +1,7 @@
 """Names and values as SQL text."""
 
 from collections.abc import Iterable, Sequence
+from glob import escape
 
 
 def quoted(name: str) -> str:
@@ -11,6 +12,14 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Return a string as SQL."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def files(places: Sequence[str]) -> str:
+    """Return the rows of Parquet files as a relation: of just these, with no columns but their own.
+
+    Else a folder called "kind=x" would be a column `kind`, in the place of that in the file.
+    """
+    return f"read_parquet([{', '.join(text(escape(place)) for place in places)}], hive_partitioning = false)"
 
 
 def listed(numbers: Iterable[int]) -> str:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.engine.planning import count, up_to
+from asof.engine.planning import between, count, up_to, within_reach
 from asof.engine.port import TIME_COLUMN, Engine, Known, Profile, Rows
 from asof.records import DataFile
+from asof.windows.aggregation import Aggregation
 
 Near = Callable[[Sequence[DataFile]], AbstractContextManager[Mapping[str, str]]]
 """See `asof.offline.port.History.near`."""
@@ -48,6 +49,14 @@ class NearEngine:
             answer = self.engine.look_up(spine, local, columns=columns, known=known, ttl_us=ttl_us, profile=profile)
         told.files, told.rows = len(rows.files), count(rows)
         return answer
+
+    def aggregate(
+        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+    ) -> pa.Table:
+        """See `Engine.aggregate`. Files without events that a window may hold stay where they are."""
+        with ExitStack() as held:
+            local = self._local(held, within_reach(rows, aggregations, spine))
+            return self.engine.aggregate(spine, local, on=on, aggregations=aggregations, known=known)
 
     def scan(  # noqa: PLR0913 - see the port
         self,
@@ -102,6 +111,10 @@ class NearEngine:
             local = self._local(held, rows)
             return _holding(held, self.engine.stamped(local, horizon_us=horizon_us, keys=keys, without=without))
 
+    def transform(self, statement: str, tables: Mapping[str, pa.Table], *, where: str = "") -> pa.Table:
+        """See `Engine.transform`."""
+        return self.engine.transform(statement, tables, where=where)
+
     def close(self) -> None:
         """See `Engine.close`."""
         self.engine.close()
@@ -119,22 +132,6 @@ class NearEngine:
             return replace(rows, files=files, sources=None if rows.sources is None else local(rows.sources))
 
         return local(rows)
-
-
-def between(rows: Rows, after_us: int | None, until_us: int | None) -> Rows:
-    """Return the history without the files that have no rows in (after, until]; confirmations may still name theirs."""
-    if rows.event_time is None:
-        return rows
-    files = tuple(
-        item
-        for item in rows.files
-        if (after_us is None or item[1].max_event_us > after_us)
-        and (until_us is None or item[1].min_event_us <= until_us)
-    )
-    if len(files) == len(rows.files):
-        return rows
-    naming = any(file.confirms for _, file, _ in files)
-    return replace(rows, files=files, sources=(rows.sources or rows) if naming else None)
 
 
 def _holding(held: ExitStack, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:

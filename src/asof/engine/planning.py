@@ -1,10 +1,15 @@
 """Choose how to answer a spine, by what the commit log says of the files and a sample of the spine's keys."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from asof.engine.point_in_time import Plan, is_late
-from asof.engine.port import Known, Rows
+from asof.engine.port import TIME_COLUMN, Known, Rows
+from asof.windows.aggregation import Aggregation
 
 NARROW = 10
 """A spine with this many times fewer rows than the history has not most of its keys, or has few rows of each."""
@@ -31,6 +36,12 @@ class Chosen(NamedTuple):
 
     plan: Plan
     why: str
+
+    def showing_ties(self) -> "Chosen":
+        """Return the plan that joins the winning version again, so that all rows that have it are seen."""
+        if self.plan in ("as-of", "hash"):
+            return self
+        return Chosen("as-of", f"{self.why}; external rows may tie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,33 @@ def up_to(rows: Rows, last_us: int) -> Rows:
     if rows.event_time is None:
         return rows
     return replace(rows, files=tuple(item for item in rows.files if item[1].min_event_us <= last_us))
+
+
+def between(rows: Rows, after_us: int | None, until_us: int | None) -> Rows:
+    """Return the history without the files that have no rows in (after, until]; confirmations may still name theirs."""
+    if rows.event_time is None:
+        return rows
+    files = tuple(
+        item
+        for item in rows.files
+        if (after_us is None or item[1].max_event_us > after_us)
+        and (until_us is None or item[1].min_event_us <= until_us)
+    )
+    if len(files) == len(rows.files):
+        return rows
+    naming = any(file.confirms for _, file, _ in files)
+    return replace(rows, files=files, sources=(rows.sources or rows) if naming else None)
+
+
+def within_reach(rows: Rows, aggregations: Sequence[Aggregation], spine: pa.Table) -> Rows:
+    """Return the history without the files that have no event that a window at a time of the spine holds."""
+    times = pc.min_max(spine.column(TIME_COLUMN).cast(pa.int64()))
+    first_us, last_us = times["min"].as_py(), times["max"].as_py()
+    if first_us is None:
+        return replace(rows, files=(), sources=None)
+    afters = [each.window.bounds(first_us)[0] for each in aggregations]
+    known = [after for after in afters if after is not None]
+    return between(rows, min(known) if len(known) == len(afters) else None, last_us)
 
 
 def reaches_beyond(rows: Rows, last_us: int) -> bool:

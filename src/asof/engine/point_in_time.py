@@ -22,15 +22,15 @@ the row that it names, which is the winner itself if it is none.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.engine.literals import listed, quoted, same_key
+from asof.engine.literals import files, listed, quoted, same_key
 from asof.engine.port import EVENT_COLUMN, EXPIRED, FOUND, MISSING, NO_TIME, RETIRED, STATUS_COLUMN, Known, Rows
-from asof.engine.stored import competing, confirming, files, filled, payloads, visible
+from asof.engine.stored import base, competing, confirming, filled, payloads, visible
 from asof.records import COMMIT_COLUMN
 
 SMALL = 1 << 62
@@ -269,7 +269,10 @@ def _greatest(spine: str, same: str, later: Mapping[int, int], *, only: str = "t
 def matches(rows: Rows, place: str, *, sample: str) -> str:
     """Return the statement that counts the rows of one file that have a key of the sample, for each row of it."""
     same = same_key(rows.keys, "s", "r")
-    return f"SELECT count(*) FROM {sample} s JOIN {files([place])} r ON {same}"
+    one = files([place])
+    if rows.outside is not None:
+        one = f"({base(replace(rows, files=tuple(item for item in rows.files if item[0] == place)), [], journal='')})"
+    return f"SELECT count(*) FROM {sample} s JOIN {one} r ON {same}"
 
 
 def _where(visible: str, last_us: int | None) -> str:

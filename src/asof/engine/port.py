@@ -3,15 +3,16 @@
 Source: SEMANTICS sections 1 and 2.
 """
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Literal, Protocol
 
 import pyarrow as pa
 
-from asof.records import DataFile, Stamp
+from asof.records import DataFile, ExternalRead, Stamp
+from asof.windows.aggregation import Aggregation
 
 MISSING, FOUND, EXPIRED, RETIRED = 0, 1, 2, 3
 """Statuses of a looked-up row; whether a value of a FOUND row is PRESENT or NULL is the value's own matter."""
@@ -25,6 +26,52 @@ NO_TIME = -(1 << 62)
 
 Known = Literal["served", "event"] | int
 """Knowledge mode; an integer is K in microseconds."""
+
+
+Cast = Literal["utc", "naive"]
+"""What must be done to a column of times of an external file: bring UTC to microseconds; say that it is UTC, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a question can reach of rows that are fetched from a server.
+
+    Attributes:
+        columns: The features wanted.
+        keys: Only these keys, each once; None: all.
+        after_us: Exclusive lower bound of event times.
+        until_us: Inclusive upper bound of event times.
+    """
+
+    columns: tuple[str, ...]
+    keys: pa.Table | None = None
+    after_us: int | None = None
+    until_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """How the rows of an external group are read (docs/decisions/0021).
+
+    Attributes:
+        read: What is read, and where.
+        available_at: The column that says since when a row was known, and orders rows of one event time.
+        casts: For each file what must be done to columns of times.
+        constants: For each file columns that are not in it, with the value that all its rows have: partitions.
+        fetch: Brings what a question can reach near, as files, for as long as it is held; None: they are files.
+        unchanged: Whether the files are those that were looked at.
+        after_us: Exclusive lower bound of the event times that matter.
+        until_us: Inclusive upper bound of the event times that matter.
+    """
+
+    read: ExternalRead
+    available_at: str | None = None
+    casts: Mapping[str, tuple[tuple[str, Cast], ...]] = field(default_factory=dict[str, tuple[tuple[str, Cast], ...]])
+    constants: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
+    fetch: "Callable[[Reach], AbstractContextManager[Rows]] | None" = None
+    unchanged: Callable[[], bool] | None = None
+    after_us: int | None = None
+    until_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +91,8 @@ class Rows:
         sources: The rows that confirmations may name, if they are not all among these.
         cold: The features of the cold family of a split group, see `asof.engine.families`: an adapter is never given
             files of a family.
+        outside: How to read rows that lie outside of the store; then nothing is retired, retracted or confirmed, and
+            several rows may be of one version.
 
     A file of confirmations holds, in place of features, the versions of the rows whose features they have (SEMANTICS
     section 5): those rows give them even if they are retracted, or not visible themselves. They are earlier by commit,
@@ -61,6 +110,7 @@ class Rows:
     retracted: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
     sources: "Rows | None" = None
     cold: tuple[str, ...] = ()
+    outside: Outside | None = None
 
 
 @dataclass(slots=True)
@@ -145,6 +195,29 @@ class Engine(Protocol):
         """
         ...
 
+    def aggregate(
+        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+    ) -> pa.Table:
+        """Aggregate events over windows that end at the times of a spine (SEMANTICS section 4).
+
+        Args:
+            spine: The columns `on`, in their types, perhaps null; and `__t` (timestamp us, UTC).
+            rows: The history of a group of events: one with event times.
+            on: Columns of the source that events and the spine's rows have in common, keys or not.
+            aggregations: What is wanted, each under a name of its own.
+            known: Knowledge mode.
+
+        Returns:
+            As many rows as the spine, in its order: a column for each aggregation, by its name (of no events its empty
+            value), `__status` (int8): MISSING where a column of `on` is null, and all is null; else FOUND; and
+            `__event_us` (int64): the time of the newest event that any of the windows holds, null if there is none.
+
+        Raises:
+            DataError: A sum does not fit its type. NotFoundError: A condition uses a column that the source does not
+                have. UsageError: It compares it with a value of another type.
+        """
+        ...
+
     def scan(  # noqa: PLR0913 - one question
         self,
         rows: Rows,
@@ -225,6 +298,19 @@ class Engine(Protocol):
             horizon_us: Leave out rows that no answer at or after this time can show.
             keys: Only the rows of these keys, none of which is null.
             without: Leave out the rows of these keys, none of which is null.
+        """
+        ...
+
+    def transform(self, statement: str, tables: Mapping[str, pa.Table], *, where: str = "") -> pa.Table:
+        """Return what a user's statement makes of tables, which are all that it can see.
+
+        Args:
+            statement: One SELECT.
+            tables: The tables, by the names that it may use.
+            where: What it is for, for messages.
+
+        Raises:
+            UsageError: It is something else, or asks for something else. DataError: It takes too long.
         """
         ...
 

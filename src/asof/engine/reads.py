@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from asof.engine.families import families_of, is_split, of_family
-from asof.engine.near import between
+from asof.engine.planning import between
 from asof.engine.port import Engine, Known, Rows
 from asof.records import DataFile
 

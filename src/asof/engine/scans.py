@@ -31,11 +31,12 @@ def scan(  # noqa: PLR0913 - the parts of one statement
         conditions.append(f"__e <= {until_us}")
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     keys = ", ".join(quoted(key) for key in rows.keys)
-    newest = f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1" if latest else ""
+    first = "row_number" if rows.outside is None else "rank"  # rows that tie are told apart by who reads them
+    newest = f" QUALIFY {first}() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1" if latest else ""
     wanted = [quoted(name) for name in columns]
     if clocks:
         wanted += [
-            f"__c AS {quoted(COMMIT_COLUMN)}",
+            f"{'__c' if rows.outside is None else 'NULL::BIGINT'} AS {quoted(COMMIT_COLUMN)}",
             f"CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)}",
         ]
     shown = filled(rows, f"(SELECT * FROM ({sources}){where}{newest})", stored, journal=journal)

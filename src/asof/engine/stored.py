@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from asof.engine.literals import listed, quoted, same_key, sources_of, text
+from asof.engine.literals import files, listed, quoted, same_key, sources_of, text
+from asof.engine.outside import FILE_NUMBER, outside_rows
 from asof.engine.port import NO_TIME, Known, Rows
 from asof.records import (
     AVAILABLE_COLUMN,
@@ -13,9 +14,6 @@ from asof.records import (
     RETIRED_COLUMN,
     Stamp,
 )
-
-FILE_NUMBER = "file_index"
-"""The place of a row's file in the list of files, as DuckDB calls it."""
 
 FEW_STAMPS = 64
 """So many are told apart by conditions; more of them take longer to prepare than the join with a table of them."""
@@ -32,6 +30,8 @@ def base(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
     The relation has the keys, the columns, and
         __e  event time, us        __c  commit        __a  arrival, us        __x  whether it is a retirement
     """
+    if rows.outside is not None:
+        return outside_rows(rows, rows.outside, columns)
     parts: list[str] = []
     plain: dict[int, dict[Stamp, list[str]]] = {}
     stamped: dict[int, list[str]] = {}
@@ -159,11 +159,6 @@ def _by_file(values: Sequence[str]) -> str:
         return f"CASE WHEN {FILE_NUMBER} < {middle} THEN {of(begin, middle)} ELSE {of(middle, end)} END"
 
     return of(0, len(values))
-
-
-def files(places: Sequence[str]) -> str:
-    """Return the rows of data files as a relation."""
-    return f"read_parquet([{', '.join(text(place) for place in places)}])"
 
 
 def visible(rows: Rows, known: Known) -> str:

@@ -3,11 +3,8 @@
 It is remembered before the first row goes, so that a crash does not forget it: the next open finishes it.
 """
 
-import fcntl
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +18,7 @@ from asof.erasure.certificate import Certificate, Erased
 from asof.erasure.places import PLACES, Place
 from asof.erasure.target import Holding, Target, keys_in_log
 from asof.errors import AsofError, BackendError, warn
+from asof.file_locks import turn
 from asof.ingest.feed import OnlineFeed
 from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts
@@ -53,7 +51,7 @@ class Eraser:
         """Erase keys; see `Store.forget`."""
         checked_text(reason, "reason")
         parts = self._parts
-        with _alone(parts.root):
+        with turn(parts.root / FILE):
             self._resume()
             target = Target.of(parts, entity, keys)
             target.holdings(parts)  # refuses what cannot be done before it is begun
@@ -72,7 +70,7 @@ class Eraser:
         """Finish the erasures that a crash broke off; what cannot be done now is told, and done at a later open."""
         if all(begun.pending is None for begun in self._parts.erasures.all()):
             return
-        with _alone(self._parts.root, wait=False) as alone:
+        with turn(self._parts.root / FILE, wait=False) as alone:
             if alone:  # else another process is at it
                 self._resume()
 
@@ -188,11 +186,23 @@ def _notes(parts: Parts, target: Target, holdings: Sequence[Holding]) -> list[st
     alike = [
         f"{group.ref} ({', '.join(sorted(names & set(group.definition.columns)))})"
         for group in parts.registry.groups()
-        if group.id not in held and names & set(group.definition.columns)
+        if group.id not in held and names & set(group.definition.columns) and group.definition.external is None
+    ]
+    outside = [
+        f"{group.ref} ({group.definition.external})"
+        for group in parts.registry.groups()
+        if group.definition.external is not None and names & set(group.definition.columns)
     ]
     tags = [tag.name for tag in parts.tags.all() if any(holding.group.ref in tag.pins for holding in holdings)]
     notes = [f"reads at these tags do not see them any more: {', '.join(tags)}"] if tags else []
     notes += [f"groups of other entities have columns of the same name: {'; '.join(alike)}"] if alike else []
+    made = [
+        f"{group.ref} (of {group.source.ref})"
+        for group in parts.registry.made()
+        if group.source is not None and group.definition.entity.name == target.entity.name
+    ]
+    notes += [f"groups are made of events, forget those: {'; '.join(made)}"] if made else []
+    notes += [f"rows outside of the store are not reached, erase them there: {'; '.join(outside)}"] if outside else []
     if any(is_log(holding.group.definition) for holding in holdings):
         notes.append(
             "answers that other processes gave and have not logged yet are not reached: erase again in a minute"
@@ -207,18 +217,6 @@ def _notes(parts: Parts, target: Target, holdings: Sequence[Holding]) -> list[st
         "what was written into meta, reasons and idempotency keys of commits stays",
         "backups, copies and the memory of processes that still run are not reached: look after them",
     ]
-
-
-@contextmanager
-def _alone(root: Path, *, wait: bool = True) -> Generator[bool]:
-    """Take turns with other erasures of a store; without waiting, say whether it is our turn."""
-    with (root / FILE).open("rb") as settings:
-        try:
-            fcntl.flock(settings, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def _packed(keys: pa.Table) -> bytes:

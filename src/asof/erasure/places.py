@@ -15,6 +15,7 @@ from asof.erasure.target import Holding
 from asof.ingest.feed import OnlineFeed
 from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts, rewriting
+from asof.parts.trees import SHAPE_KEY
 
 
 class Place(Protocol):
@@ -120,6 +121,10 @@ class OnlinePlace(_PlaceOf):
                 self.feed.catch_up(holding.group)
             rows = self.parts.online.erase(holding.group.id, _encoded(holding))
             found.append(Erased("online", holding.group.ref, rows))
+            for made in self.feed.made_of({holding.group.id}):
+                self.parts.online.clear(made.id)
+                self.parts.online.erase(made.id, [SHAPE_KEY])  # it leaves no bytes of what was cleared either
+                self.feed.rebuild(made)
         return [each for each in found if each.rows]
 
 
@@ -134,6 +139,27 @@ class SpillPlace(_PlaceOf):
         del holdings
         sweep(self.parts.root / "tmp")
         return []
+
+
+class QuarantinePlace(_PlaceOf):
+    """What of streams was not stored: nobody can tell whose it is, so all of it goes that could be the entity's."""
+
+    name: ClassVar[str] = "quarantine"
+    files: ClassVar[tuple[str, ...]] = ()  # in the registry's database
+
+    def count(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.count`."""
+        found = [
+            Erased("quarantine", each.group.ref, self.parts.streams.count_letters(each.group)) for each in holdings
+        ]
+        return [each for each in found if each.rows]
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`. That there was a message, and where in the stream, stays known."""
+        found = [
+            Erased("quarantine", each.group.ref, self.parts.streams.blank_letters(each.group)) for each in holdings
+        ]
+        return [each for each in found if each.rows]
 
 
 class SettingsPlace(_PlaceOf):
@@ -156,7 +182,7 @@ class RegistryPlace(_PlaceOf):
         return []
 
 
-PLACES = (HistoryPlace, CachePlace, OnlinePlace, SpillPlace, SettingsPlace, RegistryPlace)
+PLACES = (HistoryPlace, CachePlace, OnlinePlace, QuarantinePlace, SpillPlace, SettingsPlace, RegistryPlace)
 """In the order of erasing: history first, since others copy from it; the registry last, since it names the keys."""
 
 

@@ -74,7 +74,8 @@ class Target:
                     f"{group.ref} has keys {list(entity.keys)}, {self.entity.name} has {list(self.entity.keys)} now",
                     todo=f"remove that version first: asof remove {group.ref}",
                 )
-            found.append(Holding(group, _conformed(group.definition, self.keys)))
+            if group.definition.external is None and group.source is None:
+                found.append(Holding(group, _conformed(group.definition, self.keys)))
         return found
 
     def answers(self, parts: Parts) -> list[Holding]:

@@ -13,6 +13,7 @@ from asof.arrow.order import arrange, newest_per_key
 from asof.arrow.rows import encode_rows
 from asof.engine.port import EVENT_COLUMN, Rows
 from asof.errors import BackendError, ConflictError, NotFoundError, TransientError
+from asof.ingest.grow import Grower
 from asof.online.port import HEAD_BYTES, Applied, Change, version_head
 from asof.parts import Parts, pinned_rows
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
@@ -140,6 +141,8 @@ class OnlineFeed:
         """
         online = published
         try:
+            for group in self.made_of({item.group.id for item in published}):  # before the rows: see `Grower`
+                Grower(self._parts, group).catch_up()
             online = [item for item in published if self._is_online(item.group)]
             if online:
                 self._apply(online)
@@ -150,6 +153,11 @@ class OnlineFeed:
                 where=error.where,
                 todo="do not write it again: the next write, or opening the store, serves it" + f"; {error.todo}",
             ) from error
+
+    def made_of(self, sources: set[int]) -> list[RegisteredGroup]:
+        """Return the groups that are made of others and served."""
+        made = self._parts.registry.made()
+        return [group for group in made if group.definition.online and group.stored.id in sources]
 
     def _is_online(self, group: RegisteredGroup) -> bool:
         try:
@@ -208,6 +216,8 @@ class OnlineFeed:
         Returns:
             How many rows were put.
         """
+        if group.source is not None:
+            return Grower(self._parts, group).catch_up()
         put = 0
         for _ in range(ATTEMPTS):
             with self._parts.online.snapshot() as snapshot:
@@ -231,7 +241,11 @@ class OnlineFeed:
 
     def _backlog(self, first: RegisteredGroup, applied: Mapping[int, Applied]) -> dict[int, Backlog]:
         """Return what online groups lack; in one state of the log, or half of what was written together is missing."""
-        others = [each for each in self._parts.registry.groups() if each.definition.online and each.id != first.id]
+        others = [
+            each
+            for each in self._parts.registry.groups()
+            if each.definition.online and each.id != first.id and each.source is None
+        ]
         asked = [first, *others]
         marks = [applied.get(group.id, Applied()) for group in asked]
         missing = self._parts.log.commits_together([(g, mark.commit) for g, mark in zip(asked, marks, strict=True)])
@@ -271,11 +285,13 @@ class OnlineFeed:
         """Return whether a mark is not of this history: it, or the online store, came from a backup."""
         if not mark.commit:
             return False
-        commits = self._parts.log.commits(group, after=mark.commit - 1)
+        commits = self._parts.log.commits(group.stored, after=mark.commit - 1)
         return not commits or commits[0].committed_at_us != mark.committed_at_us
 
     def rebuild(self, group: RegisteredGroup) -> int:
         """Build a group's online rows anew from history; return how many rows were put."""
+        if group.source is not None:
+            return Grower(self._parts, group).rebuild()
         self._parts.online.clear(group.id)
         commits = self._parts.log.commits(group, limit=1)
         if not commits:

@@ -98,6 +98,10 @@ class Load:
         """Where the rows lie."""
         return table_of(self.group)
 
+    def clock(self) -> int:
+        """Return the time by which the rows are checked and published."""
+        return self.parts.now_us()
+
     def __enter__(self) -> Self:
         """Make the rows durable."""
         folder = self.parts.root / "tmp"
@@ -152,7 +156,7 @@ class Load:
                 table,
                 self.kind,
                 replace(self.options, idempotency_key=""),
-                now_us=self.parts.now_us(),
+                now_us=self.clock(),
                 warns=not offset,
             )
         except DataError as error:

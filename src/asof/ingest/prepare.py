@@ -20,7 +20,7 @@ from asof.clock import show_us
 from asof.definitions.names import checked_text
 from asof.errors import DataError, NotFoundError, UsageError, warn
 from asof.ingest.checks import refuse, violations
-from asof.records import AVAILABLE_COLUMN, OWN_KEY, Availability, CommitKind, Draft
+from asof.records import AVAILABLE_COLUMN, OWN_KEY, Availability, CommitKind, Draft, Taken
 from asof.registry.port import RegisteredGroup
 
 Absent = Literal["keep", "retire"]
@@ -59,6 +59,7 @@ class Options:
     meta: dict[str, str] | None = None
     absent: Absent = "keep"
     writer: str = ""
+    taken: Taken | None = None
 
     @property
     def compared(self) -> bool:
@@ -75,7 +76,7 @@ def prepare(
         DataError: The rows break a rule; nothing was written.
         UsageError: The call does not fit the group.
     """
-    definition = group.definition
+    definition = writable(group).definition
     where = f"group {definition.name}"
     if options.on_conflict not in ON_CONFLICT:  # callers err
         raise UsageError(f"on_conflict={options.on_conflict!r} is not known", where=where, todo='use "error" or "last"')
@@ -115,6 +116,20 @@ def prepare(
     return Prepared(group, stored, draft, absent=options.absent)
 
 
+def writable(group: RegisteredGroup) -> RegisteredGroup:
+    """Return a group that may be written to.
+
+    Raises:
+        UsageError: Its rows lie outside of the store.
+    """
+    if group.definition.external is None:
+        return group
+    raise UsageError(
+        f"the rows of group {group.definition.name!r} stay at {group.definition.external}: the store only reads them",
+        todo="write them there; or declare the group without external= under another name, and backfill it",
+    )
+
+
 def _check_full_load(draft: Draft, options: Options, where: str) -> None:
     """Refuse a frame that cannot be a full load: it has no moment at which the absent keys ended."""
     if not draft.rows:
@@ -142,7 +157,7 @@ def prepare_retirement(
     Raises:
         DataError: The keys break a rule. UsageError: A time for a static group, or none for another.
     """
-    definition = group.definition
+    definition = writable(group).definition
     where = f"group {definition.name}"
     if definition.static and event_us is not None:
         raise UsageError("a static group has no event time", where=where, todo="leave out event_time")
@@ -202,6 +217,8 @@ def draft_of(  # noqa: PLR0913 - what a commit is made of
         digest=digest,
         meta=options.meta or {},
         writer=options.writer,
+        taken=options.taken,
+        quarantined=0 if options.taken is None else len(options.taken.letters),
     )
 
 

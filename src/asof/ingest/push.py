@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import pyarrow as pa
 
+from asof.arrow.frames import Frame
 from asof.arrow.rows import encode_block
 from asof.errors import AsofError, TransientError, UsageError
 from asof.ingest.feed import OnlineFeed, Published
-from asof.ingest.prepare import ON_CONFLICT, Options, draft_of, prepare
+from asof.ingest.prepare import ON_CONFLICT, Options, draft_of, prepare, writable
 from asof.ingest.record import RecordEncoder
 from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts
@@ -32,6 +33,9 @@ GATHER_SECONDS = 0.0005
 
 ATTEMPTS = 100
 """Definitions may change this often in a row."""
+
+
+Records = Sequence[Mapping[str, object]] | pa.Table
 
 
 class _Ready(msgspec.Struct, frozen=True):
@@ -60,7 +64,7 @@ class _Waiting:
     """A push whose thread waits until another one releases its `turn`: a lock costs a tenth of what an Event does."""
 
     name: str
-    records: Sequence[Mapping[str, object]]
+    records: Records
     options: Options
     ready: _Ready
     turn: threading.Lock = field(default_factory=_taken)
@@ -89,7 +93,7 @@ class Pusher:
         self._all_here = threading.Condition(self._lock)
         self._encoders: tuple[int, dict[str, RecordEncoder]] = (-1, {})
 
-    def push(self, name: str, records: Sequence[Mapping[str, object]], options: Options) -> Commit:
+    def push(self, name: str, records: Records, options: Options) -> Commit:
         """Store records as one commit.
 
         Raises:
@@ -126,7 +130,7 @@ class Pusher:
         assert item.commit is not None  # noqa: S101 - a leader set one or the other
         return item.commit
 
-    def _ready(self, name: str, records: Sequence[Mapping[str, object]], options: Options) -> _Ready:
+    def _ready(self, name: str, records: Records, options: Options) -> _Ready:
         generation, encoders = self._encoders
         encoder = encoders.get(name)
         if encoder is None:
@@ -140,6 +144,8 @@ class Pusher:
                 events = event_us, event_us
                 draft = draft_of(group, "push", options, rows=1, events=events, digest=digest, payload=found.block)
                 return _Ready(generation, group, draft, None, (found.key, event_us or 0, found.payload))
+        if isinstance(records, pa.Table):
+            return self._of_frame(generation, group, records, options, now_us)
         rows: list[object] = list(records) if isinstance(records, Iterable) else [records]  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         if not all(isinstance(row, Mapping) for row in rows):
             raise UsageError(
@@ -147,6 +153,9 @@ class Pusher:
                 where=f"group {group.definition.name}",
                 todo="pass a dict, or a list of dicts; for a frame use write",
             )
+        return self._of_frame(generation, group, rows, options, now_us)
+
+    def _of_frame(self, generation: int, group: RegisteredGroup, rows: Frame, options: Options, now_us: int) -> _Ready:
         prepared = prepare(group, rows, "push", options, now_us=now_us)
         columns = journal_schema(group).names
         payload = encode_block(prepared.rows.select(columns)) if prepared.rows.num_rows else None
@@ -154,7 +163,7 @@ class Pusher:
 
     def _encoder(self, name: str) -> tuple[int, RecordEncoder]:
         generation = self._parts.registry.generation()  # before the group: never newer than it
-        encoder = RecordEncoder(self._parts.registry.group(name))
+        encoder = RecordEncoder(writable(self._parts.registry.group(name).writable))
         known, encoders = self._encoders
         self._encoders = (generation, {**(encoders if known == generation else {}), name: encoder})
         return generation, encoder
@@ -216,6 +225,7 @@ class Pusher:
 
     def _store(self, together: Sequence[_Waiting]) -> None:
         items, answers = self._published(together)
+        served = {group.stored.id for group in self._parts.registry.made() if group.definition.online}
         grown: list[tuple[RegisteredGroup, int]] = []
         new: list[tuple[_Waiting, Commit]] = []
         repeated: list[tuple[_Waiting, Commit]] = []
@@ -226,7 +236,7 @@ class Pusher:
             (commit,) = answer
             if not commit.repeated:
                 grown.append((item.ready.group, commit.rows))
-            if item.ready.group.definition.online:
+            if item.ready.group.definition.online or item.ready.group.id in served:
                 (repeated if commit.repeated else new).append((item, commit))
             else:  # and it still was when this was published, under its generation
                 item.commit = commit

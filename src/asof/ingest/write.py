@@ -4,7 +4,7 @@ Nothing is visible before the commit record is published, and everything is when
 either debris (files that no commit names) or a commit that the online store has not applied yet; both are repaired.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -23,8 +23,8 @@ from asof.errors import AsofError, BackendError, UsageError
 from asof.ingest.absent import with_absent
 from asof.ingest.feed import OnlineFeed, Published, Slices
 from asof.ingest.load import PART_BYTES, PART_ROWS, Load, streams
-from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement
-from asof.ingest.push import Pusher
+from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement, writable
+from asof.ingest.push import Pusher, Records
 from asof.ingest.unchanged import Divided, divided, staged, whole
 from asof.ingest.upkeep import Upkeep
 from asof.online.port import Applied
@@ -52,7 +52,7 @@ class Writer:
 
     def write(self, group: str, frame: Frame, kind: CommitKind, options: Options) -> Commit:
         """Store a frame as one commit of a group; see `Store.write` and `Store.backfill`."""
-        registered = self._parts.registry.group(group)
+        registered = self._parts.registry.group(group).writable
         batches = to_batches(frame, where=f"group {registered.definition.name}")
         if batches is not None:
             frame = batches
@@ -60,7 +60,7 @@ class Writer:
                 parts = in_parts(batches, most_rows=PART_ROWS, most_bytes=PART_BYTES)
                 frame, more = next(parts), next(parts, None)
                 if more is not None:
-                    return self._load(registered, chain((frame, more), parts), kind, options)
+                    return self.load(Load(self._parts, registered, kind, options, chain((frame, more), parts)))
         return self.publish([prepare(registered, frame, kind, options, now_us=self._parts.now_us())])[0]
 
     def rehearse(self, group: FeatureGroup, frame: Frame, options: Options) -> None:
@@ -72,18 +72,18 @@ class Writer:
 
     def retire(self, group: str, keys: Frame, event_time: datetime | None, options: Options) -> Commit:
         """Store the end of keys as one commit; see `Store.retire`."""
-        registered = self._parts.registry.group(group)
+        registered = self._parts.registry.group(group).writable
         event_us = None if event_time is None else to_us(event_time, what="event_time")
         return self.publish([prepare_retirement(registered, keys, event_us, options, now_us=self._parts.now_us())])[0]
 
-    def push(self, group: str, records: Sequence[Mapping[str, object]], options: Options) -> Commit:
+    def push(self, group: str, records: Records, options: Options) -> Commit:
         """Store records through the journal; see `Store.push`."""
         return self._pusher.push(group, records, options)
 
     def retract(self, commit: str | Commit, reason: str) -> Commit:
         """Hide the rows of a commit; see `Store.retract`."""
         ref, number = commit_name(commit)
-        group = self._parts.registry.group(ref)
+        group = writable(self._parts.registry.group(ref).writable)
         if not checked_text(reason, "reason").strip():
             raise UsageError("a retract needs a reason", todo='pass reason="..."')
         draft = Draft(group.id, "retract", target=number, reason=reason)
@@ -100,9 +100,9 @@ class Writer:
         loads = [with_absent(self._parts, item) for item in prepared]
         return self._store(loads, [whole(item) for item in loads])
 
-    def _load(self, group: RegisteredGroup, tables: Iterable[pa.Table], kind: CommitKind, options: Options) -> Commit:
+    def load(self, load: Load) -> Commit:
         """Store rows that come in parts as one commit."""
-        with Load(self._parts, group, kind, options, tables) as load:
+        with load:
             for _ in range(ATTEMPTS):
                 with suppress(StaleRowsError):
                     return self._publish_load(load)
@@ -111,7 +111,8 @@ class Writer:
     def _publish_load(self, load: Load, *, whole: bool = False) -> Commit:
         draft = load.draft(whole=whole)
         try:
-            return self._publish_staged([load.group], [draft], [load.slices if load.in_order else None])[0]
+            rows = [load.slices if load.in_order else None]
+            return self._publish_staged([load.group], [draft], rows, clock=load.clock)[0]
         except StaleRowsError:
             load.take_back()
             raise
@@ -134,7 +135,12 @@ class Writer:
             raise
 
     def _publish_staged(
-        self, groups: Sequence[RegisteredGroup], drafts: Sequence[Draft], rows: Sequence[pa.Table | Slices | None]
+        self,
+        groups: Sequence[RegisteredGroup],
+        drafts: Sequence[Draft],
+        rows: Sequence[pa.Table | Slices | None],
+        *,
+        clock: Callable[[], int] | None = None,
     ) -> list[Commit]:
         """Publish commits whose files are durable, and serve them; rows that are not at hand are read from history.
 
@@ -142,7 +148,7 @@ class Writer:
         """
         files = [draft.files for draft in drafts]
         try:
-            commits = self._publish(drafts)
+            commits = self._publish(drafts, clock)
         except BackendError:  # it may have been published all the same: what no commit names is deleted later
             self.upkeep.doubtful(file.path for new in files for file in new)
             raise
@@ -160,6 +166,36 @@ class Writer:
         self.feed.apply([Published(*each) for each in zip(groups, commits, rows, strict=True)])
         return commits
 
+    def swap(self, group: RegisteredGroup, loads: Sequence[Load], retracts: Sequence[Draft]) -> list[Commit] | None:
+        """Publish loads of one group, and retracts of what they stand in for, in one step; and serve them.
+
+        Returns:
+            The commits; None if the idempotency key of the first load was used before: then nothing changes.
+        """
+        drafts = [*(load.draft(whole=True) for load in loads), *retracts]
+        files = [draft.files for draft in drafts]
+        clock = loads[0].clock if loads else self._parts.now_us
+        try:
+            answers = self._parts.log.publish([[draft] for draft in drafts], clock=clock, writer=self._parts.writer)
+        except BackendError:  # see _publish_staged
+            self.upkeep.doubtful(file.path for new in files for file in new)
+            raise
+        commits = [commit for answer in answers if not isinstance(answer, AsofError) for commit in answer]
+        for new, answer in zip(files, answers, strict=True):
+            if isinstance(answer, AsofError) or answer[0].repeated:
+                self._discard([new])
+        self.upkeep.written([group])
+        self.feed.apply([Published(group, commit, None) for commit in commits])
+        if commits and commits[0].repeated:
+            for commit in commits:
+                if not commit.repeated and commit.kind != "retract":  # the other one made fewer
+                    self._publish([Draft(group.id, "retract", target=commit.number, reason="another run was first")])
+            return None
+        for answer in answers:
+            if isinstance(answer, AsofError):
+                raise answer
+        return commits
+
     def recover(self, *, tolerant: bool = False, advance: Progress = unheard) -> None:
         """Apply commits that the online store lacks, after a crash or a definition that turned it on.
 
@@ -174,13 +210,13 @@ class Writer:
         groups = self._parts.registry.groups()
         for done, group in enumerate(groups):
             advance(done, len(groups))
-            mark, head = applied.get(group.id, Applied()), heads.get(group.id)
+            mark, head = applied.get(group.id, Applied()), heads.get(group.stored.id)
             if not group.definition.online or (head is None and not mark.commit):
                 continue
             try:
                 if suspect or self.feed.is_foreign(group, mark):
                     self.feed.rebuild(group)
-                elif mark.applying or (head is not None and mark.commit < head.number):
+                elif mark.applying or group.source or (head is not None and mark.commit < head.number):
                     self.feed.catch_up(group)
             except BackendError as error:
                 if not tolerant:
@@ -198,8 +234,9 @@ class Writer:
         with suppress(BackendError):  # it must not hide what happened; debris is found later
             self._parts.history.discard(file.path for new in files for file in new)
 
-    def _publish(self, drafts: Sequence[Draft]) -> list[Commit]:
-        (answer,) = self._parts.log.publish([drafts], clock=self._parts.now_us, writer=self._parts.writer)
+    def _publish(self, drafts: Sequence[Draft], clock: Callable[[], int] | None = None) -> list[Commit]:
+        clock = clock or self._parts.now_us
+        (answer,) = self._parts.log.publish([drafts], clock=clock, writer=self._parts.writer)
         if isinstance(answer, AsofError):
             raise answer
         return answer
@@ -238,7 +275,7 @@ class Together:
                 "this is outside of its block, so nothing would be stored",
                 todo="write inside: with store.together() as tx: tx.write(...)",
             )
-        registered = self._parts.registry.group(group)
+        registered = self._parts.registry.group(group).writable
         if any(item.group.id == registered.id for item in self._prepared):
             raise UsageError(f"group {registered.ref} is written twice together", todo="join the frames")
         options = Options(meta=meta, idempotency_key=idempotency_key, on_conflict=on_conflict)

@@ -11,7 +11,6 @@ what a power cut tore does not have its hash any more and is fetched again.
 """
 
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from asof import file_locks
 from asof.errors import PermanentError, UsageError
 from asof.own_folder import OwnFolder, is_held
 
@@ -161,13 +161,14 @@ class FileCache:
         for sha256 in gone:
             (self._files / sha256).unlink(missing_ok=True)
 
-    def keep_only(self, names: Iterable[str], hashes: Iterable[str]) -> int:
-        """Delete all files but those with these names or hashes; return how many.
+    def keep_only(self, names: Iterable[str]) -> int:
+        """Delete all files but those with these names, and those with the hashes in them; return how many.
 
         Who reads them goes on, who fetched them too: a file that was written and is not published yet is fetched again.
         """
-        kept = {*hashes}
-        links = {self._link(name).name for name in names}
+        hashes = {name: hash_in(name) for name in names}
+        kept = {sha256 for sha256 in hashes.values() if sha256}
+        links = {self._link(name).name for name, sha256 in hashes.items() if not sha256}
         with _translated(self._folder):
             for link in self._names.iterdir():
                 with suppress(FileNotFoundError):
@@ -334,13 +335,15 @@ class FileCache:
         """Take turns at a file; who waits too long goes on all the same."""
         number = int(hashlib.sha256(name.encode()).hexdigest(), 16) % TURNS
         until = time.monotonic() + TURN_SECONDS
-        with (self._turns / str(number)).open("wb") as lock:
+        with (self._turns / str(number)).open("wb") as file:
             while time.monotonic() < until:
-                with suppress(BlockingIOError):
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if file_locks.lock(file, wait=False):
                     break
                 time.sleep(0.005)
-            yield
+            try:
+                yield
+            finally:
+                file_locks.unlock(file)
 
 
 def _kernels_name_of(folder: Path) -> str:

@@ -4,7 +4,6 @@
 on a disk of this machine, or are objects (`asof.offline.objects`).
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from asof import file_locks
 from asof.records import DataFile
 
 
@@ -172,20 +172,11 @@ class LocalFiles:
 
     def hold(self, place: Path) -> Hold:
         """See `Files.hold`."""
-        handle = place.open("wb")
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return handle
+        return file_locks.HeldFile(place)
 
     def is_held(self, place: Path) -> bool:
         """See `Files.is_held`."""
-        try:
-            with place.open("rb") as handle:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return file_locks.is_held(place)
 
     def close(self) -> None:
         """See `Files.close`."""

@@ -137,8 +137,7 @@ class ObjectFiles:
 
     def keep_only(self, paths: Iterable[str]) -> None:
         """See `Files.keep_only`."""
-        hashes = {path: hash_in(path) for path in paths}
-        self._cache.keep_only([path for path, known in hashes.items() if not known], hashes.values())
+        self._cache.keep_only(paths)
 
     def modified_ms(self, folder: Path) -> int:
         """See `Files.modified_ms`."""

@@ -5,7 +5,6 @@ since the pages belong to the kernel. After a reboot without a clean close the f
 and the store is rebuilt.
 """
 
-import fcntl
 import importlib
 import os
 import shutil
@@ -16,12 +15,13 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import compress
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import lmdb
 import msgspec
 
 from asof.errors import BackendError, PermanentError, TransientError
+from asof.file_locks import close, lock, turn
 from asof.online.lmdb_erase import erase, forget_pages
 from asof.online.port import HEAD_BYTES, Applied, Change, marked, pending
 
@@ -255,14 +255,14 @@ class _Shared:
         self.tables: dict[int, Any] = {}
         self.usage = (folder / CLEAN).open("a+")
         try:
-            alone = _locked_alone(self.usage)
+            alone = lock(self.usage, wait=False)
             self.env = _environment(folder)
             if not alone:
-                fcntl.flock(self.usage, fcntl.LOCK_SH)  # waits while the one that was first looks at the mark
+                lock(self.usage, shared=True)  # waits while the one that was first looks at the mark
             self.suspect = self._restarted_since_close()
-            fcntl.flock(self.usage, fcntl.LOCK_SH)  # as long as it is open: nobody else can call it closed
+            lock(self.usage, shared=True)  # as long as it is open: nobody else can call it closed
         except BaseException:  # an interrupt too must not keep the file locked
-            self.usage.close()
+            close(self.usage)
             raise
 
     @classmethod
@@ -281,12 +281,18 @@ class _Shared:
             if self.users:
                 return
             self.opened.pop((os.getpid(), self.folder), None)
-            with _translated(self.folder), self.usage:
-                self.env.sync(True)  # noqa: FBT003 - LMDB's own signature
-                closed_at = self.env.info()["last_txnid"]
-                self.env.close()
-                if not self.suspect and _locked_alone(self.usage):
-                    self._mark(f"{_boot()} {closed_at}")
+            try:
+                self._finish()
+            finally:
+                close(self.usage)
+
+    def _finish(self) -> None:
+        with _translated(self.folder):
+            self.env.sync(True)  # noqa: FBT003 - LMDB's own signature
+            closed_at = self.env.info()["last_txnid"]
+            self.env.close()
+            if not self.suspect and lock(self.usage, wait=False):
+                self._mark(f"{_boot()} {closed_at}")
 
     def trust(self) -> None:
         self.suspect = False
@@ -313,14 +319,6 @@ class _Shared:
 MARK_BYTES = 80
 IN_USE = "{} -1"
 """The mark of a store that is open, or was when its process died: the run of the machine, and no transaction."""
-
-
-def _locked_alone(usage: IO[str]) -> bool:
-    try:
-        fcntl.flock(usage, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _probed(folder: Path) -> list[str]:
@@ -380,8 +378,9 @@ def _set_aside(folder: Path) -> str:
     faults = _probed(folder)
     if not faults:
         return ""
-    with (folder / CLEAN).open("a+") as usage:
-        if not _locked_alone(usage):
+    (folder / CLEAN).touch()
+    with turn(folder / CLEAN, wait=False) as alone:
+        if not alone:
             raise TransientError(
                 f"another process has the online store open, and it is damaged: {'; '.join(faults)}",
                 where=str(folder),
@@ -389,7 +388,7 @@ def _set_aside(folder: Path) -> str:
             )
         (folder / DATA).replace(folder / DAMAGED)
         (folder / "lock.mdb").unlink(missing_ok=True)
-        usage.truncate(0)
+        os.truncate(folder / CLEAN, 0)
     return f"{'; '.join(faults)}; it was moved to {DAMAGED}, and built again from history"
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from asof.errors import TransientError
+from asof.records import Commit
 
 HEAD_BYTES = 16
 _HEAD = struct.Struct(">QQ")
@@ -44,6 +45,11 @@ class Applied:
     committed_at_us: int = 0
     applying: bool = False
 
+    @classmethod
+    def of(cls, commit: Commit) -> "Applied":
+        """Return that a commit is applied, and all before it."""
+        return cls(commit.number, commit.committed_at_us)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -56,7 +62,8 @@ class Change:
         committed_at_us: When it became visible.
         keys: Encoded keys, each once, in order.
         rows: For each key a row (version and payload), or None to delete it (only with `replace`).
-        replace: Set the rows whatever is there (a retract); else a row applies only if its version is greater.
+        replace: Set the rows whatever is there (a retract); else a row applies only if its version is greater. They are
+            made of what was there: nothing is applied where a commit between `after` and this one is already.
         final: Whether this is the commit's last step.
     """
 
@@ -117,8 +124,8 @@ class OnlineStore(Protocol):
         """Apply changes in one step, all or none.
 
         A change whose commit is applied already is skipped: repeating is harmless. If a group has not applied the
-        commit that a change comes `after`, nothing at all is applied; the caller sees it in the answer, applies
-        the missing commits and tries again.
+        commit that a change comes `after`, or, of a change that replaces rows, a later one, nothing at all is applied;
+        the caller sees it in the answer, applies the missing commits or makes the change anew, and tries again.
 
         Returns:
             How far each group of the changes is applied now.
@@ -190,7 +197,7 @@ class WithoutFiles:
 
 
 def pending(changes: Sequence[Change], applied: Mapping[int, Applied]) -> list[Change] | None:
-    """Return the changes that still have to be applied; None if a group lacks an earlier commit.
+    """Return the changes that still have to be applied; None if a group lacks an earlier commit, or has a later one.
 
     Every adapter decides with this one function.
     """
@@ -199,7 +206,7 @@ def pending(changes: Sequence[Change], applied: Mapping[int, Applied]) -> list[C
     for change in changes:
         if reached[change.group_id] >= change.commit:
             continue
-        if reached[change.group_id] < change.after:
+        if reached[change.group_id] < change.after or (change.replace and reached[change.group_id] > change.after):
             return None
         todo.append(change)
         if change.final:

@@ -6,20 +6,24 @@ from asof.parts.pinned import (
     apart,
     pinned_rows,
     pinned_together,
+    seen_pins,
     table_of,
     table_of_kind,
     tables_of,
 )
 from asof.parts.pins import Pins, given_pins, pin_of
-from asof.parts.question import Question, resolve
+from asof.parts.question import Question, definition, resolve
+from asof.parts.reopened import OfParts
 from asof.parts.turns import rewriting
 
 __all__ = [
     "Kind",
+    "OfParts",
     "Parts",
     "Pins",
     "Question",
     "apart",
+    "definition",
     "given_pins",
     "open_engine",
     "open_online",
@@ -29,6 +33,7 @@ __all__ = [
     "pinned_together",
     "resolve",
     "rewriting",
+    "seen_pins",
     "table_of",
     "table_of_kind",
     "tables_of",

@@ -17,6 +17,7 @@ from typing import Any
 
 from asof.acting import acting
 from asof.clock import Clock, system_clock, system_us, to_us
+from asof.engine.beyond import OutsideEngine
 from asof.engine.families import FamilyEngine
 from asof.engine.near import NearEngine
 from asof.engine.port import Engine
@@ -25,7 +26,7 @@ from asof.offline.port import History
 from asof.online.limited import OPTION, LimitedOnlineStore
 from asof.online.port import OnlineStore
 from asof.online.remote import without_option
-from asof.registry.port import CommitLog, Deeds, Erasures, Keys, Metadata, Registry, Tags
+from asof.registry.port import CommitLog, Deeds, Erasures, Keys, Metadata, Registry, Streams, Tags
 
 FORMAT = 1
 """Format of a store's folder; a greater one was written by a newer asof."""
@@ -64,6 +65,7 @@ class Parts:
         engine: Computes over history.
         keys: Who may ask a server for what.
         deeds: Who changed what, besides commits.
+        streams: How far streams were read, and what of them was not stored.
         process: Who runs this process, "user@host" or what ASOF_WRITER says.
         compaction: Whether small files are merged in the background: "auto" or "off".
     """
@@ -79,6 +81,7 @@ class Parts:
     engine: Engine
     keys: Keys
     deeds: Deeds
+    streams: Streams
     process: str = ""
     compaction: str = "auto"
 
@@ -141,9 +144,10 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         erasures=metadata.erasures,
         history=history,
         online=online,
-        engine=FamilyEngine(NearEngine(engine, history.near) if history.remote else engine),
+        engine=OutsideEngine(FamilyEngine(NearEngine(engine, history.near) if history.remote else engine), engine),
         keys=metadata.keys,
         deeds=metadata.deeds,
+        streams=metadata.streams,
         process=_process(),
         compaction=settings["compaction"],
     )

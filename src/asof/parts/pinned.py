@@ -1,6 +1,6 @@
 """The pinned history of a group, as an engine reads it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from asof.arrow.rows import decode_blocks
 from asof.arrow.types import TIMESTAMP
 from asof.engine.families import FAMILIES, of_family, others, without
 from asof.engine.port import Rows
+from asof.external import external_rows
 from asof.offline.port import Table
 from asof.parts.open import Parts
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, DataFile, Family, Snapshot
@@ -68,7 +69,7 @@ def journal_schema(group: RegisteredGroup) -> pa.Schema:
 def pinned_rows(
     parts: Parts, group: RegisteredGroup, *, pin: int | None = None, after: int = 0
 ) -> tuple[Rows, Snapshot]:
-    """Return the history of a group up to a pin.
+    """Return the history of a group, or of the group that it is made of, up to a pin.
 
     Args:
         parts: The store's parts.
@@ -76,14 +77,38 @@ def pinned_rows(
         pin: The last commit that counts; None for all.
         after: Leave out files and journal rows all of whose commits are <= this one.
     """
+    group = group.stored
+    if group.definition.external is not None:
+        return _outside(parts, group, pin)
     snapshot = parts.log.snapshot(group, pin=pin, after=after)
     return _rows(parts, group, snapshot), snapshot
 
 
 def pinned_together(parts: Parts, pins: Sequence[tuple[RegisteredGroup, int | None]]) -> list[tuple[Rows, Snapshot]]:
     """Return the histories of several groups, each up to its pin (None for all): what was written together is whole."""
-    snapshots = parts.log.snapshots(pins)
-    return [(_rows(parts, group, snapshot), snapshot) for (group, _), snapshot in zip(pins, snapshots, strict=True)]
+    asked = [(group.stored, pin) for group, pin in pins]
+    within = [(group, pin) for group, pin in asked if group.definition.external is None]
+    found = iter(zip(within, parts.log.snapshots(within), strict=True))
+    every: list[tuple[Rows, Snapshot]] = []
+    for group, pin in asked:
+        if group.definition.external is not None:
+            every.append(_outside(parts, group, pin))
+        else:
+            (stored, _), snapshot = next(found)
+            every.append((_rows(parts, stored, snapshot), snapshot))
+    return every
+
+
+def seen_pins(rows: Mapping[str, Rows]) -> dict[str, int]:
+    """Return the pins with which histories can be read again: of some external places there is none."""
+    outside = {ref: each.outside.read.pin for ref, each in rows.items() if each.outside is not None}
+    pins = {ref: outside.get(ref, each.pin) for ref, each in rows.items()}
+    return {ref: pin for ref, pin in pins.items() if pin is not None}
+
+
+def _outside(parts: Parts, group: RegisteredGroup, pin: int | None) -> tuple[Rows, Snapshot]:
+    rows = external_rows(group.definition, root=parts.root, pin=pin, now_us=parts.now_us())
+    return rows, Snapshot(rows.pin, 0)
 
 
 def apart(rows: Rows) -> list[tuple[Kind, Rows]]:

@@ -27,20 +27,32 @@ def given_pins(parts: Parts, commits: Pins | str | None) -> Pins | Tag | None:
 
 
 def pin_of(given: Pins | Tag | None, group: RegisteredGroup) -> int | None:
-    """Return the pin of a group; None for all of its commits.
+    """Return the pin of a group, or else of the group that it is made of; None for all commits.
 
     Raises:
         UsageError: There are pins and none for this group, or it is no commit number.
     """
     if given is None:
         return None
+    if isinstance(given, Tag) and group.definition.external is not None:
+        raise UsageError(
+            f"no pin for group {group.ref}: its rows are outside of the store, and no tag pins them",
+            where="commits=",
+            todo="pass the commits of an earlier frame",
+        )
     pins = given.pins if isinstance(given, Tag) else given
-    pin = pins.get(group.ref, pins.get(group.definition.name))
+    names = [group.ref, group.definition.name, group.stored.ref, group.stored.definition.name]
+    pin = next((pins[name] for name in names if name in pins), None)
     if pin is None and isinstance(given, Tag):
         raise UsageError(
             f"no pin for group {group.ref}: it was not there when the tag {given.name!r} was made",
             where="commits=",
             todo="pass a later tag, or the commits of an earlier frame",
+        )
+    if pin is None and group.definition.external is not None:
+        todo = "read without commits=; only Delta tables keep what they held"
+        raise UsageError(
+            f"no pin for group {group.ref}, whose rows are outside of the store", where="commits=", todo=todo
         )
     if pin is None:
         raise UsageError(f"no pin for group {group.ref}", where="commits=", todo=TODO)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from asof.definitions import FeatureView, view_of_group
 from asof.errors import NotFoundError
 from asof.parts.open import Parts
-from asof.registry.port import RegisteredGroup
+from asof.registry.port import RegisteredGroup, RegisteredView, Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,28 @@ def resolve(parts: Parts, name: str) -> Question:
     Raises:
         NotFoundError: Neither exists.
     """
+    registered = definition(parts.registry, name)
+    if isinstance(registered, RegisteredView):
+        return Question(registered.ref, registered.definition, registered.groups)
+    group = registered.definition
+    return Question(registered.ref, view_of_group(group), {group.name: registered})
+
+
+def definition(registry: Registry, name: str) -> RegisteredView | RegisteredGroup:
+    """Return the view or group of a name: the version that is named ("weather@1"), or the newest one.
+
+    Raises:
+        NotFoundError: Neither exists.
+    """
     try:
-        registered = parts.registry.view(name)
-    except NotFoundError as error:
+        return registry.view(name)
+    except NotFoundError as no_view:
         try:
-            group = parts.registry.group(name)
-        except NotFoundError:
-            known = {v.definition.name for v in parts.registry.views()} | {
-                g.definition.name for g in parts.registry.groups()
-            }
-            raise NotFoundError.named("view or group", name, known) from error
-        return Question(group.ref, view_of_group(group.definition), {group.definition.name: group})
-    return Question(registered.ref, registered.definition, registered.groups)
+            return registry.group(name)
+        except NotFoundError as no_group:
+            base = name.partition("@")[0]
+            views = {view.definition.name for view in registry.views()}
+            groups = {group.definition.name for group in registry.groups()}
+            if base in views | groups:  # and no such version
+                raise (no_view if base in views else no_group) from None
+            raise NotFoundError.named("view or group", name, groups | views) from None

@@ -10,6 +10,7 @@ import pyarrow as pa
 from asof.engine.families import FAMILIES
 from asof.errors import AsofError
 from asof.ingest.feed import OnlineFeed, encode_online
+from asof.ingest.grow import Grower
 from asof.ingest.upkeep import Merged, Upkeep
 from asof.online.port import HEAD_BYTES, Applied
 from asof.parts import Parts, pinned_rows
@@ -30,7 +31,7 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        where: The part: "history", "online", "debris", "upkeep", "serving log".
+        where: The part: "history", "online", "external", "debris", "upkeep", "serving log".
         what: What is wrong, with its place.
         repaired: Whether it was repaired.
         todo: What a person can do about it.
@@ -105,6 +106,9 @@ def diagnose(
     total = sum(work.values())
     for group in groups:
         begun = done
+        if group.definition.external is not None:
+            findings += _outside(parts, group)
+            continue
         damaged: list[Finding] = []
         for file, fault in _files(parts, group):
             files += 1
@@ -156,6 +160,20 @@ def _files(parts: Parts, group: RegisteredGroup) -> Iterator[tuple[DataFile, str
         yield file, parts.history.check(file.path)
 
 
+def _outside(parts: Parts, group: RegisteredGroup) -> list[Finding]:
+    """Return what keeps an external group from being read, or its rows from having an order."""
+    try:
+        rows, _ = pinned_rows(parts, group)
+        for _ in parts.engine.scan(rows, columns=group.definition.columns):
+            pass
+        if group.definition.static:  # of others it depends on the time which rows answer
+            for _ in parts.engine.scan(rows, columns=group.definition.columns, latest=True):
+                pass
+    except AsofError as error:
+        return [Finding("external", f"{group.ref}: {error.what}", todo=error.todo or "look at its place")]
+    return []
+
+
 def _unequal(parts: Parts, group: RegisteredGroup) -> list[Finding]:
     """Return whether the families of a split group lack rows of each other."""
     files = parts.log.snapshot(group).files
@@ -177,7 +195,7 @@ def _keys(parts: Parts, group: RegisteredGroup) -> int:
 def _online(parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: bool) -> tuple[int, list[Finding]]:
     todo = "run `asof doctor --repair`"
     findings: list[Finding] = []
-    commits = parts.log.commits(group, limit=1)
+    commits = parts.log.commits(group.stored, limit=1)
     head = commits[0].number if commits else 0
     applied = _applied(parts, group)
     patience = PATIENCE_SECONDS
@@ -198,7 +216,7 @@ def _online(parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: b
         if not repair:
             return 0, findings
     try:
-        count, wrong = _compare(parts, group)
+        count, wrong = _compare(parts, group) if group.source is None else Grower(parts, group).compare()
     except AsofError as error:
         return 0, [*findings, Finding("online", f"{group.ref}: {error}", todo=todo)]
     if wrong:

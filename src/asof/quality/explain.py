@@ -19,7 +19,7 @@ from asof.definitions import Lookup
 from asof.definitions.durations import show_duration
 from asof.engine.families import FAMILIES, is_split, of_family
 from asof.engine.port import EVENT_COLUMN, EXPIRED, MISSING, RETIRED, STATUS_COLUMN, Rows
-from asof.errors import NotFoundError, UsageError
+from asof.errors import NotFoundError, UnsupportedError, UsageError
 from asof.parts import Parts, Pins, Question, pinned_rows, resolve
 from asof.quality.explanation import JOURNAL, Explained, Explanation, Reason, Version, about, listed
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Commit, Status
@@ -45,6 +45,11 @@ def explain(  # noqa: PLR0913 - the words of `Quality.explain`
     lookups = question.view.lookups()
     _check_keys(question, keys)
     wanted = _wanted(question, lookups, feature)
+    for number in wanted:
+        group = lookups[number].group
+        if group.external is not None:
+            todo = f"look at its rows: store.read({group.name!r}, clocks=True)"
+            raise UnsupportedError("external rows are not explained", where=f"group {group.name}", todo=todo)
     reader = HistoricalReader(parts)
     pinned = reader.pin(question, commits)
     t_us = _clock_us(parts, question, pinned) if at is None else to_us(at, what="at")
@@ -54,6 +59,13 @@ def explain(  # noqa: PLR0913 - the words of `Quality.explain`
     spine, _ = to_table([dict(keys)], where="keys")
     answered = reader.answer(question, lookups, spine, times, pinned, mode)
     explained: list[Explained] = []
+    for made in (lookups[number].group for number in wanted):
+        if made.source is not None:
+            raise UnsupportedError(
+                f"group {made.name!r} has no rows to explain: it is made of the events of {made.source.name!r}",
+                where=question.ref,
+                todo=f"read them: store.read({made.source.name!r}, ...), or pass feature= of another group",
+            )
     for number, names in wanted.items():
         asked = _Asked(
             parts=parts,

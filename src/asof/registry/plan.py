@@ -10,6 +10,9 @@ from typing import Any, Literal
 from asof.definitions.documents import AMENDABLE, VIEW_AMENDABLE
 from asof.definitions.durations import show_duration
 
+FIXED = ("dtype", "nullable", "aggregation")
+"""Parts of a feature that do not change in place."""
+
 Action = Literal["create", "amend", "new version", "unchanged"]
 SIGNS: Mapping[Action, str] = {"create": "+", "amend": "~", "new version": "^", "unchanged": "="}
 
@@ -76,12 +79,27 @@ def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version:
             1,
             (
                 f"keys {', '.join(f'{k}: {t}' for k, t in entity['keys'].items())} (entity {entity['name']})",
-                f"event_time {new['event_time']}" if new["event_time"] else "static: no event time",
+                f"made of the events of {new['source']}"
+                if new["source"]
+                else f"made from the rows of {new['origin']} by {_shown(new['transform'])}"
+                if new["origin"]
+                else f"event_time {new['event_time']}"
+                if new["event_time"]
+                else "static: no event time",
+                *([f"external: its rows stay at {new['external']}"] if new["external"] else []),
                 _features([str(f["name"]) for f in new["features"]]),
                 f"historical reads default to known={known!r}; " + ("online" if new["online"] else "offline only"),
             ),
         )
-    old = {"project": "", "shared_with": [], **old}  # stores from before projects
+    beside: dict[str, Any] = {"project": "", "shared_with": [], "source": None, "source_keys": {}}
+    old = {
+        **beside,
+        "external": None,
+        "available_at": None,
+        "origin": None,
+        "transform": None,
+        **old,
+    }  # stores from before these
     details = tuple(_differences(old, new))
     if not details:
         return Change("unchanged", "group", name, version)
@@ -90,8 +108,17 @@ def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version:
             details += ("historical reads still default to known='event'; declare known='served' to change that",)
         if new["on_unchanged"] != old["on_unchanged"]:
             details += ("what is stored stays as it is; rows are compared from now on, or no more",)
+        if new["external"] != old["external"]:
+            details += ("the rows are read there from now on",)
         return Change("amend", "group", name, version, details)
-    return Change("new version", "group", name, version + 1, (*details, "the new version starts without history"))
+    anew = () if new["source"] else (_begins(new),)
+    return Change("new version", "group", name, version + 1, (*details, *anew))
+
+
+def _begins(new: Mapping[str, Any]) -> str:
+    if new["external"]:
+        return "its rows are read where they lie"
+    return f"the new version starts without history{'; materialize it' if new['origin'] else ''}"
 
 
 def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: int) -> Change:
@@ -123,6 +150,8 @@ def _amendable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         and list(old["entity"]["keys"]) == list(new["entity"]["keys"])
     ):
         changed.discard("entity")
+    if old["external"] and new["external"]:  # the same rows elsewhere; what they are is compared when they are read
+        changed.discard("external")
     # The knowledge default and the zone of naive times change no stored row.
     return changed <= AMENDABLE | {"known", "timezone"}
 
@@ -133,7 +162,7 @@ def _features_amendable(old: list[Mapping[str, Any]], new: list[Mapping[str, Any
     kept = [n for n in after if n in before]
     return (
         kept == list(before)
-        and all(after[n][part] == before[n][part] for n in kept for part in ("dtype", "nullable"))
+        and all(after[n].get(part) == before[n].get(part) for n in kept for part in FIXED)
         and all(after[n]["nullable"] for n in after if n not in before)
     )
 
@@ -144,6 +173,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
             continue
         if key == "features":
             yield from _feature_differences(old[key], new[key])
+        elif key == "transform":
+            yield f"transform: {_shown(old[key])} -> {_shown(new[key])}"
         else:
             yield f"{key}: {old.get(key)!r} -> {new[key]!r}"
 
@@ -167,6 +198,11 @@ def _feature_differences(old: list[Mapping[str, Any]], new: list[Mapping[str, An
             yield f"- {name}"
     if list(before) != list(after) and set(before) == set(after):
         yield "order of features"
+
+
+def _shown(transform: Mapping[str, Any] | None) -> str:
+    """Return a transformation with the beginning of its source's hash: the name may stay while the code changes."""
+    return "none" if transform is None else f"{' '.join(transform['code'].split())} ({transform['digest'][:12]})"
 
 
 def _features(names: Sequence[str]) -> str:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
-from asof.errors import AsofError, ConflictError
-from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Snapshot, Tag
+from asof.errors import AsofError, ConflictError, UsageError
+from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Snapshot, Tag
 from asof.registry.plan import Plan
 
 
@@ -24,6 +24,8 @@ class RegisteredGroup:
         layout: Features in the order in which they were added: the order of values in encoded rows, so that rows
             from before an amendment stay readable.
         cold: The features of the cold family, if it is split.
+        source: The group of events that it is made of, if it has no rows of its own.
+        origin: The group that its rows are made from, if a transformation makes them.
     """
 
     id: int
@@ -33,11 +35,59 @@ class RegisteredGroup:
     created_at_us: int
     layout: tuple[str, ...]
     cold: tuple[str, ...] = ()
+    source: "RegisteredGroup | None" = None
+    origin: "RegisteredGroup | None" = None
 
     @property
     def ref(self) -> str:
         """The version's name, such as "weather@1"."""
         return f"{self.definition.name}@{self.version}"
+
+    @property
+    def stored(self) -> "RegisteredGroup":
+        """The group whose rows answer for it: its source, or itself."""
+        return self.source or self
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """The names of the version, and of its source if it has one."""
+        return (self.ref,) if self.source is None else (self.ref, self.source.ref)
+
+    @property
+    def written(self) -> "RegisteredGroup":
+        """The group itself, which must have rows of its own.
+
+        Raises:
+            UsageError: It has none.
+        """
+        if self.source is not None:
+            raise UsageError(
+                f"{self.ref} has no rows: it is made of the events of {self.source.ref}",
+                where=f"group {self.definition.name}",
+                todo=f"name the group {self.source.definition.name!r}",
+            )
+        return self
+
+    @property
+    def writable(self) -> "RegisteredGroup":
+        """The group itself, which users must be allowed to write to.
+
+        Raises:
+            UsageError: It has no rows, or a transformation makes them.
+        """
+        if self.origin is not None:
+            name, source = self.definition.name, self.origin.definition.name
+            raise UsageError(
+                f"the rows of {self.ref} are made from those of {self.origin.ref}, and not written",
+                where=f"group {name}",
+                todo=f"change the group {source!r}, then materialize {name!r}",
+            )
+        return self.written
+
+    @property
+    def parent(self) -> "RegisteredGroup | None":
+        """The group that this one is made of: by aggregates, or by a transformation."""
+        return self.source or self.origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +112,10 @@ class StaleDefinitionsError(ConflictError):
 
 class StaleRowsError(ConflictError):
     """Rows that a draft's confirmations name may be gone: nothing was published, compare it again."""
+
+
+class StalePositionsError(ConflictError):
+    """A stream was read further, or not so far, than a draft's steps begin: nothing was published, look again."""
 
 
 class Registry(Protocol):
@@ -104,6 +158,10 @@ class Registry(Protocol):
 
     def groups(self) -> list[RegisteredGroup]:
         """Return every version of every group, by name and version."""
+        ...
+
+    def made(self) -> list[RegisteredGroup]:
+        """Return every version of the groups that are made of others; asked for all the time."""
         ...
 
     def views(self) -> list[RegisteredView]:
@@ -159,12 +217,17 @@ class CommitLog(Protocol):
 
         With a generation of the definitions, nothing is published if it is not the present one.
 
+        The steps of a draft move the group's positions in streams, in the same transaction: each must begin where the
+        group's position in its partition stands, so that no message is taken twice and none left out. Its letters are
+        kept then, with the commit.
+
         Raises:
             StaleDefinitionsError: It is not.
 
         Answers in place of an inner sequence:
             ConflictError: An idempotency_key with other content, or a group that is gone.
             StaleRowsError: Rows of the group were dropped since the rows that a draft's confirmations name were read.
+            StalePositionsError: A step begins elsewhere than the position stands.
             NotFoundError: A retract of an unknown commit. UsageError: a retract of a retract, or a second one.
         """
         ...
@@ -373,9 +436,32 @@ class Deeds(Protocol):
         ...
 
 
+class Streams(Protocol):
+    """How far streams were read into groups, and what of them was not stored. `CommitLog.publish` writes both.
+
+    They go with their group. Atomic, and safe to call from several threads and processes.
+    """
+
+    def positions(self, group: RegisteredGroup, stream: str | None = None) -> dict[tuple[str, str], str]:
+        """Return the last message that was taken, by (stream, partition); of one stream, or of all."""
+        ...
+
+    def letters(self, group: RegisteredGroup, *, limit: int | None = None) -> list[Letter]:
+        """Return the letters of a group, in the order in which they were kept; with a limit, the newest ones."""
+        ...
+
+    def count_letters(self, group: RegisteredGroup) -> int:
+        """Return how many letters of a group still have what they are about."""
+        ...
+
+    def blank_letters(self, group: RegisteredGroup) -> int:
+        """Erase the bodies and reasons of a group's letters, and no letter; return how many had any."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What an adapter of the registry opens: six ports on one database."""
+    """What an adapter of the registry opens: seven ports on one database."""
 
     registry: Registry
     log: CommitLog
@@ -383,3 +469,4 @@ class Metadata:
     erasures: Erasures
     keys: Keys
     deeds: Deeds
+    streams: Streams

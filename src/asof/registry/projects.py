@@ -1,4 +1,4 @@
-"""What views may read: groups of their own project, and those that are shared with it."""
+"""What views may read, and groups that are made of others: groups of their project, and those shared with it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,31 +21,36 @@ def refs_in(features: Sequence[Mapping[str, Any]]) -> set[str]:
 
 
 def check_projects(views: Documents, groups: Documents, *, declared: frozenset[str]) -> None:
-    """Refuse a state of the registry in which a view reads what its project may not.
+    """Refuse a state of the registry in which a view or a group reads what its project may not.
 
     Args:
         views: All views as they would be.
         groups: All groups as they would be.
-        declared: The views among them that are being applied.
+        declared: The views and groups among them that are being applied.
 
     Raises:
-        UsageError: Such a view is being applied. ConflictError: It is there, and loses a group that it reads.
+        UsageError: Such a one is being applied. ConflictError: It is there, and loses a group that it reads.
     """
-    for ref, view in views.items():
-        project = view.get("project", "")
-        for read in sorted(refs_in(view["features"])):
+    reads = {ref: ("view", view, refs_in(view["features"])) for ref, view in views.items()}
+    for ref, group in groups.items():
+        parent = group.get("source") or group.get("origin")
+        if parent:
+            reads[ref] = "group", group, {parent}
+    for ref, (kind, reader, every) in reads.items():
+        project = reader.get("project", "")
+        for read in sorted(every):
             group = groups.get(read)
             if group is None or _is_open(group, project):
                 continue
             name = read.partition("@")[0]
             todo = f"declare shared_with=[{project!r}] in the group {name!r}"
-            facts = {"view": ref, "group": read, "project": project}
+            facts = {kind: ref, "group" if kind == "view" else "source": read, "project": project}
             of = f"of {_named(project)}", f"of {_named(group.get('project', ''))}"
             if ref in declared:
-                what = f"view {ref} {of[0]} reads group {read} {of[1]}, which is not shared with it"
+                what = f"{kind} {ref} {of[0]} reads group {read} {of[1]}, which is not shared with it"
                 raise UsageError(what, todo=todo, data=facts)
-            what = f"view {ref} {of[0]} reads group {read}, which would be {of[1]} and not shared with it"
-            raise ConflictError(what, todo=f"{todo}, or remove the view first", data=facts)
+            what = f"{kind} {ref} {of[0]} reads group {read}, which would be {of[1]} and not shared with it"
+            raise ConflictError(what, todo=f"{todo}, or remove the {kind} first", data=facts)
 
 
 def _is_open(group: Mapping[str, Any], project: str) -> bool:

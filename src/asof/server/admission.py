@@ -10,9 +10,9 @@ from asof.acting import acting_as
 from asof.definitions.names import EVERY_PROJECT
 from asof.errors import AsofError, DeniedError, NotFoundError
 from asof.server.access import Access, told
-from asof.server.names import Cached
 from asof.server.rights import check_declared
 from asof.server.verbs import VERBS, Verb
+from asof.serving.cached import Cached
 from asof.store import Store
 from asof.wire import requests
 from asof.wire.definitions import definition_of

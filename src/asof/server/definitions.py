@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, to_builtins
+from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.check import CheckKind
@@ -12,6 +12,8 @@ from asof.definitions.documents import group_from, view_from
 from asof.definitions.group import Known, OnUnchanged, OnViolation
 from asof.errors import NotFoundError
 from asof.server.problems import RequestError
+from asof.windows.kinds import Kind
+from asof.wire.definitions import refuse_code
 
 LONGEST_US = 10_000 * 366 * 86_400_000_000
 """Ten thousand years: what lies between the first and the last time that Python knows."""
@@ -36,6 +38,56 @@ class EntityDefinition(Struct, forbid_unknown_fields=True):
     description: str = ""
 
 
+class WindowDefinition(Struct, forbid_unknown_fields=True):
+    """Which events count at a time T.
+
+    Attributes:
+        kind: exact (the last length_us), hop (up to the last multiple of hop_us), sawtooth (from a multiple of hop_us
+            on), lifetime (all), session (those that came less than length_us after the one before, if it goes on).
+        length_us: How far it reaches back, or the gap of a session, in microseconds; 0 of a lifetime.
+        hop_us: What its ends are multiples of, in microseconds; 0 if they are of nothing.
+    """
+
+    kind: Kind
+    length_us: Length = 0
+    hop_us: Length = 0
+
+
+class AggregationDefinition(Struct, forbid_unknown_fields=True):
+    """How a feature is made of the events of the group's source.
+
+    Attributes:
+        function: Such as count, sum, mean, min, max, first, last, last_k, count_distinct.
+        window: Which events count.
+        column: The column of the source; null: the events themselves.
+        most: How many values, of a function that gives several; else 0.
+        where: Which events count, such as ["and", [">", "delay", 15], ["not", ["null", "dest"]]]; null: all.
+        q: Which quantile, from 0 to 1; null of other functions.
+    """
+
+    function: str
+    window: WindowDefinition
+    column: str | None = None
+    most: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    where: list[Any] | None = None
+    q: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
+class TransformDefinition(Struct, forbid_unknown_fields=True):
+    """How the rows of a group are made.
+
+    Attributes:
+        language: "sql": one SELECT from the group `origin`, by its name, that gives one row of each row. "python" is
+            what the registry may have; it is not taken from a client.
+        code: The statement.
+        digest: What the registry makes of it; it may be left out.
+    """
+
+    language: Literal["sql", "python"]
+    code: str
+    digest: str = ""
+
+
 class FeatureDefinition(Struct, forbid_unknown_fields=True):
     """A column of a group.
 
@@ -47,6 +99,7 @@ class FeatureDefinition(Struct, forbid_unknown_fields=True):
         unit: Unit of measure.
         nullable: Whether a null may be written.
         tags: For search.
+        aggregation: How it is made, in a group that has a source.
     """
 
     name: str
@@ -55,6 +108,7 @@ class FeatureDefinition(Struct, forbid_unknown_fields=True):
     unit: str = ""
     nullable: bool = True
     tags: dict[str, str] = {}
+    aggregation: AggregationDefinition | UnsetType = UNSET
 
 
 class CheckDefinition(Struct, forbid_unknown_fields=True):
@@ -99,6 +153,13 @@ class GroupDefinition(Struct, forbid_unknown_fields=True):
         tags: For search.
         project: Whose it is; "" is the default project.
         shared_with: Projects that may read it; "*" for all.
+        source: The group of events that the features are made of: "trips" is that of the same request, or else the
+            newest; "trips@1" a registered one. Such a group has no rows of its own.
+        source_keys: Keys of the entity with the source's columns, where their names differ.
+        external: Where the rows lie, if they stay outside of the store; it takes the role admin in all projects.
+        available_at: Column of external rows that says since when each was known.
+        origin: The group that the rows are made from, named as `source` is; it has the same entity and event time.
+        transform: What makes them, when the group is materialized.
     """
 
     name: str
@@ -119,6 +180,12 @@ class GroupDefinition(Struct, forbid_unknown_fields=True):
     tags: dict[str, str] = {}
     project: str = ""
     shared_with: list[str] = []
+    source: str | None = None
+    source_keys: dict[str, str] = {}
+    external: str | None = None
+    available_at: str | None = None
+    origin: str | None = None
+    transform: TransformDefinition | None = None
 
 
 class ReferenceDefinition(Struct, forbid_unknown_fields=True):
@@ -191,8 +258,7 @@ def definitions_from(
     if count > most:
         title = f"{count:,} definitions and features are more than the {most:,} of one request"
         raise RequestError(413, title, todo="send them in parts")
-    groups = [group_from(_document(each)) for each in asked.groups]
-    beside = {group.name: group for group in groups}
+    beside: dict[str, FeatureGroup] = {}
 
     @cache
     def find(name: str) -> FeatureGroup:
@@ -205,7 +271,26 @@ def definitions_from(
             todo = f"write {plain!r} for the group of the same request"
             raise NotFoundError(error.what, where=error.where, todo=todo, data=error.data) from error
 
+    groups: list[FeatureGroup] = []
+    for each in _in_order(asked.groups):
+        document = _document(each)
+        refuse_code(document)
+        groups.append(group_from(document, find))
+        beside[each.name] = groups[-1]
     return [*groups, *(view_from(_document(each), find) for each in asked.views)]
+
+
+def _in_order(groups: list[GroupDefinition]) -> list[GroupDefinition]:
+    """Return groups, those that others of the request are made of before these."""
+    waiting = {each.name: each for each in groups}
+
+    def depth(group: GroupDefinition, most: int = DEEPEST) -> int:
+        parent = waiting.get(group.source or group.origin or "")
+        if not most:
+            raise RequestError(400, f"more than {DEEPEST} groups are made of each other", todo="send a flatter store")
+        return 0 if parent is None else 1 + depth(parent, most - 1)
+
+    return sorted(groups, key=depth)
 
 
 def _document(definition: GroupDefinition | ViewDefinition) -> dict[str, Any]:

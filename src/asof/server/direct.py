@@ -23,7 +23,7 @@ def direct_read(frame: HistoricalFrame, least_bytes: int | None) -> SentRead | N
         least_bytes: Size from which on it is worth it; None: never.
     """
     source = frame.source if isinstance(frame, ScannedFrame) else None
-    if source is None or least_bytes is None:
+    if source is None or least_bytes is None or source.read.rows.outside is not None:
         return None
     read, files = source.read, source.read.files()
     wanted = len({*read.columns} & {*read.rows.layout})

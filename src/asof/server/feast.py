@@ -13,13 +13,13 @@ from typing import Any, cast
 import pyarrow as pa
 from msgspec import Struct
 
+from asof.arrow.json_values import Convert, Value, read_row, write_column, writer
 from asof.definitions import FeatureGroup
 from asof.errors import UsageError
 from asof.records import Commit, Status
 from asof.registry.port import RegisteredView
-from asof.server.names import Names, column_types
+from asof.server.names import Names
 from asof.server.problems import RequestError
-from asof.server.values import Convert, Value, read_row, write_column, writer
 from asof.serving.online import Vector, Vectors
 from asof.store import Store
 
@@ -146,7 +146,7 @@ class Feast:
         columns = dict(df)
         if definition.event_time not in columns and definition.event_time is not None and EVENT_TIME in columns:
             columns[definition.event_time] = columns.pop(EVENT_TIME)
-        types = column_types(definition)
+        types = definition.types
         for name in CREATED:
             if name not in types:
                 columns.pop(name, None)

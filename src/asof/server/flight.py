@@ -23,12 +23,13 @@ from pyarrow import flight
 
 from asof.errors import AsofError, DataError, TransientError, UsageError, listening
 from asof.progress import Progress
-from asof.server import watched
+from asof.server.access import token_of
 from asof.server.admission import place_of
 from asof.server.calls import Admit, Calls, Tell, checked
 from asof.server.limits import Limits
 from asof.server.shared import Shared, shared
 from asof.server.spans import tracer_of
+from asof.server.watched import CallMiddleware, CallMiddlewareFactory
 from asof.store import Store
 from asof.wire.failures import packed_failure
 from asof.wire.tables import parts_of, saying
@@ -75,7 +76,7 @@ class FlightServer(flight.FlightServerBase):
             flight.FlightServerBase.__init__(
                 self,
                 f"grpc{'+tls' if certificate else ''}://{place}:{port}",
-                middleware={CALL: watched.Calls(own.metrics, tracer_of())},
+                middleware={CALL: CallMiddlewareFactory(own.metrics, tracer_of())},
                 tls_certificates=[tuple(certificate)] if certificate else None,
             )
         except (OSError, pa.ArrowException) as error:
@@ -158,7 +159,7 @@ class FlightServer(flight.FlightServerBase):
         """Give what is asked, if it may be: each call passes here."""
         call, peer = _call_of(context), context.peer()
         call.named(verb, place_of(peer))
-        return self._calls.asked(verb, message, token=call.token, address=peer)
+        return self._calls.asked(verb, message, token=token_of(call.authorization), address=peer)
 
     def _act(self, verb: str, asked: Any, tell: Tell) -> object:  # noqa: ANN401 - the verb's own
         progress = _telling(tell) if asked.progress else False
@@ -185,7 +186,7 @@ class FlightServer(flight.FlightServerBase):
             raise DataError(f"the stream broke off after {rows:,} rows", todo="send it again")
 
 
-def _call_of(context: Foreign) -> watched.Call:
+def _call_of(context: Foreign) -> CallMiddleware:
     return context.get_middleware(CALL)
 
 
@@ -211,7 +212,7 @@ def _pair(message: bytes | None) -> tuple[str, bytes]:
     raise UsageError("this is no pair of a verb and a request", todo="see docs/remote.md")
 
 
-def _rows(rows: Iterator[pa.RecordBatch], schema: pa.Schema, call: watched.Call) -> Iterator[pa.RecordBatch]:
+def _rows(rows: Iterator[pa.RecordBatch], schema: pa.Schema, call: CallMiddleware) -> Iterator[pa.RecordBatch]:
     with _told("read", call):
         for batch in parts_of(rows):
             yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
@@ -244,7 +245,7 @@ def _messages(work: Callable[[Tell], object], *, beside: bool) -> Iterator[bytes
 
 
 @contextmanager
-def _told(verb: str, call: watched.Call) -> Generator[None]:
+def _told(verb: str, call: CallMiddleware) -> Generator[None]:
     """Have the client hear of an error; what nobody foresaw is logged, and not told."""
     try:
         yield

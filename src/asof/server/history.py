@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from asof.arrow.json_values import Convert, Value, read_column, reader, write_column, writers
 from asof.catalog.answers import report_answer
 from asof.clock import parse_time
 from asof.definitions.types import DType
@@ -14,7 +15,6 @@ from asof.server.export import Table
 from asof.server.messages import HistoricalColumns, HistoricalRequest, HistoricalRows, StoredRows
 from asof.server.names import Names
 from asof.server.problems import RequestError
-from asof.server.values import Convert, Value, read_column, reader, write_column, writers
 from asof.store import Store
 from asof.training.frame import HistoricalFrame
 

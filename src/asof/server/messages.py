@@ -1,4 +1,4 @@
-"""The bodies of requests and answers; the OpenAPI document is made of them. Values: see `asof.server.values`."""
+"""The bodies of requests and answers; the OpenAPI document is made of them. Values: see `asof.arrow.json_values`."""
 
 from typing import Any, Literal
 

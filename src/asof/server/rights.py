@@ -11,13 +11,14 @@ from starlette.requests import Request
 from asof.access import Caller
 from asof.access.caller import EVERYBODY, Definition
 from asof.catalog.search import Hit, search
+from asof.definitions import FeatureGroup
 from asof.definitions.names import checked_text
 from asof.errors import DeniedError, NotFoundError
 from asof.records import Role
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.server.access import Access, printable, token_of
-from asof.server.names import Cached
 from asof.server.openapi import Asked, Operation
+from asof.serving.cached import Cached
 from asof.store import Store
 
 ADDRESS = re.compile(r"[\w.:%-]{0,64}", re.ASCII)
@@ -100,13 +101,26 @@ def found(store: Store, caller: Caller, words: str) -> list[Hit]:
 def check_declared(store: Store, caller: Caller, definitions: Sequence[Definition]) -> None:
     """Refuse a caller what he may not register: he must be admin of the project, and of the one that it was of.
 
+    For a place outside of the store he must be admin of all projects: it lies on the server's disk, or it is reached
+    with the server's password.
+
     Raises:
         DeniedError: He is not.
     """
     for each in definitions:
         caller.need("admin", each)
+        known: Definition | None = None
         with suppress(NotFoundError):
-            caller.need("admin", store.catalog.find(each.name).definition)
+            known = store.catalog.find(each.name).definition
+            caller.need("admin", known)
+        place = each.external if isinstance(each, FeatureGroup) else None
+        before = known.external if isinstance(known, FeatureGroup) else None
+        if place not in (None, before) and not caller.everywhere("admin"):
+            raise DeniedError(
+                f"{caller.name or 'nobody'} has not the role 'admin' in all projects",
+                where=f"external place of {each.name}",
+                todo="ask who makes the keys of this store for it, or have him apply the group",
+            )
 
 
 def by_path(parameter: str) -> Callable[[Asked], Sequence[str]]:

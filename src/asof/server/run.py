@@ -120,7 +120,7 @@ def _config(settings: Settings, store: Store, access: Access, own: "Shared") -> 
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        http="asof.server.heads:BoundedHeads",
+        http="asof.server.connections:BoundedHttp",
         backlog=BACKLOG,
         log_config=None,
         access_log=False,

@@ -6,6 +6,7 @@ from typing import cast
 import msgspec
 import pyarrow as pa
 
+from asof.arrow.json_values import Convert, RowWriter, Value, read_row, write_column
 from asof.catalog.answers import PlanAnswer, plan_answer
 from asof.definitions import FeatureGroup, FeatureView
 from asof.errors import AsofError
@@ -16,7 +17,6 @@ from asof.server.history import History
 from asof.server.messages import OnlineColumns, OnlineRequest, OnlineRow, OnlineRows, PushRequest
 from asof.server.names import Names
 from asof.server.problems import RequestError
-from asof.server.values import Convert, RowWriter, Value, read_row, write_column
 from asof.serving.online import Vector, Vectors
 from asof.store import Store
 from asof.wire.online import Cards, Many, One

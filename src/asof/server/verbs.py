@@ -102,6 +102,13 @@ VERBS: Mapping[str, Verb[Any]] = {
     "retract": Verb(
         requests.Retract, "writer", "commit", lambda store, asked, _: store.retract(asked.commit, reason=asked.reason)
     ),
+    "materialize": Verb(
+        requests.Materialize,
+        "writer",
+        "group",
+        lambda store, asked, progress: store.materialize(**_words(asked), progress=progress),
+        job=True,
+    ),
     "forget": Verb(requests.Forget, "admin", "entity", _forget, job=True),
     "historical": Verb(requests.Historical, "reader", "view", job=True),
     "read": Verb(requests.Read, "reader", "group", job=True),

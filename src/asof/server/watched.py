@@ -25,18 +25,18 @@ Foreign = Any
 """Something of pyarrow.flight, which has no types."""
 
 
-class Call(flight.ServerMiddleware):
+class CallMiddleware(flight.ServerMiddleware):
     """One call.
 
     Attributes:
-        token: What its client sent as `Authorization: Bearer ...`.
+        authorization: What its client sent as `Authorization`; None if nothing.
         verb: Its verb; "unknown" until that is known, and for what is none.
         streams: Whether there are rows to come.
     """
 
     def __init__(self, method: str, headers: Mapping[str, str], metrics: Metrics, tracer: Tracer | None) -> None:
         """Begin."""
-        self.token = _token_of(headers.get("authorization", ""))
+        self.authorization = headers.get("authorization")
         self.verb = "unknown"
         self.streams = False
         self._outcome = OK
@@ -69,7 +69,7 @@ class Call(flight.ServerMiddleware):
         log.debug("flight %s %s %.6f", self.verb, self._outcome, took)
 
 
-class Calls(flight.ServerMiddlewareFactory):
+class CallMiddlewareFactory(flight.ServerMiddlewareFactory):
     """Sees each call begin."""
 
     def __init__(self, metrics: Metrics, tracer: Tracer | None) -> None:
@@ -77,12 +77,7 @@ class Calls(flight.ServerMiddlewareFactory):
         self._metrics = metrics
         self._tracer = tracer
 
-    def start_call(self, info: Foreign, headers: Mapping[str, list[str]]) -> Call:
+    def start_call(self, info: Foreign, headers: Mapping[str, list[str]]) -> CallMiddleware:
         """Return the call."""
         first = {name.lower(): values[0] for name, values in headers.items() if values}
-        return Call(info.method.name, first, self._metrics, self._tracer)
-
-
-def _token_of(authorization: str) -> str | None:
-    kind, _, token = authorization.partition(" ")
-    return token.strip() if kind.lower() == "bearer" and token.strip() else None
+        return CallMiddleware(info.method.name, first, self._metrics, self._tracer)

@@ -4,8 +4,6 @@ A view is compiled once into a plan (`asof.serving.plan`); a read fetches raw ro
 statuses and receipts are made from them when they are asked for.
 """
 
-import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from random import random
@@ -16,20 +14,16 @@ import pyarrow as pa
 
 from asof.arrow.frames import Frame, to_pandas, to_polars
 from asof.clock import from_us
-from asof.errors import AsofError, TransientError, UnsupportedError, UsageError
+from asof.engine.port import NO_TIME
+from asof.errors import UnsupportedError, UsageError
 from asof.online.port import Applied, OnlineSnapshot, StaleSnapshotError, version_of
 from asof.parts import Parts, resolve
 from asof.records import Status
+from asof.serving.cached import Cached
 from asof.serving.columns import Letters, columns
 from asof.serving.log import ServingLog
 from asof.serving.plan import Plan, RawRow, Value
 from asof.serving.receipt import Receipt, request_text
-
-REFRESH_SECONDS = 5.0
-"""How long a compiled plan is used before the registry is asked whether another process applied a newer version."""
-
-SOON_SECONDS = REFRESH_SECONDS - 0.5
-"""From this age on a plan may be too old when it is used: the next read waits."""
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -98,7 +92,7 @@ class Vector:
         """The event time of the row that answered each feature; None where there is none, or the group is static."""
         found: dict[str, datetime | None] = dict.fromkeys(self._plan.names)
         for step, row in zip(self._plan.steps, self._rows, strict=True):
-            moment = None if row is None or step.static else from_us(version_of(row)[0])
+            moment = None if row is None or step.static else _moment(version_of(row)[0])
             for name, _, _ in step.outputs:
                 found[name] = moment
         return found
@@ -126,6 +120,10 @@ class Vector:
         """Return the values, and the status of those that are not PRESENT."""
         odd = {name: status for name, status in self.statuses.items() if status != "PRESENT"}
         return f"<Vector {self.values}" + (f" {odd}" if odd else "") + ">"
+
+
+def _moment(event_us: int) -> datetime | None:
+    return None if event_us == NO_TIME else from_us(event_us)  # no event of the windows
 
 
 class Vectors(Sequence[Vector]):
@@ -219,7 +217,7 @@ class OnlineReader:
         self._parts = parts
         self._log = log
         self._now_us = now_us or parts.now_us
-        self._plans: dict[str, tuple[float, Plan]] = {}
+        self._plans = Cached(self._compiled)
         self._waits = parts.online.waits
 
     def read(
@@ -279,34 +277,18 @@ class OnlineReader:
 
     def plan(self, name: str) -> Plan:
         """Return the compiled plan of a view or group."""
-        now = time.monotonic()
-        cached = self._plans.get(name)
-        if cached is not None and now - cached[0] < REFRESH_SECONDS:
-            return cached[1]
-        if cached is not None:
-            self._plans[name] = (math.inf, cached[1])  # other threads go on with it meanwhile, however long this takes
-        try:
-            plan = Plan(resolve(self._parts, name))
-        except BaseException as error:
-            if cached is None:
-                raise
-            if isinstance(error, AsofError) and not isinstance(error, TransientError):
-                self._plans.pop(name, None)
-                raise
-            self._plans[name] = (time.monotonic(), cached[1])
-            if not isinstance(error, TransientError):  # an interrupt
-                raise
-            return cached[1]  # the registry is away: what it said last is served
-        if plan.log and self._log is not None:
-            self._log.warm()
-        self._plans[name] = (time.monotonic(), plan)
-        return plan
+        return self._plans(name)
 
     def waits(self, name: str) -> bool:
         """Return whether the next read waits for another process, or for the registry."""
-        cached = self._plans.get(name)
-        return self._waits or cached is None or time.monotonic() - cached[0] >= SOON_SECONDS
+        return self._waits or self._plans.fresh(name) is None
 
     def forget_plans(self) -> None:
         """Compile anew at the next read: definitions changed."""
-        self._plans.clear()
+        self._plans.forget()
+
+    def _compiled(self, name: str) -> Plan:
+        plan = Plan(resolve(self._parts, name))
+        if plan.log and self._log is not None:
+            self._log.warm()
+        return plan

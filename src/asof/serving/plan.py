@@ -23,6 +23,7 @@ from asof.online.port import HEAD_BYTES, Applied, OnlineSnapshot, version_of
 from asof.parts import Question
 from asof.records import Status
 from asof.registry.port import RegisteredGroup
+from asof.serving.made import MadeRows
 
 Value = Any
 """A Python value of any of our types."""
@@ -58,6 +59,12 @@ class Step:
         self.key_places = read
         self.outputs = [(name, *read[feature.name]) for feature, name in lookup.outputs if name]
         self.float_row_bytes = _float_row_bytes(group)
+        wanted = list(dict.fromkeys(feature for feature, _ in lookup.outputs))
+        self.made = None if group.source is None else MadeRows(group, wanted)
+
+    def row_key(self, key: bytes) -> bytes:
+        """Return the key under which the row of an encoded key lies."""
+        return key if self.made is None else self.made.key(key)
 
     def status(self, row: RawRow, t_us: int) -> Status:
         """Return the status of a raw row at T; PRESENT if its values count."""
@@ -80,6 +87,12 @@ class Plan:
             UnsupportedError: A group of the view is not online.
         """
         for group in question.groups.values():
+            if group.definition.external is not None:
+                raise UnsupportedError(
+                    f"group {group.definition.name!r} is external, and not served online",
+                    where=question.ref,
+                    todo="load its rows into a group with online=True",
+                )
             if not group.definition.online:
                 raise UnsupportedError(
                     f"group {group.definition.name!r} is not online",
@@ -95,6 +108,7 @@ class Plan:
         self.group_ids = tuple({group.id for group in question.groups.values()})
         self.steps = [Step(each, question.groups[each.group.name]) for each in question.view.lookups()]
         self.chained = any(not step.plain for step in self.steps)
+        self._made = [step.made for step in self.steps if step.made is not None]
         self.columns = tuple(question.view.spine_keys)
         self.schema = pa.schema(
             [
@@ -139,14 +153,14 @@ class Plan:
     def fetch(self, snapshot: OnlineSnapshot, keys: Keys, now_us: int) -> list[RawRow]:
         """Return the raw rows of one key set, one a look-up."""
         encoded = [encode(keys) for encode in self._encoders]
-        if self.chained or None in encoded:
+        if self.chained or self._made or None in encoded:
             return self._fetch_some(snapshot, [keys], [encoded], now_us)[0]
         return snapshot.get([(group, encoded[at]) for group, at in self._requests])  # type: ignore[misc] - no key is None here
 
     def fetch_many(self, snapshot: OnlineSnapshot, every: Sequence[Keys], now_us: int) -> Sequence[Sequence[RawRow]]:
         """Return the raw rows of each key set, in one round trip; keys that come from answers need further ones."""
         encoded = [[encode(keys) for keys in every] for encode in self._encoders]
-        if self.chained or any(None in keys for keys in encoded):
+        if self.chained or self._made or any(None in keys for keys in encoded):
             return self._fetch_some(snapshot, every, list(zip(*encoded, strict=True)), now_us)
         found = snapshot.get_many([(group, encoded[at]) for group, at in self._requests])  # type: ignore[misc] - no key is None here
         return list(zip(*found, strict=True))
@@ -157,21 +171,41 @@ class Plan:
         """Fetch where keys are null, or come from the answers of earlier look-ups."""
         rows: list[list[RawRow]] = [[None] * len(self.steps) for _ in every]
         plain = [number for number, step in enumerate(self.steps) if step.plain]
-        wanted = [
-            (at, number, group, key)
+        keys_of = {
+            (at, number): key
             for at, keys in enumerate(encoded)
-            for number, (group, place) in zip(plain, self._requests, strict=True)
+            for number, (_, place) in zip(plain, self._requests, strict=True)
             if (key := keys[place]) is not None
-        ]
-        _fetch_into(rows, snapshot, wanted)
+        }
+        self._fetch_into(rows, snapshot, keys_of, now_us)
         t_us = self.clock_us(snapshot.applied, now_us)
         for number, step in enumerate(self.steps):
             if not step.plain:
-                made = [self._made_key(step, keys, rows[at], t_us) for at, keys in enumerate(every)]
-                _fetch_into(
-                    rows, snapshot, [(at, number, step.group_id, key) for at, key in enumerate(made) if key is not None]
-                )
+                keys_of = {
+                    (at, number): key
+                    for at, keys in enumerate(every)
+                    if (key := self._made_key(step, keys, rows[at], t_us)) is not None
+                }
+                self._fetch_into(rows, snapshot, keys_of, now_us)
         return rows
+
+    def _fetch_into(
+        self,
+        rows: Sequence[list[RawRow]],
+        snapshot: OnlineSnapshot,
+        keys_of: Mapping[tuple[int, int], bytes],
+        now_us: int,
+    ) -> None:
+        """Fetch the rows of (answer, look-up) and put them in their places; those that are made are made now."""
+        marks = [made.mark for made in self._made]
+        asked = [(self.steps[n].group_id, self.steps[n].row_key(key)) for (_, n), key in keys_of.items()]
+        found = snapshot.get([*marks, *asked])
+        for each, mark in zip(self._made, found[: len(marks)], strict=True):
+            each.check(mark)
+        t_us = self.clock_us(snapshot.applied, now_us)
+        for ((at, number), key), row in zip(keys_of.items(), found[len(marks) :], strict=True):
+            made = self.steps[number].made
+            rows[at][number] = row if made is None else made.row(snapshot, key, row, t_us)
 
     def _made_key(self, step: Step, keys: Keys, rows: Sequence[RawRow], t_us: int) -> RawRow:
         values = [
@@ -279,15 +313,6 @@ def _only_encoder(name: str, step: Step) -> Callable[[Keys], RawRow]:
         return None if value is None else encode(value)
 
     return encoded
-
-
-def _fetch_into(
-    rows: Sequence[list[RawRow]], snapshot: OnlineSnapshot, wanted: Sequence[tuple[int, int, int, bytes]]
-) -> None:
-    """Fetch (row, column, group, key) and put the answers in their places."""
-    found = snapshot.get([(group, key) for _, _, group, key in wanted])
-    for (at, number, _, _), row in zip(wanted, found, strict=True):
-        rows[at][number] = row
 
 
 def _picks(

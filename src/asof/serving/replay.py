@@ -83,7 +83,7 @@ class Definition:
         with suppress(NotFoundError):  # it may be a group's name
             self.made_us = parts.registry.view(question.ref).created_at_us
         groups = question.groups.values()
-        self.last = {g.ref: max((c.number for c in parts.log.commits(g, limit=1)), default=0) for g in groups}
+        self.last = {g.ref: max((c.number for c in parts.log.commits(g.stored, limit=1)), default=0) for g in groups}
 
     def is_older(self, receipt: Receipt) -> bool:
         """Return whether it was there when a receipt was made."""

@@ -3,7 +3,7 @@
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
-Part = Literal["online", "history", "engine", "registry"]
+Part = Literal["online", "history", "engine", "registry", "stream"]
 
 
 def open_adapter(part: Part, adapter: str, url: str, *, root: str = "") -> Any:  # noqa: ANN401 - any of the ports

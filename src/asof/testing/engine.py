@@ -39,6 +39,8 @@ from asof.errors import BackendError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Stamp
 from asof.testing.adapters import open_adapter
 from asof.testing.engine_keys import KeysSuite
+from asof.testing.engine_sql import SqlSuite
+from asof.testing.engine_windows import WindowsSuite
 from asof.testing.layouts import Laid, lay_stamped, layouts
 from asof.testing.played import key_columns, times
 from asof.testing.reference import Answer, Key, Stored, canonical
@@ -51,7 +53,7 @@ ROW_STATUS = {"MISSING": MISSING, "PRESENT": FOUND, "NULL": FOUND, "EXPIRED": EX
 searched = settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], deadline=None)
 
 
-class EngineSuite(KeysSuite):
+class EngineSuite(KeysSuite, WindowsSuite, SqlSuite):
     """What every engine must do; see `asof.engine.port.Engine`.
 
     Attributes:

@@ -68,7 +68,7 @@ class Model:
             mark = marks.get(change.group_id, Applied())
             if mark.commit >= change.commit:
                 continue
-            fits = fits and mark.commit >= change.after
+            fits = fits and (mark.commit == change.after or (mark.commit > change.after and not change.replace))
             for key, row in zip(change.keys, change.rows, strict=True):
                 place = (change.group_id, key)
                 if row is None:

@@ -157,13 +157,14 @@ class Reference:
     def answer(self, key: Key, t: int, *, known: Known, pin: int | None = None) -> dict[str, Answer]:
         """Answer for `key` at time `t`, feature by feature. A `pin` C sees the commits up to C only."""
         own = [row for row in self._rows if row.key == key]
-        candidates = [row for row in own if self._is_candidate(row, t, known=known, pin=pin)]
+        candidates = [row for row in own if self.is_candidate(row, t, known=known, pin=pin)]
         if None in key or not candidates:
             return {name: Answer(None, "MISSING", None) for name in self.group.features}
         newest = max(candidates, key=lambda row: (row.event_time or 0, row.commit))  # static: commit alone
         return {name: self._judge(newest, name, t) for name in self.group.features}
 
-    def _is_candidate(self, row: Stored, t: int, *, known: Known, pin: int | None) -> bool:
+    def is_candidate(self, row: Stored, t: int, *, known: Known, pin: int | None) -> bool:
+        """Tell whether a row is one of those of which the newest answers at T."""
         if not _in_pin(row.commit, pin) or (row.event_time is not None and row.event_time > t):
             return False
         if known == "event":

@@ -17,7 +17,9 @@ from typing import ClassVar
 
 import pytest
 
+from asof.aggregates import Count, Mean, lifetime, session
 from asof.definitions import Check, Entity, Feature, FeatureGroup, FeatureView
+from asof.definitions.aggregate import Aggregate
 from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.records import DataFile, Draft, Family
 from asof.registry.port import Metadata, Registry
@@ -38,6 +40,12 @@ def group_of(name: str = "g", *more: str, **options: object) -> FeatureGroup:
 def view_of(name: str, *groups: FeatureGroup) -> FeatureView:
     """Return a view of the feature `x` of each group."""
     return FeatureView(name, features=[group["x"].alias(f"{group.name}_x") for group in groups])
+
+
+def made_of(source: FeatureGroup, *features: Aggregate, **options: object) -> FeatureGroup:
+    """Return a group that is made of the events of another."""
+    entity = Entity("k", keys={"k": "string"})
+    return FeatureGroup("made", entity=entity, source=source, features=features, **options)  # type: ignore[arg-type]
 
 
 class OpensRegistry:
@@ -142,6 +150,58 @@ class RegistrySuite(OpensRegistry):
         registry.apply([source, target, view], now_us=NOW_US)
         assert registry.view("v").definition == view
         assert set(registry.view("v").groups) == {"s", "t"}
+
+    # ---- groups that are made of others
+
+    def test_a_group_that_is_made_of_events_comes_back_with_its_source(self, registry: Registry) -> None:
+        source = group_of()
+        made = made_of(source, Count(over="1h"), Mean("x", over=["1h", session(gap="5m")]), description="made")
+        registry.apply([view_of("v", source), made, source], now_us=NOW_US)
+        group = registry.group("made")
+        assert (group.definition, group.source) == (made, registry.group("g"))
+        assert group.stored == registry.group("g")
+        assert [each.definition for each in registry.groups()] == [source, made]
+        assert not registry.apply([source, made], now_us=NOW_US)
+        assert not registry.apply([made], now_us=NOW_US)
+        with pytest.raises(UsageError, match="made of the events of g@1"):
+            _ = group.written
+
+    def test_a_source_must_be_registered_and_stays_as_long_as_a_group_is_made_of_it(self, registry: Registry) -> None:
+        source = group_of()
+        made = made_of(source, Count(over="1h"))
+        with pytest.raises(NotFoundError, match="not registered"):
+            registry.apply([made], now_us=NOW_US)
+        registry.apply([source, made], now_us=NOW_US)
+        with pytest.raises(ConflictError, match="group made@1 reads g@1"):
+            registry.remove("g")
+        registry.remove("made")
+        registry.remove("g")
+
+    def test_other_aggregates_make_a_new_version_and_further_ones_do_not(self, registry: Registry) -> None:
+        source = group_of()
+        registry.apply([source, made_of(source, Count(over="1h"))], now_us=NOW_US)
+        more = made_of(source, Count(over="1h"), Count(over="2h"))
+        (change,) = registry.apply([more], now_us=NOW_US)
+        assert (change.action, change.version) == ("amend", 1)
+        other = made_of(source, Count(over=lifetime(), name="count_1h"), Count(over="2h"))
+        (change,) = registry.apply([other], now_us=NOW_US)
+        assert (change.action, change.version) == ("new version", 2)
+        anew = group_of("g", event_time="happened")
+        steps = registry.apply([anew, made_of(anew, Count(over=lifetime(), name="count_1h"))], now_us=NOW_US)
+        assert [(step.action, step.version) for step in steps] == [("new version", 2), ("new version", 3)]
+        sources = [group.source for group in registry.groups() if group.definition.name == "made"]
+        assert [source and source.ref for source in sources] == ["g@1", "g@1", "g@2"]
+
+    def test_a_source_of_another_project_must_be_shared(self, registry: Registry) -> None:
+        source = group_of(project="theirs")
+        made = made_of(source, Count(over="1h"), project="ours")
+        with pytest.raises(UsageError, match="not shared with it"):
+            registry.apply([source, made], now_us=NOW_US)
+        shared = group_of(project="theirs", shared_with=["ours"])
+        made = made_of(shared, Count(over="1h"), project="ours")
+        registry.apply([shared, made], now_us=NOW_US)
+        with pytest.raises(ConflictError, match="remove the group first"):
+            registry.apply([source], now_us=NOW_US)
 
     def test_apply_is_all_or_none(self, registry: Registry) -> None:
         good, unknown = group_of("good"), group_of("unknown")

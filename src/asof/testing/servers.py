@@ -6,8 +6,9 @@
     server.kill()           # as a crash does
     server.start()          # with what it had on disk
 
-They need the programs of the Debian packages `redis-server`, `postgresql`, `mariadb-server` and `haproxy`; `missing`
-says which are not there. The object storage is the package `moto[s3]`, served with `flask` and `flask-cors`.
+They need the programs of the Debian packages `redis-server`, `postgresql`, `mariadb-server`, `haproxy` and
+`nats-server`; `missing` says which are not there. The object storage is the package `moto[s3]`, served with `flask` and
+`flask-cors`; the Kafka lies in the wheel `confluent-kafka`.
 """
 
 import os
@@ -30,6 +31,7 @@ PACKAGES: Mapping[str, str] = {
     "postgres": "postgresql",
     "mariadbd": "mariadb-server",
     "haproxy": "haproxy",
+    "nats-server": "nats-server",
 }
 """Program to the Debian package that has it."""
 
@@ -334,6 +336,69 @@ class S3Server(_Server):
         with socket.socket() as wire:
             wire.settimeout(1)
             return wire.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class NatsServer(_Server):
+    """A NATS with JetStream, which keeps its messages in files."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    def _command(self) -> Sequence[str]:
+        words = ["-js", "-sd", str(self.folder), "-a", "127.0.0.1", "-p", str(self.port)]
+        return [program("nats-server") or "", *words]
+
+    def _answers(self) -> bool:
+        with socket.socket() as wire:
+            wire.settimeout(1)
+            return wire.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class KafkaServer(_Server):
+    """The Kafka that librdkafka has for tests: its protocol over TCP, groups and all, with messages in memory.
+
+    A topic is made by a producer that asks for it, with four partitions. A restart empties it, and moves it to another
+    port. It keeps the newest 5 MB of a partition, knows no topics to be made or deleted and no passwords, and it
+    answers who waits for messages when the waiting is over, not when one comes.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"kafka://{self.bootstrap}"
+
+    @property
+    def bootstrap(self) -> str:
+        """Where it is, for clients of Kafka."""
+        return (self.folder / "bootstrap").read_text()
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        (self.folder / "bootstrap").unlink(missing_ok=True)
+        super().start()
+
+    def _command(self) -> Sequence[str]:
+        return [sys.executable, "-c", _KAFKA, str(self.folder / "bootstrap")]
+
+    def _answers(self) -> bool:
+        return (self.folder / "bootstrap").exists()
+
+
+_KAFKA = """
+import os, sys, time
+from confluent_kafka import Producer
+
+place = sys.argv[1]
+broker = Producer({"test.mock.num.brokers": 1})
+known = broker.list_topics(timeout=30).brokers.values()
+with open(place + ".new", "w") as file:
+    file.write(",".join(f"{each.host}:{each.port}" for each in known))
+os.rename(place + ".new", place)
+while True:
+    broker.poll(1)
+"""
 
 
 def _as(user: str) -> dict[str, Any]:

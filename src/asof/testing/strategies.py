@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import cache, lru_cache
+from typing import Literal, TypeVar
 
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ BASE_US = 1_704_067_200_000_000  # 2024-01-01T00:00:00Z
 HOUR_US = 3_600_000_000
 SKEW_US = 60_000_000  # the default skew: no event_time is further ahead of its op's now
 FEATURE_TYPES: Mapping[str, str] = {"x": "float64", "n": "int64", "s": "string"}
+
+T = TypeVar("T")
 
 OnUnchanged = Literal["store", "skip"]
 
@@ -34,6 +37,57 @@ _VALUES: Mapping[str, st.SearchStrategy[object]] = {
     "n": st.sampled_from([None, 0, 1, 2, 3, -1, 2**53 + 1]),
     "s": st.sampled_from([None, "", "a", "é"]),  # "" and "a" are keys too: a key may come from an answer
 }
+_DICTS: st.SearchStrategy[Mapping[str, object]] = st.fixed_dictionaries(dict(_VALUES))
+_FEW_DICTS = st.lists(_DICTS, min_size=1, max_size=2)
+_OFFSETS = (0, 0, 1, -1, -SKEW_US)
+_NOWS = st.builds(int.__add__, st.sampled_from(_LATTICE), st.sampled_from(_OFFSETS))
+
+
+# To make a strategy costs as much as to draw from it: those below are made once, and draw numbers of things.
+
+
+@cache
+def _up_to(most: int) -> st.SearchStrategy[int]:
+    return st.integers(0, most)
+
+
+@cache
+def _numbers(many: int, least: int, most: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(_up_to(many - 1), min_size=least, max_size=most)
+
+
+@cache
+def _nows(least: int, most: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(_NOWS, min_size=least, max_size=most)
+
+
+@cache
+def _rows(
+    keys: int, times: int, arrivals: int, dicts: int, least: int
+) -> st.SearchStrategy[list[tuple[int, int, int, int | Mapping[str, object]]]]:
+    values: st.SearchStrategy[int | Mapping[str, object]] = _up_to(dicts - 1) if dicts else _DICTS
+    row = st.tuples(_up_to(keys - 1), _up_to(times - 1), _up_to(arrivals - 1), values)
+    return st.lists(row, min_size=least, max_size=5)
+
+
+@cache
+def _pins(most: int) -> st.SearchStrategy[int | None]:
+    return st.one_of(st.none(), _up_to(most))
+
+
+_TWICE = st.booleans()
+_NAMED_MODES: list[Known] = ["served", "event"]
+_MODES = st.sampled_from(_NAMED_MODES)
+
+
+@lru_cache(1000)
+def _spines(keys: int, times: int, size: int) -> st.SearchStrategy[tuple[list[tuple[int, int]], bool]]:
+    row = st.tuples(_up_to(keys - 1), _up_to(times - 1))
+    return st.tuples(st.lists(row, min_size=size, max_size=size), _TWICE)
+
+
+def _pick(draw: st.DrawFn, things: Sequence[T]) -> T:
+    return things[draw(_up_to(len(things) - 1))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +143,21 @@ def play(history: History) -> Reference:
 
 def groups(*, static: bool | None = None) -> st.SearchStrategy[Group]:
     """Make groups, static ones too unless `static` says which."""
-    features = tuple(FEATURE_TYPES)
-    ttls = st.sampled_from([None, 1, HOUR_US, 2 * HOUR_US])
-    delays = st.sampled_from([0, 0, 1, HOUR_US])
-    timed = st.builds(Group, st.just(features), ttl_us=ttls, delay_us=delays)
-    timeless = st.just(Group(features, static=True))
     if static is None:
-        return st.sampled_from([False, False, False, True]).flatmap(lambda static: timeless if static else timed)
-    return timeless if static else timed
+        return _ANY_GROUPS
+    return _STATIC_GROUPS if static else _TIMED_GROUPS
+
+
+_TIMED_GROUPS = st.builds(
+    Group,
+    st.just(tuple(FEATURE_TYPES)),
+    ttl_us=st.sampled_from([None, 1, HOUR_US, 2 * HOUR_US]),
+    delay_us=st.sampled_from([0, 0, 1, HOUR_US]),
+)
+_STATIC_GROUPS = st.just(Group(tuple(FEATURE_TYPES), static=True))
+_ANY_GROUPS = st.sampled_from([False, False, False, True]).flatmap(
+    lambda static: _STATIC_GROUPS if static else _TIMED_GROUPS
+)
 
 
 @st.composite
@@ -114,27 +175,24 @@ def histories(
     the clock from going backwards; it may stand still in either case.
     """
     group = draw(groups(static=static))
-    key_types = draw(st.sampled_from(list(_KEYS)))
-    offsets = st.sampled_from([0, 0, 1, -1, -SKEW_US])
+    key_types = _pick(draw, [*_KEYS])
     # By themselves lists are short; most errors need three commits.
-    least = draw(st.integers(0, max_ops))
-    now_times = st.builds(int.__add__, st.sampled_from(_LATTICE), offsets)
-    nows = draw(st.lists(now_times, min_size=least, max_size=max_ops))
-    if not clock_steps_back or draw(st.sampled_from([True, True, True, False])):
-        nows.sort()
-    on_unchanged: OnUnchanged = draw(st.sampled_from(["store", "skip"]))
-    values: st.SearchStrategy[Mapping[str, object]] = st.fixed_dictionaries(dict(_VALUES))
-    if on_unchanged == "skip":  # few, so that rows are often equal
-        values = st.sampled_from(draw(st.lists(values, min_size=1, max_size=2)))
+    least = draw(_up_to(max_ops))
+    nows = draw(_nows(least, max_ops))
+    if not clock_steps_back or _pick(draw, [True, True, True, False]):
+        nows = sorted(nows)
+    unchanged: list[OnUnchanged] = ["store", "skip"]
+    on_unchanged = _pick(draw, unchanged)
+    few = draw(_FEW_DICTS) if on_unchanged == "skip" else []  # so that rows are often equal
     ops: list[Op] = []
     for now in nows:
         open_targets = _retractable(ops)
         legal: list[Kind] = [kind for kind in kinds if kind != "retract" or open_targets]
-        kind = draw(st.sampled_from(legal))
+        kind = _pick(draw, legal)
         if kind == "retract":
-            ops.append(Op(kind, now, target=draw(st.sampled_from(open_targets))))
+            ops.append(Op(kind, now, target=_pick(draw, open_targets)))
         else:
-            ops.append(draw(_ops_with_rows(group, _KEYS[key_types], values, kind=kind, now=now)))
+            ops.append(_op_with_rows(draw, group, _KEYS[key_types], few, kind=kind, now=now))
     return History(group, key_types, tuple(ops), on_unchanged)
 
 
@@ -143,34 +201,27 @@ def _retractable(ops: Sequence[Op]) -> list[int]:
     return [number for number, op in enumerate(ops, 1) if op.kind != "retract" and number not in targets]
 
 
-@st.composite
-def _ops_with_rows(
-    draw: st.DrawFn,
-    group: Group,
-    keys: Sequence[Key],
-    values: st.SearchStrategy[Mapping[str, object]],
-    *,
-    kind: Kind,
-    now: int,
+def _op_with_rows(
+    draw: st.DrawFn, group: Group, keys: Sequence[Key], few: Sequence[Mapping[str, object]], *, kind: Kind, now: int
 ) -> Op:
-    few = st.lists(st.sampled_from(_event_times(now)), min_size=1, max_size=3)  # so that duplicates are common
-    times = st.none() if group.static else st.sampled_from(draw(few))
+    times: Sequence[int | None] = [None]
+    if not group.static:
+        legal = _event_times(now)
+        times = [legal[number] for number in draw(_numbers(len(legal), 1, 3))]  # few, so that duplicates are common
     if kind == "retire":
-        event_time = draw(times)
-        retired = draw(st.lists(st.sampled_from(keys), min_size=1, max_size=2))
+        event_time = _pick(draw, times)
+        retired = [keys[number] for number in draw(_numbers(len(keys), 1, 2))]
         return Op(kind, now, tuple(Row(key, event_time, {}, retired=True) for key in retired))
-    recorded = kind == "backfill" and not group.static and draw(st.sampled_from([False, True, True]))
-    row = st.builds(
-        Row,
-        st.sampled_from(keys),
-        times,
-        values,
-        arrival=st.sampled_from(_arrivals(now)) if recorded else st.none(),
-    )
+    recorded = kind == "backfill" and not group.static and _pick(draw, [False, True, True])
+    arrivals: Sequence[int | None] = _arrivals(now) if recorded else [None]
     # An empty frame makes a commit of 0 rows; a push of nothing is not defined.
-    rows = draw(st.lists(row, min_size=1 if kind == "push" else 0, max_size=5))
+    drawn = draw(_rows(len(keys), len(times), len(arrivals), len(few), 1 if kind == "push" else 0))
+    rows = [
+        Row(keys[key], times[time], few[values] if isinstance(values, int) else values, arrival=arrivals[arrival])
+        for key, time, arrival, values in drawn
+    ]
     choices: list[Literal["error", "last"]] = ["error", "error", "last"]
-    on_conflict = draw(st.sampled_from(choices))
+    on_conflict = _pick(draw, choices)
     if on_conflict == "error":
         rows = _without_conflicts(rows)
     return Op(kind, now, tuple(rows), on_conflict=on_conflict)
@@ -239,21 +290,26 @@ def spines(history: History, *, max_size: int = 12) -> st.SearchStrategy[tuple[t
     times = instants(history)
     # Early times see little, and a retract shows at its own clock only.
     times += [*times[len(times) // 2 :], *clocks(history), *clocks(history)]
-    row = st.tuples(st.sampled_from(_spine_keys(history)), st.sampled_from(times))
-    sizes = st.integers(0, max_size - 2)  # by themselves lists are short
-    rows = sizes.flatmap(lambda size: st.lists(row, min_size=size, max_size=max_size - 2)).map(tuple)
-    return st.one_of(rows, rows.map(lambda rows: (*rows, *rows[:2])))
+    keys = _spine_keys(history)
+
+    def rows(drawn: tuple[list[tuple[int, int]], bool]) -> tuple[tuple[Key, int], ...]:
+        numbers, twice = drawn
+        rows = [(keys[key], times[time]) for key, time in numbers]
+        return (*rows, *rows[:2]) if twice else (*rows,)
+
+    # By themselves lists are short.
+    return _up_to(max_size - 2).flatmap(lambda size: _spines(len(keys), len(times), size)).map(rows)
 
 
 def modes(history: History) -> st.SearchStrategy[Known]:
     """Make knowledge modes; K is a time that matters."""
-    names: list[Known] = ["served", "event"]
-    return st.one_of(st.sampled_from(names), st.sampled_from(instants(history)))
+    times = instants(history)
+    return st.one_of(_MODES, _up_to(len(times) - 1).map(times.__getitem__))
 
 
 def pins(history: History) -> st.SearchStrategy[int | None]:
     """Make pins: none, or the first so many ops of the history (0 sees nothing)."""
-    return st.one_of(st.none(), st.integers(0, len(history.ops)))
+    return _pins(len(history.ops))
 
 
 @st.composite

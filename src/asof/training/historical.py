@@ -18,6 +18,7 @@ from asof.engine.port import (
     EXPIRED,
     FOUND,
     MISSING,
+    NO_TIME,
     RETIRED,
     STATUS_COLUMN,
     TIME_COLUMN,
@@ -26,9 +27,9 @@ from asof.engine.port import (
     Rows,
 )
 from asof.errors import DataError, NotFoundError, UsageError, warn
-from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, resolve
+from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, resolve, seen_pins
 from asof.progress import Progress, showing, unheard
-from asof.records import Status
+from asof.records import COMMIT_COLUMN, Status
 from asof.training.frame import HistoricalFrame
 from asof.training.plan import ReadPlan
 from asof.training.report import Comparison, Report
@@ -123,7 +124,8 @@ class HistoricalReader:
         pinned = self.pin(question, commits)
         mode = None if known is None else known_mode(known)
         check_horizon(pinned, times, mode)
-        seen = {question.groups[g].ref: rows.pin for g, (rows, _) in pinned.items()}
+        check_windows(lookups, pinned, times)
+        seen = seen_pins({ref: rows for g, (rows, _) in pinned.items() for ref in question.groups[g].refs})
         outputs = question.view.output_names(full_names=full_names)
 
         def answered(at: int, count: int, advance: Progress = unheard) -> tuple[pa.Table, Report]:
@@ -161,19 +163,27 @@ class HistoricalReader:
         for lookup in lookups:
             group = question.groups[lookup.group.name]
             mode = group.known if known is None else known
-            keys = self.keys(lookup, spine, answered)
+            keys = self.keys(lookup, spine, answered).append_column(TIME_COLUMN, times)
             profile = Profile() if explain else None
-            found = self._parts.engine.look_up(
-                keys.append_column(TIME_COLUMN, times),
-                pinned[lookup.group.name][0],
-                columns=list(dict.fromkeys(f.name for f, _ in lookup.outputs)),
-                known=mode,
-                ttl_us=lookup.group.ttl_us,
-                profile=profile,
-            )
+            found = self._found(lookup, keys, pinned[lookup.group.name][0], mode, profile)
             answered.append(Answered(lookup, _label(lookup, lookups), mode, found, profile))
             advance(len(answered), len(lookups))
         return answered
+
+    def _found(self, lookup: Lookup, spine: pa.Table, rows: Rows, known: Known, profile: Profile | None) -> pa.Table:
+        wanted = list(dict.fromkeys(feature for feature, _ in lookup.outputs))
+        if lookup.group.source is None:
+            names = [feature.name for feature in wanted]
+            ttl_us = lookup.group.ttl_us
+            return self._parts.engine.look_up(spine, rows, columns=names, known=known, ttl_us=ttl_us, profile=profile)
+        columns = lookup.group.source_columns
+        return self._parts.engine.aggregate(
+            spine.rename_columns([*columns, TIME_COLUMN]),
+            rows,
+            on=columns,
+            aggregations=[feature.aggregation for feature in wanted if feature.aggregation is not None],
+            known=known,
+        ).append_column(COMMIT_COLUMN, pa.nulls(spine.num_rows, pa.int64()))  # no single row answers
 
     def keys(self, lookup: Lookup, spine: pa.Table, answered: Sequence[Answered]) -> pa.Table:
         """Return the keys of a look-up; some may come from look-ups that were answered before."""
@@ -218,7 +228,8 @@ class HistoricalReader:
                 )
             # As online: never before what was committed, or a clock that stands would hide it.
             heads = self._parts.log.heads()
-            last_us = [heads[group.id].committed_at_us for group in question.groups.values() if group.id in heads]
+            stored = [group.stored for group in question.groups.values()]
+            last_us = [heads[group.id].committed_at_us for group in stored if group.id in heads]
             time = from_us(max([self._parts.now_us(), *last_us]))
         if isinstance(time, datetime):
             moment = pa.repeat(pa.scalar(to_us(time, what="time"), pa.int64()), spine.num_rows)
@@ -243,12 +254,14 @@ class HistoricalReader:
         pins = given_pins(self._parts, commits)
         if isinstance(pins, Mapping):
             self._refuse_unknown(question, pins)
-        every = pinned_together(self._parts, [(group, pin_of(pins, group)) for group in question.groups.values()])
+        wanted = [(group, pin_of(pins, group)) for group in question.groups.values()]
+        every = pinned_together(self._parts, wanted)
         return {name: (rows, s.horizon_us) for name, (rows, s) in zip(question.groups, every, strict=True)}
 
     def _refuse_unknown(self, question: Question, pins: Pins) -> None:
         """Refuse pins of what is no group: pins of a larger view serve a smaller one, a typing error serves nobody."""
-        known = {name for group in question.groups.values() for name in (group.ref, group.definition.name)}
+        asked = [each for group in question.groups.values() for each in (group, group.stored)]
+        known = {name for group in asked for name in (group.ref, group.definition.name)}
         if pins.keys() <= known:
             return
         known |= {name for group in self._parts.registry.groups() for name in (group.ref, group.definition.name)}
@@ -265,7 +278,7 @@ class HistoricalReader:
     ) -> None:
         """Warn when most answers are missing only because the rows were not available yet."""
         missing = answer.found.column(STATUS_COLUMN).to_numpy() == MISSING
-        if answer.known == "event" or missing.sum() * 2 <= len(missing):
+        if answer.known == "event" or missing.sum() * 2 <= len(missing) or answer.lookup.group.source is not None:
             return
         keys = self.keys(answer.lookup, spine, answered)
         rows, _ = pinned[answer.lookup.group.name]
@@ -274,10 +287,10 @@ class HistoricalReader:
         )
         only = missing & (other.column(STATUS_COLUMN).to_numpy() != MISSING)
         if only.sum() * 2 > len(missing):
+            way = "load history with backfill" if rows.outside is None else "see its delay and available_at"
             warn(
                 f"{only.sum():,} of {len(missing):,} answers of group {answer.lookup.group.name!r} are MISSING only "
-                "because the rows became available later than the spine's times: load history with backfill, or "
-                'pass known="event"'
+                f'because the rows became available later than the spine\'s times: {way}, or pass known="event"'
             )
 
 
@@ -318,6 +331,7 @@ class _Part:
             counts={a.label: a.counts() for a in answered},
             coincide={a.label: _coincide(a, self.times) for a in answered},
             known={a.label: a.known if isinstance(a.known, str) else show_us(a.known) for a in answered},
+            external={g: rows.outside.read for g, (rows, _) in self.pinned.items() if rows.outside is not None},
             _compare=compare,
             _plan=ReadPlan({a.label: a.profile for a in answered if a.profile is not None}) if explain else None,
         )
@@ -365,6 +379,30 @@ def check_horizon(pinned: Mapping[str, tuple[Rows, int | None]], times: pa.Chunk
     first = min(first, known) if isinstance(known, int) else first
     for name, horizon in horizons.items():
         check_begin(name, horizon, first)
+
+
+def check_windows(
+    lookups: Sequence[Lookup], pinned: Mapping[str, tuple[Rows, int | None]], times: pa.ChunkedArray
+) -> None:
+    """Refuse windows that reach to before what the retention of their source left.
+
+    Raises:
+        DataError: One does.
+    """
+    for lookup in lookups:
+        horizon_us = pinned[lookup.group.name][1]
+        windows = [feature.aggregation.window for feature, _ in lookup.outputs if feature.aggregation is not None]
+        if horizon_us is None or not windows or not len(times):
+            continue
+        first_us: int = pc.min(times.cast(pa.int64())).as_py()
+        afters = [window.bounds(first_us)[0] for window in windows]
+        after_us = min(NO_TIME if after is None else after for after in afters)
+        if after_us < horizon_us:
+            raise DataError(
+                f"the history of the source of {lookup.group.name!r} begins at {show_us(horizon_us)}, "
+                f"and a window reaches further back from {show_us(first_us)}",
+                todo="its retention dropped older rows; ask for later times, or declare no retention",
+            )
 
 
 def check_begin(name: str, horizon_us: int, first_us: int) -> None:

@@ -10,7 +10,7 @@ from asof.arrow.frames import Origin
 from asof.definitions.serving_log import is_log
 from asof.engine.reads import StoredRead
 from asof.errors import NotFoundError, UsageError
-from asof.parts import Parts, Pins, given_pins, pin_of, pinned_rows
+from asof.parts import Parts, Pins, given_pins, pin_of, pinned_rows, seen_pins
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN
 from asof.training.frame import HistoricalFrame
 from asof.training.historical import check_begin, known_mode
@@ -37,7 +37,7 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
     """
     if batch_rows is not None and batch_rows < 1:
         raise UsageError(f"batch_rows={batch_rows!r} is no number of rows", todo="pass 1 or more")
-    group = parts.registry.group(name)
+    group = parts.registry.group(name).written
     declared = group.definition.columns
     for column in columns or ():
         if column not in declared:
@@ -54,10 +54,10 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
             if isinstance(bound_us, int):
                 check_begin(name, snapshot.horizon_us, bound_us)
     read = StoredRead(rows, tuple(columns or declared), start_us, end_us, mode, latest, clocks)
-    seen = {group.ref: rows.pin}
+    seen = seen_pins({group.ref: rows})
     if batch_rows is None:
         return HistoricalFrame(read.answered(parts.engine).read_all(), Origin("arrow"), seen)
     names = [*(columns or declared), *((COMMIT_COLUMN, AVAILABLE_COLUMN) if clocks else ())]
     empty = pa.schema([rows.schema.field(name) for name in names]).empty_table()
-    source = Source(read, parts.history)
+    source = Source(read, parts.history) if rows.outside is None else None
     return ScannedFrame(empty, partial(read.answered, parts.engine), batch_rows, seen, source)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from asof.errors import UsageError
-from asof.records import Status
+from asof.records import ExternalRead, Status
 from asof.training.plan import ReadPlan, merged
 
 STATUSES: tuple[Status, ...] = ("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED")
@@ -41,12 +41,14 @@ class Report:
         counts: For each group (and the keys that it was looked up under) how many values have each status.
         coincide: For each group how many spine rows fall on the very event time of the row that answered.
         known: The knowledge mode of each group, as text.
+        external: What was read of each group whose rows stay outside of the store, and whether it can be read again.
     """
 
     rows: int
     counts: Mapping[str, Mapping[Status, int]]
     coincide: Mapping[str, int]
     known: Mapping[str, str]
+    external: Mapping[str, ExternalRead] = field(default_factory=dict[str, ExternalRead], kw_only=True)
     _compare: Callable[[], Comparison] = field(repr=False, compare=False)
     _plan: ReadPlan | None = field(default=None, repr=False, compare=False)
 
@@ -80,6 +82,7 @@ class Report:
             )
             for row in (head, *body)
         ]
+        lines += [f"external {group}: {read}" for group, read in self.external.items()]
         return "\n".join(lines)
 
 
@@ -99,4 +102,4 @@ def added(one: Report, other: Report) -> Report:
     if one._plan is not None and other._plan is not None:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         here, there = one.plan.profiles, other.plan.profiles
         plan = ReadPlan({name: merged(profile, there[name]) for name, profile in here.items()})
-    return Report(one.rows + other.rows, counts, coincide, one.known, compare, plan)
+    return Report(one.rows + other.rows, counts, coincide, one.known, compare, plan, external=one.external)

@@ -9,7 +9,7 @@ from asof.catalog.python_file import Definition
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.documents import Document, group_document, group_from, view_document, view_from
 from asof.definitions.group import FeatureRef, Known
-from asof.errors import AsofError, UsageError
+from asof.errors import AsofError, UnsupportedError, UsageError
 from asof.registry.port import RegisteredGroup, RegisteredView
 
 
@@ -19,7 +19,7 @@ class Declared(msgspec.Struct):
     Attributes:
         kind: What it is.
         document: The definition; references name groups as "weather@1", by their place in `groups`.
-        groups: The groups of a view.
+        groups: The groups of a view, or the source of a group.
     """
 
     kind: Literal["group", "view"]
@@ -37,6 +37,8 @@ class KnownGroup(msgspec.Struct):
     created_at_us: int
     layout: tuple[str, ...]
     cold: tuple[str, ...] = ()
+    source: "KnownGroup | None" = None
+    origin: "KnownGroup | None" = None
 
 
 class KnownView(msgspec.Struct):
@@ -52,10 +54,12 @@ class KnownView(msgspec.Struct):
 def declared(definition: Definition) -> Declared:
     """Return a definition as a message."""
     if isinstance(definition, FeatureGroup):
-        return Declared("group", group_document(definition))
+        groups = _parents_of(definition)
+        pins = {group.name: at for at, group in enumerate(groups)}
+        return Declared("group", group_document(definition, pins), [group_document(group, pins) for group in groups])
     groups = _groups_of(definition)
     pins = {group.name: at for at, group in enumerate(groups)}
-    return Declared("view", view_document(definition, pins), [group_document(group) for group in groups])
+    return Declared("view", view_document(definition, pins), [group_document(group, pins) for group in groups])
 
 
 def definition_of(message: Declared) -> Definition:
@@ -65,10 +69,14 @@ def definition_of(message: Declared) -> Definition:
         UsageError: It is none.
     """
     try:
-        if message.kind == "group":
-            return group_from(message.document)
-        groups = [group_from(each) for each in message.groups]
-        return view_from(message.document, lambda ref: groups[int(ref.rpartition("@")[2])])
+        refuse_code(message.document)
+        groups: list[FeatureGroup] = []
+
+        def group(ref: str) -> FeatureGroup:
+            return groups[int(ref.rpartition("@")[2])]
+
+        groups.extend(group_from(each, group) for each in message.groups)  # a source comes before what is made of it
+        return group_from(message.document, group) if message.kind == "group" else view_from(message.document, group)
     except AsofError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -77,8 +85,19 @@ def definition_of(message: Declared) -> Definition:
 
 def known_group(group: RegisteredGroup) -> KnownGroup:
     """Return a registered group as a message."""
-    document = group_document(group.definition)
-    return KnownGroup(group.id, group.version, document, group.known, group.created_at_us, group.layout, group.cold)
+    parent = group.parent
+    pins = {} if parent is None else {parent.definition.name: parent.version}
+    return KnownGroup(
+        group.id,
+        group.version,
+        group_document(group.definition, pins),
+        group.known,
+        group.created_at_us,
+        group.layout,
+        group.cold,
+        None if group.source is None else known_group(group.source),
+        None if group.origin is None else known_group(group.origin),
+    )
 
 
 def known_view(view: RegisteredView) -> KnownView:
@@ -91,9 +110,12 @@ def known_view(view: RegisteredView) -> KnownView:
 
 def group_of(known: KnownGroup) -> RegisteredGroup:
     """Return the registered group of a message."""
-    definition = group_from(known.definition)
+    source = None if known.source is None else group_of(known.source)
+    origin = None if known.origin is None else group_of(known.origin)
+    parent = source or origin
+    definition = group_from(known.definition, None if parent is None else lambda _: parent.definition)
     return RegisteredGroup(
-        known.id, known.version, definition, known.known, known.created_at_us, known.layout, known.cold
+        known.id, known.version, definition, known.known, known.created_at_us, known.layout, known.cold, source, origin
     )
 
 
@@ -105,11 +127,29 @@ def view_of(known: KnownView) -> RegisteredView:
     return RegisteredView(known.id, known.version, definition, groups, known.created_at_us)
 
 
+def _parents_of(group: FeatureGroup) -> list[FeatureGroup]:
+    """Return the groups that a group is made of, each after those that it is made of itself."""
+    return [] if group.parent is None else [*_parents_of(group.parent), group.parent]
+
+
+def refuse_code(document: Document) -> None:
+    """Refuse to import what a client names: that would run it."""
+    transform: Document | None = document.get("transform")
+    if transform is not None and transform.get("language") == "python":
+        raise UnsupportedError(
+            "a transformation in Python is not taken from a client",
+            where=f"group {document.get('name')}",
+            todo="apply it where the store is, with its code; or write it as SQL",
+        )
+
+
 def _groups_of(view: FeatureView) -> list[FeatureGroup]:
     found: dict[str, FeatureGroup] = {}
 
     def look(refs: Sequence[FeatureRef]) -> None:
         for ref in refs:
+            for parent in _parents_of(ref.group):
+                found.setdefault(parent.name, parent)
             found.setdefault(ref.group.name, ref.group)
             look([source for _, source in ref.on if isinstance(source, FeatureRef)])
 

@@ -8,7 +8,7 @@ import msgspec
 from asof.engine.port import Profile
 from asof.errors import UsageError
 from asof.quality.explanation import Explained, Explanation, Version
-from asof.records import Status
+from asof.records import ExternalRead, Status
 from asof.training.frame import HistoricalFrame
 from asof.training.plan import ReadPlan
 from asof.training.report import Comparison, Report
@@ -23,6 +23,7 @@ class SentReport(msgspec.Struct):
     coincide: dict[str, int]
     known: dict[str, str]
     profiles: dict[str, Profile] | None = None
+    external: dict[str, ExternalRead] = {}
 
 
 def sent_report(frame: HistoricalFrame) -> SentReport:
@@ -39,13 +40,14 @@ def sent_report(frame: HistoricalFrame) -> SentReport:
         dict(report.coincide),
         dict(report.known),
         None if profiles is None else dict(profiles),
+        dict(report.external),
     )
 
 
 def report_of(sent: SentReport, compare: Callable[[], Comparison]) -> Report:
     """Return the report of a message."""
     plan = None if sent.profiles is None else ReadPlan(sent.profiles)
-    return Report(sent.rows, sent.counts, sent.coincide, sent.known, compare, plan)
+    return Report(sent.rows, sent.counts, sent.coincide, sent.known, compare, plan, external=sent.external)
 
 
 def explanation_of(said: Mapping[str, Any]) -> Explanation:

@@ -167,6 +167,15 @@ class Compact(Request):
     group: Given = None
 
 
+class Materialize(Request):
+    """For `materialize`."""
+
+    group: Given
+    start: Given = None
+    end: Given = None
+    full: bool = False
+
+
 class Explain(Request):
     """For `quality.explain`."""
 

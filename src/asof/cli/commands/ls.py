@@ -25,6 +25,7 @@ SHAPE: Document = {
             "last_commit_at": "2026-01-01T12:00:00Z",
             "description": "",
             "project": "",
+            "external": None,
         }
     ],
     "views": [
@@ -65,6 +66,7 @@ def _group(store: "Store", group: "RegisteredGroup") -> dict[str, Any]:
         "last_commit_at": commits[-1].committed_at if commits else None,
         "description": group.definition.description,
         "project": group.definition.project,
+        "external": group.definition.external,
     }
 
 
@@ -93,7 +95,7 @@ def _show(screen: "Screen", groups: list[dict[str, Any]], views: list[dict[str, 
                 g["event_time"] or "static",
                 g["features"],
                 g["online"],
-                g["rows"],
+                g["external"] or g["rows"],
                 None if g["last_commit_at"] is None else g["last_commit_at"].replace(microsecond=0),
             )
             for g in groups

@@ -1,6 +1,5 @@
 """`asof read`."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import Document, table_document
 from asof.cli.files import FILE_OUT, write_table
+from asof.cli.lookup import moment
 from asof.cli.screen import counted, progress
 from asof.cli.writing import column_list
 
@@ -61,10 +61,10 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     with open_store(store) as opened, progress(f"reading {group}"):
         frame = opened.read(
             group,
-            start=_time(start, "--start"),
-            end=_time(end, "--end"),
+            start=moment(start, "--start"),
+            end=moment(end, "--end"),
             columns=column_list(columns),
-            known=_time(known, "--known"),
+            known=moment(known, "--known"),
             commits=commits,
             latest=latest,
             clocks=clocks,
@@ -77,12 +77,6 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         "commits": frame.commits,
     }
     return Answer(document, lambda screen: _show(screen, frame, out, limit))
-
-
-def _time(text: str | None, option: str) -> datetime | None:
-    from asof.clock import parse_time
-
-    return None if text is None else parse_time(text, what=option)
 
 
 def _show(screen: "Screen", frame: "HistoricalFrame", out: Path | None, limit: int | None) -> None:

@@ -86,10 +86,13 @@ class Hindsight:
         for source in lookup.sources:
             if not isinstance(source, str) and then[source[0]] != now[source[0]]:  # another key was looked up
                 return self._cause(receipt, then, now, source[0])
+        group = self._question.groups[lookup.group.name]
+        if group.source is not None:  # many events answer: of which one it is the matter, nobody knows
+            later = self._parts.log.commits(group.source, after=receipt.commits[group.ref])
+            return "late arrival" if later else "defect"
         if then[number] == now[number]:
             return "defect"
         event_us, commit = now[number]
-        group = self._question.groups[lookup.group.name]
         if commit is None or commit <= receipt.commits[group.ref]:  # the row that was served is hidden since
             return "correction"
         if self._committed_us(group, commit) <= receipt.clock_us:

@@ -1,5 +1,7 @@
 """History, fed into an online store in memory as its rows became visible, under a clock that moves."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,10 +10,17 @@ from asof.arrow.order import key_codes
 from asof.arrow.types import TIMESTAMP
 from asof.engine.port import EVENT_COLUMN, FOUND, NO_TIME, RETIRED, STATUS_COLUMN, TIME_COLUMN, Rows
 from asof.ingest.feed import encode_online
-from asof.online.port import Change
+from asof.ingest.grow import Found, Grower
+from asof.online.port import Applied, Change
 from asof.parts import Parts
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
 from asof.registry.port import RegisteredGroup
+from asof.windows.tree import Order
+
+
+def feed_of(parts: Parts, group: RegisteredGroup, rows: Rows) -> "Feed":
+    """Return the feed of a group."""
+    return Feed(parts, group, rows) if group.source is None else MadeFeed(parts, group, rows)
 
 
 class Feed:
@@ -22,7 +31,7 @@ class Feed:
         self.group = group
         self.rows = rows
         table = parts.engine.stamped(rows).read_all()
-        names = [*rows.keys, *group.layout]
+        names = [*rows.keys, *([] if rows.event_time is None else [rows.event_time]), *group.stored.layout]
         time = rows.event_time
         events = np.zeros(table.num_rows, np.int64) if time is None else _us(table.column(time))
         commits = table.column(COMMIT_COLUMN).to_numpy()
@@ -41,6 +50,7 @@ class Feed:
             .append_column(RETIRED_COLUMN, table.column(RETIRED_COLUMN))
             .take(order)
         )
+        self.keys = self.table.select(list(rows.keys))
         self.total = self.table.num_rows
         self.hidden = sorted((since, commit) for commit, since in rows.retracted.items() if since is not None)
         self.fed = 0
@@ -101,6 +111,53 @@ class Feed:
     ) -> None:
         self.step += 1
         fresh.online.apply([Change(self.group.id, self.step - 1, self.step, NO_TIME, keys, rows, replace=replace)])
+
+
+class MadeFeed(Feed):
+    """The events of a group that is made of them."""
+
+    def __init__(self, parts: Parts, group: RegisteredGroup, rows: Rows) -> None:
+        super().__init__(parts, group, rows)
+        named = self.table.select(list(group.definition.source_columns))
+        self.keys = named.rename_columns(list(group.definition.keys)).drop_null()
+        self._shown: dict[Order, dict[int, Found]] = {}
+
+    def _put(self, fresh: Parts, t_us: int) -> None:
+        until = int(np.searchsorted(self.visible, t_us, side="right"))
+        part = self.table.slice(self.fed, until - self.fed)
+        self.fed = max(until, self.fed)
+        if part.num_rows:
+            grower = Grower(fresh, self.group)
+            self._show(
+                grower, {n: grower.found(_of(part, n), ()) for n in part.column(COMMIT_COLUMN).unique().to_pylist()}
+            )
+
+    def _retract(self, fresh: Parts, commit: int, since: int) -> None:
+        del since
+        self._show(Grower(fresh, self.group), {commit: None})
+
+    def _show(self, grower: Grower, shown: Mapping[int, Mapping[Order, Found] | None]) -> None:
+        """Show rows of commits, or hide those of a commit."""
+        gone = [order for order, rows in self._shown.items() if any(shown.get(n, ()) is None for n in rows)]
+        orders = dict.fromkeys([*gone, *(order for found in shown.values() for order in found or ())])
+        before = {order: self._newest(order) for order in orders}
+        for number, found in shown.items():
+            for order in gone if found is None else ():
+                self._shown[order].pop(number, None)
+            for order, each in (found or {}).items():
+                self._shown.setdefault(order, {})[number] = each
+        self.step += 1
+        now = {order: self._newest(order) or Found(each and each.entity, None) for order, each in before.items()}
+        held = {order: each for order, each in before.items() if each is not None}
+        grower.put(Applied(self.step - 1), Applied(self.step, NO_TIME), now, held)
+
+    def _newest(self, order: Order) -> Found | None:
+        rows = self._shown.get(order)
+        return rows[max(rows)] if rows else None
+
+
+def _of(table: pa.Table, commit: int) -> pa.Table:
+    return table.filter(pc.equal(table.column(COMMIT_COLUMN), commit))
 
 
 def _us(column: pa.ChunkedArray) -> np.ndarray:

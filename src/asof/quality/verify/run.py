@@ -18,7 +18,7 @@ from asof.online.port import Applied
 from asof.parts import Parts, Question, open_online, resolve
 from asof.progress import Progress, unheard
 from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, plain_cause
-from asof.quality.verify.feed import Feed
+from asof.quality.verify.feed import Feed, feed_of
 from asof.quality.verify.result import Verification
 from asof.quality.verify.sample import Pool, instants_of, key_pool, sample
 from asof.quality.verify.served import compare_served
@@ -65,7 +65,7 @@ def verify(  # noqa: PLR0913 - the words of `Store.verify`
         applied = dict(snapshot.applied)
     commits = {group.ref: applied.get(group.id, Applied()).commit for group in question.groups.values()}
     pinned = pinned_to(parts, question, commits)
-    feeds = {g: Feed(parts, group, pinned[g]) for g, group in question.groups.items()}
+    feeds = {g: feed_of(parts, group, pinned[g]) for g, group in question.groups.items()}
     times = instants_of(feeds.values(), random, instants, parts.now_us())
     pool = key_pool(question.view, feeds, random)
     steps = _Steps(len(times) + 3, progress)

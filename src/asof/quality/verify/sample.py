@@ -48,7 +48,7 @@ def key_pool(view: FeatureView, feeds: Mapping[str, Feed], random: np.random.Gen
         pairs = [(k, s) for k, s in zip(lookup.group.keys, lookup.sources, strict=True) if isinstance(s, str)]
         if not pairs:
             continue
-        table = feeds[lookup.group.name].table.select([key for key, _ in pairs])
+        table = feeds[lookup.group.name].keys.select([key for key, _ in pairs])
         if table.num_rows > POOL_ROWS:
             table = table.take(random.integers(0, table.num_rows, POOL_ROWS))
         rows = list(dict.fromkeys(zip(*(column.to_pylist() for column in table.columns), strict=True)))

@@ -125,18 +125,20 @@ class _Unchanged:
         self.lookups = question.view.lookups()
         self.groups = question.groups
         self.horizon_us = max((us for us in horizons_us.values() if us is not None), default=None)
-        self.retracted: dict[str, int] = {}
+        self.changed: dict[str, int] = {}
         for group in question.groups.values():
             after = min(answer.receipt.commits[group.ref] for answer in answers)
-            retracts = [c.number for c in parts.log.commits(group, after=after) if c.kind == "retract"]
-            self.retracted[group.ref] = max(retracts, default=0)
+            # Of a group that is made of events any later commit may change an answer, as a retract may of others.
+            later = parts.log.commits(group.stored, after=after)
+            changing = [commit.number for commit in later if commit.kind == "retract" or group.source is not None]
+            self.changed[group.ref] = max(changing, default=0)
 
     def holds(self, answer: Logged, seen: Seen) -> bool:
         if self.horizon_us is not None and answer.asked.t_us < self.horizon_us:
             return False
         for lookup, (_, commit) in zip(self.lookups, seen.versions, strict=True):
             ref = self.groups[lookup.group.name].ref
-            if max(commit or 0, self.retracted[ref]) > answer.receipt.commits[ref]:
+            if max(commit or 0, self.changed[ref]) > answer.receipt.commits[ref]:
                 return False
         return True
 

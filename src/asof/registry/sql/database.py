@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.sql import ClauseElement
 
 from asof.errors import AsofError, TransientError, UsageError
+from asof.forks import gate
 from asof.registry.sql.dialects import Native, Purpose, Ticket, dialect_of
 from asof.registry.sql.plain import Cursor, Plain
 from asof.registry.sql.tables import REVISION, metadata
@@ -124,6 +125,11 @@ class Database:
 
     @contextmanager
     def _transaction(self, purpose: Purpose) -> Generator[PoolProxiedConnection]:
+        with gate, self._unguarded(purpose) as raw:
+            yield raw
+
+    @contextmanager
+    def _unguarded(self, purpose: Purpose) -> Generator[PoolProxiedConnection]:
         raw, ticket = self._begun(purpose, PAUSES)
         try:
             yield raw

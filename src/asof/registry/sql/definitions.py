@@ -26,7 +26,16 @@ from asof.registry.split import checked_cold
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.deeds import keep_commits, record
 from asof.registry.sql.generation import generation_of, next_generation
-from asof.registry.sql.tables import commit_record, data_file, group_version, journal, tag_pin, view_version
+from asof.registry.sql.tables import (
+    commit_record,
+    data_file,
+    group_version,
+    journal,
+    letter,
+    stream_position,
+    tag_pin,
+    view_version,
+)
 
 if TYPE_CHECKING:
     from asof.definitions.group import Known
@@ -97,8 +106,14 @@ class SqlRegistry:
     def groups(self) -> list[RegisteredGroup]:
         """See `Registry.groups`."""
         with self._database.read() as connection:
-            rows = connection.execute(select(group_version).order_by(group_version.c.name, group_version.c.version))
-            return [_group_of(row) for row in rows]
+            return _all_groups(connection)
+
+    @repeated
+    def made(self) -> list[RegisteredGroup]:
+        """See `Registry.made`."""
+        return self._once(
+            "made", "", lambda connection, _: [g for g in _all_groups(connection) if g.source is not None]
+        )
 
     @repeated
     def views(self) -> list[RegisteredView]:
@@ -133,7 +148,7 @@ class SqlRegistry:
                 known = connection.execute(select(group_version.c.name).union(select(view_version.c.name))).scalars()
                 raise NotFoundError.named("group or view", name, known)
             next_generation(connection)
-            gone = [_group_of(r) for r in found if r in groups]
+            gone = [_group_of(connection, r, {}) for r in found if r in groups]
             _refuse_if_used(connection, gone)
             for row in found:
                 table = group_version if row in groups else view_version
@@ -142,7 +157,7 @@ class SqlRegistry:
                 keep_commits(connection, group.id, group.ref)
             record(connection, *(Deed(now_us, writer, "remove", f"{row.name}@{row.version}") for row in found))
             for group in gone:
-                for table in (commit_record, journal, data_file, tag_pin):
+                for table in (commit_record, journal, data_file, tag_pin, stream_position, letter):
                     connection.execute(delete(table).where(table.c.group_id == group.id))
             return gone
 
@@ -155,13 +170,19 @@ def _deed_of(change: Change, now_us: int, writer: str) -> Deed:
 def _refuse_if_used(connection: Connection, gone: Sequence[RegisteredGroup]) -> None:
     refs = {group.ref for group in gone}
     views = connection.execute(select(view_version).order_by(view_version.c.name, view_version.c.version)).all()
-    used = {f"{row.name}@{row.version}": refs & refs_in(json.loads(row.body)["features"]) for row in views}
-    readers = [view for view, read in used.items() if read]
+    groups = connection.execute(select(group_version).order_by(group_version.c.name, group_version.c.version)).all()
+    used = {f"view {row.name}@{row.version}": refs & refs_in(json.loads(row.body)["features"]) for row in views}
+    for row in groups:
+        ref = f"{row.name}@{row.version}"
+        body = json.loads(row.body)
+        used[f"group {ref}"] = set() if ref in refs else refs & {body.get("source"), body.get("origin")}
+    readers = [reader for reader, read in used.items() if read]
     if readers:
+        kind, _, first = readers[0].partition(" ")
         raise ConflictError(
-            "; ".join(f"view {view} reads {', '.join(sorted(used[view]))}" for view in readers),
-            todo=f"remove the view first: asof remove {readers[0].partition('@')[0]}",
-            data={"dependants": readers},
+            "; ".join(f"{reader} reads {', '.join(sorted(used[reader]))}" for reader in readers),
+            todo=f"remove the {kind} first: asof remove {first.partition('@')[0]}",
+            data={"dependants": [reader.partition(" ")[2] for reader in readers]},
         )
     for row in {view.name: view for view in views}.values():  # the newest of each name
         if json.loads(row.body).get("log") and _newest_ref(connection, log_name(row.name)) in refs:
@@ -224,7 +245,8 @@ class _Steps:
         self.entities: dict[str, tuple[dict[str, str], str]] | None = None
 
     def of(self, definitions: Sequence[Definition]) -> list[_Step]:
-        steps = [self.group(d) for d in definitions if isinstance(d, FeatureGroup)]
+        groups = [d for d in definitions if isinstance(d, FeatureGroup)]
+        steps = [self.group(group) for group in sorted(groups, key=lambda each: each.depth)]
         for view in definitions:
             if isinstance(view, FeatureView):
                 steps.append(self.view(view))
@@ -242,17 +264,14 @@ class _Steps:
             rows = self.connection.execute(select(table.c.name, table.c.version, table.c.body))
             declared = {ref: step.document for step, ref in refs.items() if step.change.kind == kind}
             found.append({f"{row.name}@{row.version}": json.loads(row.body) for row in rows} | declared)
-        declared = frozenset(ref for step, ref in refs.items() if step.change.kind == "view")
-        check_projects(found[0], found[1], declared=declared)
+        check_projects(found[0], found[1], declared=frozenset(refs.values()))
 
     def serving_log(self, view: FeatureView) -> _Step:
         """Return what registers the group that keeps the answers of a view."""
         name = log_name(view.name)
         group = log_group(view)
         old = self.newest(group_version, name)
-        if self.declared.get(name, group) != group or (
-            old is not None and not is_log(group_from(json.loads(old.body)))
-        ):
+        if self.declared.get(name, group) != group or (old is not None and not self.is_log(old)):
             raise ConflictError(
                 f"the log of view {view.name!r} would be the group {name!r}, which is something else",
                 todo=f"rename the view or the group {name!r}, or leave out log=",
@@ -269,9 +288,9 @@ class _Steps:
         if self.newest(view_version, group.name) is not None:
             raise ConflictError(f"{group.name!r} is already the name of a view", todo="choose another name")
         old = self.newest(group_version, group.name)
-        if old is not None and is_log(group_from(json.loads(old.body))) and not is_log(group):
+        if old is not None and self.is_log(old) and not is_log(group):
             raise ConflictError(f"{group.name!r} is already the name of a serving log", todo="choose another name")
-        document = group_document(group)
+        document = self.document(group)
         self.check_entity(group)
         known = group.known or (old.known if old is not None else "served" if group.online else "event")
         change = group_change(
@@ -298,31 +317,42 @@ class _Steps:
                 todo="use the same keys, or another name for the entity",
             )
 
+    def is_log(self, row: Record) -> bool:
+        document = json.loads(row.body)
+        made = document.get("source") or document.get("origin")
+        return made is None and is_log(group_from(document))
+
+    def document(self, group: FeatureGroup) -> Document:
+        """Return a group as a document, which pins its source."""
+        parent = group.parent
+        pins = {} if parent is None else {parent.name: self.pin(parent, f"group {group.name!r}")}
+        return group_document(group, pins)
+
     def view(self, view: FeatureView) -> _Step:
         if view.name in self.declared or self.newest(group_version, view.name) is not None:
             raise ConflictError(f"{view.name!r} is already the name of a group", todo="choose another name")
-        pins = {group.name: self.pin(group, view.name) for group in view.groups}
+        pins = {group.name: self.pin(group, f"view {view.name!r}") for group in view.groups}
         document = view_document(view, pins)
         old = self.newest(view_version, view.name)
         change = view_change(document, json.loads(old.body) if old is not None else None, getattr(old, "version", 0))
         return _Step(change, document, old)
 
-    def pin(self, group: FeatureGroup, view: str) -> int:
-        """Return the version that a view means: the one declared beside it, else the registered equal one."""
+    def pin(self, group: FeatureGroup, reader: str) -> int:
+        """Return the version that a reader means: the one declared beside it, else the registered equal one."""
         if group.name in self.versions:
             if self.declared[group.name] != group:
-                raise UsageError(f"view {view!r} reads a {group.name!r} that differs from the one declared beside it")
+                raise UsageError(f"{reader} reads a {group.name!r} that differs from the one declared beside it")
             return self.versions[group.name]
-        identity = group_identity(group_document(group))
+        identity = group_identity(self.document(group))
         query = select(group_version).where(group_version.c.name == group.name).order_by(group_version.c.version.desc())
         rows = self.connection.execute(query).all()
         for row in rows:
             if row.identity == identity:
                 return int(row.version)
         raise NotFoundError(
-            f"view {view!r} reads group {group.name!r}, which is "
+            f"{reader} reads group {group.name!r}, which is "
             + ("registered with other contents" if rows else "not registered"),
-            todo="apply the group together with the view",
+            todo=f"apply the group together with the {reader.partition(' ')[0]}",
         )
 
 
@@ -352,18 +382,32 @@ def _find(connection: Connection, table: Any, kind: str, name: str) -> Record:  
 
 
 def _load_group(connection: Connection, name: str) -> RegisteredGroup:
-    return _group_of(_find(connection, group_version, "group", name))
+    return _group_of(connection, _find(connection, group_version, "group", name), {})
 
 
-def _group_of(row: Record) -> RegisteredGroup:
+def _all_groups(connection: Connection) -> list[RegisteredGroup]:
+    query = select(group_version).order_by(group_version.c.name, group_version.c.version)
+    loaded: dict[str, RegisteredGroup] = {}
+    return [_group_of(connection, row, loaded) for row in connection.execute(query).all()]
+
+
+def _group_of(connection: Connection, row: Record, loaded: dict[str, RegisteredGroup]) -> RegisteredGroup:
+    """Return a group; sources are read once, and kept by their refs in `loaded`."""
+    document = json.loads(row.body)
+    source, origin = document.get("source"), document.get("origin")
+    parent = source or origin
+    if parent is not None and parent not in loaded:
+        loaded[parent] = _group_of(connection, _find(connection, group_version, "group", parent), loaded)
     return RegisteredGroup(
         row.id,
         row.version,
-        group_from(json.loads(row.body)),
+        group_from(document, lambda ref: loaded[ref].definition),
         cast("Known", row.known),
         row.created_at_us,
         tuple(json.loads(row.layout)),
         tuple(json.loads(row.cold)),
+        None if source is None else loaded[source],
+        None if origin is None else loaded[origin],
     )
 
 

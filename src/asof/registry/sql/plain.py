@@ -2,9 +2,10 @@
 
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Dialect, Select
 from sqlalchemy.sql import ClauseElement
@@ -19,41 +20,84 @@ Record = Any
 """A row with its columns as attributes."""
 
 
-class Plain:
-    """A statement for one kind of database. Its values must be plain: no type of SQLAlchemy converts them."""
+class Compiled(NamedTuple):
+    """A statement for one kind of database.
 
-    __slots__ = ("_defaults", "_head", "_names", "_record", "_text")
+    Attributes:
+        text: In the driver's words.
+        names: Of its values, in their order; None if the driver takes them by name.
+        defaults: Values that the statement has itself.
+        record: Makes a row.
+        head: Of an INSERT, up to the values of its first row; "" if rows are given one by one.
+    """
+
+    text: str
+    names: Sequence[str] | None
+    defaults: Mapping[str, object]
+    record: Any
+    head: str
+
+    def given(self, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a tuple or a dict, as the driver wants it
+        """Return values as the driver wants them."""
+        every = {**self.defaults, **values}
+        return every if self.names is None else tuple([every[name] for name in self.names])
+
+
+class Plain:
+    """A statement, compiled when it is first run. Its values must be plain: no type of SQLAlchemy converts them."""
 
     def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
-        """Compile."""
-        compiled: Any = statement.compile(dialect=dialect)
-        self._text = str(compiled)
-        self._names: Sequence[str] | None = compiled.positiontup if compiled.positional else None
-        self._defaults = {name: value for name, value in compiled.params.items() if value is not None}
-        selected: Any = statement.selected_columns if isinstance(statement, Select) else ()
-        columns = [column.name for column in selected]
-        self._record: Any = namedtuple("Record", columns)._make  # noqa: PYI024 # pyright: ignore[reportUntypedNamedTuple] - they are the statement's
-        self._head = self._text.partition("VALUES ")[0] + "VALUES " if dialect.paramstyle == "qmark" else ""
+        """Keep it."""
+        self._statement = statement
+        self._dialect = dialect
 
     def first(self, cursor: Cursor, **values: object) -> Record | None:
         """Return the first row of a SELECT."""
-        cursor.execute(self._text, self._given(values))
+        compiled = self._compiled
+        cursor.execute(compiled.text, compiled.given(values))
         found = cursor.fetchone()
-        return None if found is None else self._record(found)
+        return None if found is None else compiled.record(found)
+
+    def run(self, cursor: Cursor, **values: object) -> None:
+        """Run a statement that gives no rows."""
+        compiled = self._compiled
+        cursor.execute(compiled.text, compiled.given(values))
 
     def insert(self, cursor: Cursor, rows: Sequence[Mapping[str, object]]) -> None:
         """Insert rows, in one step where the database is in this process: each step gives up Python's lock."""
-        if not self._head or self._names is None:
-            cursor.executemany(self._text, [self._given(row) for row in rows])
+        compiled = self._compiled
+        if not compiled.head or compiled.names is None:
+            cursor.executemany(compiled.text, [compiled.given(row) for row in rows])
             return
-        names = self._names
+        names = compiled.names
         places = f"({', '.join('?' * len(names))})"
         values = itemgetter(*names)
         for start in range(0, len(rows), ROWS):
             part = rows[start : start + ROWS]
-            text = self._head + ", ".join([places] * len(part))
+            text = compiled.head + ", ".join([places] * len(part))
             cursor.execute(text, tuple(chain.from_iterable(map(values, part))))
 
-    def _given(self, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - a tuple or a dict, as the driver wants it
-        every = {**self._defaults, **values}
-        return every if self._names is None else tuple([every[name] for name in self._names])
+    @cached_property
+    def _compiled(self) -> Compiled:
+        dialect: Any = self._dialect
+        kind: tuple[object, ...] = type(self._dialect), dialect.paramstyle, dialect.server_version_info, self._statement
+        if kind not in _known:
+            _known[kind] = _compiled(self._statement, dialect)
+        return _known[kind]
+
+
+_known: dict[tuple[object, ...], Compiled] = {}
+
+
+def _compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
+    compiled: Any = statement.compile(dialect=dialect)
+    text = str(compiled)
+    selected: Any = statement.selected_columns if isinstance(statement, Select) else ()
+    columns = [column.name for column in selected]
+    return Compiled(
+        text,
+        compiled.positiontup if compiled.positional else None,
+        {name: value for name, value in compiled.params.items() if value is not None},
+        namedtuple("Record", columns)._make,  # noqa: PYI024 # pyright: ignore[reportUntypedNamedTuple] - they are the statement's
+        text.partition("VALUES ")[0] + "VALUES " if dialect.paramstyle == "qmark" else "",
+    )

@@ -4,15 +4,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, select, update
 
 from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
-from asof.records import Commit, DataFile, Draft
-from asof.registry.port import StaleRowsError
+from asof.records import Commit, DataFile, Draft, Step
+from asof.registry.port import StalePositionsError, StaleRowsError
 from asof.registry.sql.database import Database
 from asof.registry.sql.generation import READ
 from asof.registry.sql.plain import Cursor, Record
-from asof.registry.sql.tables import commit_record, data_file, group_version, journal
+from asof.registry.sql.tables import commit_record, data_file, group_version, journal, letter, stream_position
 
 _GROUP = select(group_version.c.horizon_commit, group_version.c.drops).where(group_version.c.id == bindparam("g"))
 _HEAD = (
@@ -30,25 +30,39 @@ LAST = (
 )
 
 
+_MINE = commit_record.c.group_id == bindparam("g")
+_SAME_KEY = select(commit_record).where(_MINE, commit_record.c.idempotency_key == bindparam("k"))
+_COMMIT = select(commit_record).where(_MINE, commit_record.c.number == bindparam("n"))
+_RETRACT = select(commit_record.c.number).where(_MINE, commit_record.c.target == bindparam("n"))
+_INSERT_COMMITS, _INSERT_JOURNAL, _INSERT_FILES = insert(commit_record), insert(journal), insert(data_file)
+_IN_STREAM = (
+    stream_position.c.group_id == bindparam("g"),
+    stream_position.c.stream == bindparam("s"),
+    stream_position.c.partition_name == bindparam("p"),
+)
+_POSITION = select(stream_position.c.reached).where(*_IN_STREAM)
+_INSERT_LETTERS = insert(letter).inline().values({c.name: bindparam(c.name) for c in letter.c if c.name != "id"})
+_MOVE = update(stream_position).where(*_IN_STREAM).values(reached=bindparam("r"))
+
+
 class Statements:
     """What publications run."""
 
     def __init__(self, database: Database) -> None:
-        """Compile them."""
-        mine = commit_record.c.group_id == bindparam("g")
+        """Take them for this database."""
         self.generation = database.plain(READ)
         self.group = database.plain(_GROUP)
         self.head = database.plain(_HEAD)
-        self.same_key = database.plain(
-            select(commit_record).where(mine, commit_record.c.idempotency_key == bindparam("k"))
-        )
-        self.commit = database.plain(select(commit_record).where(mine, commit_record.c.number == bindparam("n")))
-        self.retract = database.plain(
-            select(commit_record.c.number).where(mine, commit_record.c.target == bindparam("n"))
-        )
-        self.insert_commits = database.plain(insert(commit_record))
-        self.insert_journal = database.plain(insert(journal))
-        self.insert_files = database.plain(insert(data_file))
+        self.same_key = database.plain(_SAME_KEY)
+        self.commit = database.plain(_COMMIT)
+        self.retract = database.plain(_RETRACT)
+        self.insert_commits = database.plain(_INSERT_COMMITS)
+        self.insert_journal = database.plain(_INSERT_JOURNAL)
+        self.insert_files = database.plain(_INSERT_FILES)
+        self.position = database.plain(_POSITION)
+        self.move = database.plain(_MOVE)
+        self.insert_position = database.plain(insert(stream_position))
+        self.insert_letters = database.plain(_INSERT_LETTERS)
 
 
 class Publication:
@@ -64,6 +78,7 @@ class Publication:
         self.commits: list[dict[str, Any]] = []
         self.journal: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
+        self.letters: list[dict[str, Any]] = []
         self.keys: set[tuple[int, str]] = set()
 
     def publish(self, drafts: Sequence[Draft]) -> list[Commit] | AsofError:
@@ -82,6 +97,7 @@ class Publication:
             for draft in drafts:
                 self._check_target(draft)
                 self._check_named(draft)
+                self._check_steps(draft)
         except AsofError as error:
             return error
         time_us = max(
@@ -107,6 +123,7 @@ class Publication:
             (statements.insert_commits, self.commits),
             (statements.insert_journal, self.journal),
             (statements.insert_files, self.files),
+            (statements.insert_letters, self.letters),
         ):
             if rows:
                 statement.insert(self.cursor, rows)
@@ -157,10 +174,54 @@ class Publication:
             ref = self._head(draft.group_id)[0]
             raise StaleRowsError(f"rows of {ref} were dropped meanwhile", todo="compare the rows again")
 
+    def _check_steps(self, draft: Draft) -> None:
+        for step in () if draft.taken is None else draft.taken.steps:
+            reached = self._reached(draft.group_id, step)
+            if (reached or "") != step.before:
+                raise StalePositionsError(
+                    f"partition {step.partition} of {step.stream} was read up to {reached or 'nowhere'!r}, "
+                    f"and not up to {step.before or 'nowhere'!r}",
+                    where=self._head(draft.group_id)[0],
+                    todo="go on from there",
+                )
+
+    def _reached(self, group_id: int, step: Step) -> str | None:
+        """Return the position in a step's partition; at once, since another draft of this batch may move it."""
+        row = self.statements.position.first(self.cursor, g=group_id, s=step.stream, p=step.partition)
+        return None if row is None else str(row.reached)
+
+    def _take(self, draft: Draft, number: int, time_us: int) -> None:
+        """Move the positions, and keep the letters."""
+        if draft.taken is None:
+            return
+        for step in draft.taken.steps:
+            if self._reached(draft.group_id, step) is None:
+                row = (draft.group_id, step.stream, step.partition, step.reached)
+                columns = [column.name for column in stream_position.c]
+                self.statements.insert_position.insert(self.cursor, [dict(zip(columns, row, strict=True))])
+            else:
+                place = {"g": draft.group_id, "s": step.stream, "p": step.partition}
+                self.statements.move.run(self.cursor, **place, r=step.reached)
+        self.letters += [
+            {
+                "group_id": draft.group_id,
+                "stream": each.stream,
+                "partition_name": each.partition,
+                "place": each.place,
+                "in_message": each.row,
+                "reason": each.reason,
+                "body": each.body,
+                "number": number,
+                "at_us": time_us,
+            }
+            for each in draft.taken.letters
+        ]
+
     def _insert(self, draft: Draft, head: tuple[str, int, int], time_us: int) -> Commit:
         ref, last, _ = head
         number = last + 1
         self.groups[draft.group_id] = (ref, number, time_us)
+        self._take(draft, number, time_us)
         self.commits.append(
             {
                 "group_id": draft.group_id,

@@ -14,7 +14,7 @@ from sqlalchemy import (
 
 from asof.registry.sql.column_types import BYTES, DIGEST, TEXT, Constant, short_text
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration; a database with another one is migrated, or refused if it is newer."""
 
 metadata = MetaData()
@@ -180,3 +180,28 @@ deed = Table(
     Column("note", TEXT, nullable=False),
 )
 Index("deed_by_time", deed.c.at_us)
+
+stream_position = Table(
+    "stream_position",
+    metadata,
+    Column("group_id", Integer, primary_key=True, autoincrement=False),
+    Column("stream", short_text(127), primary_key=True),
+    Column("partition_name", short_text(127), primary_key=True),
+    Column("reached", short_text(63), nullable=False),
+)
+
+letter = Table(
+    "letter",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("group_id", Integer, nullable=False),
+    Column("stream", short_text(127), nullable=False),
+    Column("partition_name", short_text(127), nullable=False),
+    Column("place", short_text(63), nullable=False),
+    Column("in_message", Integer),
+    Column("reason", TEXT, nullable=False),
+    Column("body", BYTES, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+)
+Index("letter_of_group", letter.c.group_id, letter.c.id)

@@ -18,7 +18,7 @@ MOST_BYTES = 65_536
 """Of a head, give or take what is read at once; others take 8 to 64 kB."""
 
 
-class BoundedHeads(HttpToolsProtocol):
+class BoundedHttp(HttpToolsProtocol):
     """HTTP/1.1 with heads and connections that end."""
 
     _within = False

@@ -1,0 +1,169 @@
+"""Aggregates over windows: offline beside SQL by hand and exact beside rounded sums, online, and pushed; 2 minutes."""
+
+from datetime import timedelta
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from data import START, Hands, start_us, timestamps
+from measure import Table, calls_us, median, percentile, take_turns
+
+import asof
+from asof import Entity, Feature, FeatureGroup
+from asof.aggregates import Count, Max, Mean, Sum
+
+CARD = Entity("card", keys={"card": "int64"})
+PAYMENT = Entity("payment", keys={"payment": "int64"})
+HOUR_US = 3_600_000_000
+WINDOWS = ["10m", "1h", "6h", "12h", "24h"]
+
+
+def run(folder, *, quick):
+    """Return the tables of this benchmark."""
+    events, spine, rounds = (5_000, 500, 1) if quick else (1_000_000, 100_000, 5)
+    calls = 50 if quick else 2000
+    return [
+        offline(folder / "offline", events, spine, rounds),
+        online(folder / "online", calls, rounds, busy=2_000 if quick else 864_000),
+        pushed(folder / "pushed", calls),
+    ]
+
+
+def groups(*features):
+    """Return a group of payments, and one that is made of them."""
+    source = FeatureGroup(
+        "payments",
+        entity=PAYMENT,
+        event_time="at",
+        features=[Feature("card", "int64"), Feature("amount", "float64")],
+        online=True,
+    )
+    return source, FeatureGroup("spending", entity=CARD, source=source, features=features, online=True)
+
+
+def payments(count, cards, span_us, *, seed=0, first=0):
+    """Return payments spread evenly over a span that ends at START."""
+    rng = np.random.default_rng(seed)
+    at = start_us() - span_us + np.sort(rng.integers(1, span_us + 1, count))
+    amounts = np.round(rng.lognormal(3, 1, count), 2)
+    columns = {"payment": first + np.arange(count), "at": timestamps(at), "card": rng.integers(0, cards, count)}
+    return pa.table({**columns, "amount": amounts})
+
+
+HAND = """
+SELECT count(e.at) FILTER (WHERE e.at > s.t - INTERVAL 24 HOUR),
+       {sum}(e.amount) FILTER (WHERE e.at > s.t - INTERVAL 24 HOUR)
+FROM (SELECT *, row_number() OVER () AS number FROM spine) s
+LEFT JOIN events e ON e.card = s.card AND e.at <= s.t AND e.at > s.t - INTERVAL 24 HOUR
+GROUP BY number ORDER BY number
+"""
+
+
+def offline(folder, events, spine, rounds):
+    """Return how long 24 hours of ten thousand cards take beside a join with filtered aggregates by hand."""
+    table = Table(
+        f"Windows offline: count and sum of 24 hours, {spine:,} rows of a spine x {events:,} events of 10,000 cards",
+        "the events span 10 days. By hand: one join with filtered aggregates, floats added up as they come",
+        rounds,
+    )
+    rows = payments(events, 10_000, 240 * HOUR_US)
+    rng = np.random.default_rng(1)
+    asked = pa.table(
+        {
+            "card": rng.integers(0, 10_000, spine),
+            "t": timestamps(start_us() - rng.integers(0, 216 * HOUR_US, spine)),
+        }
+    )
+    source, made = groups(Count(over="24h"), Sum("amount", over="24h"))
+    with asof.open(folder, clock=Hands(START + timedelta(days=1))) as store, duckdb.connect() as engine:
+        store.apply(source, made)
+        store.backfill("payments", rows)
+        engine.execute("SET TimeZone='UTC'")
+        engine.register("events", rows)
+        engine.register("spine", asked)
+        figures = take_turns(
+            {
+                "asof, exact": lambda: store.historical("spending", asked, time="t", known="event").to_arrow(),
+                "by hand, sum": lambda: engine.sql(HAND.format(sum="sum")).to_arrow_table(),
+                "by hand, fsum": lambda: engine.sql(HAND.format(sum="fsum")).to_arrow_table(),
+            },
+            rounds,
+        )
+        exact = store.historical("spending", asked, time="t", known="event").to_arrow().column("amount_sum_24h")
+        plain = engine.sql(HAND.format(sum="sum")).to_arrow_table().column(1).fill_null(0.0)
+    differ = int((exact.to_numpy() != plain.to_numpy()).sum())
+    base = median(figures["by hand, sum"])
+    for side, took in figures.items():
+        table.add(
+            side=side,
+            seconds=median(took),
+            to_hand=median(took) / base,
+            sums_rounded_otherwise=differ if side == "by hand, sum" else "",
+        )
+    return table
+
+
+def online(folder, calls, rounds, *, busy):
+    """Return how long reads take: many windows over a thousand events, and one of a key with ten events a second."""
+    table = Table(
+        "Windows online, in process (LMDB)",
+        f"{calls:,} reads a round; T moves with each. Sparse: 1,000 events a key in 24 hours, 5 windows x 4 functions "
+        f"(goal 300 us). Busy: {busy:,} events of one key in 24 hours, count and sum of 24 hours (goal 1 ms)",
+        rounds,
+    )
+    many = [
+        function
+        for over in WINDOWS
+        for function in (Count(over=over), *(f("amount", over=over) for f in (Sum, Mean, Max)))
+    ]
+    cases = {
+        "sparse: 5 windows x 4 functions": (groups(*many), payments(1_000 * 20, 20, 24 * HOUR_US), 20),
+        "sparse: 1 window x 1 function": (groups(Count(over="1h")), payments(1_000 * 20, 20, 24 * HOUR_US), 20),
+        "busy: count and sum of 24 hours": (
+            groups(Count(over="24h"), Sum("amount", over="24h")),
+            payments(busy, 1, 24 * HOUR_US),
+            1,
+        ),
+    }
+    for number, (side, (declared, rows, cards)) in enumerate(cases.items()):
+        hands = Hands(START + timedelta(seconds=1))
+        with asof.open(folder / str(number), clock=hands) as store:
+            store.apply(*declared)
+            store.backfill("payments", rows)
+
+            def read(at, store=store, hands=hands, cards=cards):
+                hands.now += timedelta(microseconds=997)
+                return store.online("spending", {"card": at % cards}).values
+
+            figures = [calls_us(read, range(calls)) for _ in range(rounds + 1)][1:]
+        table.add(
+            side=side,
+            p50_us=median([percentile(each, 50) for each in figures]),
+            p99_us=median([percentile(each, 99) for each in figures]),
+        )
+    return table
+
+
+def pushed(folder, calls):
+    """Return how long a push takes until it is durable and counts."""
+    table = Table(
+        "A pushed event until it counts online",
+        f"{calls:,} pushes, each durable and counted in 5 windows x 2 functions when it returns; 1,000 events a key. "
+        "Beside it the same push where nothing is made of it",
+        1,
+    )
+    features = [Count(over=WINDOWS), Sum("amount", over=WINDOWS)]
+    for side, made in (("nothing is made of it", False), ("5 windows x 2 functions", True)):
+        source, spending = groups(*features)
+        hands = Hands(START + timedelta(seconds=1))
+        with asof.open(folder / side.replace(" ", "_"), clock=hands) as store:
+            store.apply(source, *([spending] if made else []))
+            store.backfill("payments", payments(20_000, 20, 24 * HOUR_US))
+
+            def push(at, store=store, hands=hands):
+                hands.now += timedelta(milliseconds=1)
+                store.push("payments", [{"payment": 10**9 + at, "at": hands.now, "card": at % 20, "amount": 1.5}])
+
+            took = calls_us(push, range(calls))
+        table.add(side=side, p50_us=percentile(took, 50), p99_us=percentile(took, 99))
+    return table

@@ -1,0 +1,257 @@
+"""Bring the events of a group to the online trees of the groups that are made of it. Source: SEMANTICS section 4.
+
+Each change replaces whole nodes, and is applied only after the commit that its trees were read at: of two writers the
+second one begins again. So a change has whole commits, and what a commit moves is held in memory.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asof.arrow.keys import encode_keys
+from asof.arrow.rows import to_wire
+from asof.engine.port import NO_TIME, Rows
+from asof.errors import ConflictError, PermanentError, TransientError
+from asof.online.port import Applied, Change, OnlineSnapshot, version_of
+from asof.parts import Parts, pinned_rows
+from asof.parts.trees import SHAPE_KEY, Trees
+from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
+from asof.registry.port import RegisteredGroup
+from asof.windows.tree import Kept, Op, Order
+
+ATTEMPTS = 1000
+"""Others may be first this often in a row."""
+
+STEP_ROWS = 100_000
+"""Rows of the commits that one change has, unless one commit has more."""
+
+
+FEW = 1000
+"""Rows whose predecessors are looked for online first."""
+
+
+class Found(NamedTuple):
+    """The newest row of an event.
+
+    Attributes:
+        entity: The encoded key of the entity that it names; None if it names none.
+        kept: The event; None if it is retired.
+    """
+
+    entity: bytes | None
+    kept: Kept | None
+
+
+class Grower:
+    """Keeps the trees of a group that is made of events."""
+
+    def __init__(self, parts: Parts, group: RegisteredGroup) -> None:
+        """Keep the parts."""
+        self._parts = parts
+        self._group = group
+        self._trees = Trees(group)
+        self._source = self._trees.source
+        self._of = group.definition.source_columns
+        self._fixed = set(self._of) <= set(self._source.definition.keys)
+
+    def rebuild(self) -> int:
+        """Build the trees anew from history; return how many events they moved."""
+        self._parts.online.clear(self._group.id)
+        return self.catch_up()
+
+    def catch_up(self) -> int:
+        """Apply the commits of the source that the trees lack; return how many events they moved.
+
+        Raises:
+            TransientError: Others were always first.
+        """
+        moved = 0
+        for _ in range(ATTEMPTS):
+            with self._parts.online.snapshot() as snapshot:
+                (shape,) = snapshot.get([(self._group.id, SHAPE_KEY)])
+                mark = snapshot.applied.get(self._group.id, Applied())
+            if mark.commit and shape != self._trees.mark:  # the group has other features by now
+                self._parts.online.clear(self._group.id)
+                continue
+            missing = self._parts.log.commits(self._source, after=mark.commit)
+            if not missing:
+                return moved
+            try:
+                moved += self._apply(mark, missing)
+            except ConflictError:  # retention dropped rows of that time: only the present can be built
+                self._parts.online.clear(self._group.id)
+        raise TransientError(f"other writers kept changing {self._group.ref} online", todo="try again")
+
+    def compare(self) -> tuple[int, int]:
+        """Compare the trees with history; return how many there should be, and how many are otherwise."""
+        with self._parts.online.snapshot() as snapshot:
+            mark = snapshot.applied.get(self._group.id, Applied())
+            rows, past = pinned_rows(self._parts, self._source, pin=mark.commit)
+            until_us = max(self._trees.shape.needless_until(mark.committed_at_us), past.horizon_us or NO_TIME)
+            wanted: dict[bytes, list[Kept]] = {}
+            for order, (entity, kept) in sorted(self.found(self._stamped(rows), rows.retracted).items()):
+                if entity is not None and kept is not None and order[0] > until_us:
+                    wanted.setdefault(entity, []).append(kept)
+            wrong = sum(not self._holds(snapshot, entity, events, until_us) for entity, events in wanted.items())
+        return len(wanted), wrong
+
+    def _holds(self, snapshot: OnlineSnapshot, entity: bytes, events: Sequence[Kept], until_us: int) -> bool:
+        """Return whether a tree has these events, and knows what is made of them."""
+        group, trees = self._group.id, self._trees
+        (root,) = snapshot.get([(group, trees.key(entity))])
+        tree = trees.tree(entity, root, lambda key: snapshot.get([(group, key)])[0])
+        try:
+            held = [event for event in tree.events() if event.time_us > until_us]
+        except PermanentError:  # a node is missing
+            return False
+        plain = [(event.time_us, event.identity, repr(list(event.values))) for event in held]
+        return plain == [(event.time_us, event.identity, repr(list(event.values))) for event in events]
+
+    def _apply(self, mark: Applied, missing: list[Commit]) -> int:
+        """Apply some of the commits that are missing, at least one."""
+        if not mark.commit:  # there are no trees: no event moves from one to another
+            rows, _ = pinned_rows(self._parts, self._source, pin=missing[-1].number)
+            return self.put(mark, Applied.of(missing[-1]), self.found(self._stamped(rows), rows.retracted), {})
+        if missing[0].kind == "retract":
+            return self._retract(mark, missing[0])
+        last, count = missing[0], missing[0].rows
+        for commit in missing[1:]:
+            count += commit.rows
+            if commit.kind == "retract" or count > STEP_ROWS:
+                break
+            last = commit
+        rows, _ = pinned_rows(self._parts, self._source, pin=last.number, after=mark.commit)
+        table = self._stamped(rows)
+        before = {} if self._fixed or self._new(mark, table) else self._newest(mark.commit, table)
+        return self.put(mark, Applied.of(last), self.found(table, rows.retracted), before)
+
+    def _retract(self, mark: Applied, retract: Commit) -> int:
+        """Let the events of a retracted commit be again what they are without it."""
+        assert retract.target is not None  # noqa: S101 - every retract has one
+        rows, _ = pinned_rows(self._parts, self._source, pin=retract.target, after=retract.target - 1)
+        table = self._stamped(rows)
+        before, now = self._newest(mark.commit, table), self._newest(retract.number, table)
+        touched = self.found(table, ())
+        return self.put(
+            mark,
+            Applied.of(retract),
+            {o: now.get(o, Found(found.entity, None)) for o, found in touched.items()},
+            before,
+        )
+
+    def _new(self, mark: Applied, table: pa.Table) -> bool:
+        """Return whether it is known without a look at history that no event of some rows was there at a mark.
+
+        The source's online rows tell: they are the newest of their keys, and are put after our trees.
+        """
+        if not self._source.definition.online or table.num_rows > FEW:
+            return False
+        keys = encode_keys(table.select(list(self._source.definition.keys)))
+        times = table.column(self._source.definition.event_time or "").cast(pa.int64()).to_pylist()
+        with self._parts.online.snapshot() as snapshot:
+            rows = snapshot.get([(self._source.id, key) for key in keys])
+            there = snapshot.applied.get(self._source.id, Applied())
+        if there.commit != mark.commit or there.applying:
+            return False
+        return all(row is None or version_of(row)[0] < at for row, at in zip(rows, times, strict=True))
+
+    def _newest(self, pin: int, table: pa.Table) -> dict[Order, Found]:
+        """Return the newest rows at a commit of the events of source keys, by their orders."""
+        keys = list(self._source.definition.keys)
+        if not table.num_rows:
+            return {}
+        rows, _ = pinned_rows(self._parts, self._source, pin=pin)
+        asked = table.select(keys).group_by(keys).aggregate([]).select(keys)
+        return self.found(self._stamped(rows, asked), rows.retracted)
+
+    def _stamped(self, rows: Rows, keys: pa.Table | None = None) -> pa.Table:
+        """Return rows with their commits, all features filled in."""
+        if not rows.files and rows.journal is not None and keys is None:
+            return rows.journal
+        if not rows.files and rows.journal is None:
+            return rows.schema.empty_table()
+        return self._parts.engine.stamped(rows, keys=keys).read_all()
+
+    def found(self, table: pa.Table, hidden: Iterable[int]) -> dict[Order, Found]:
+        """Return the newest row of each event among rows, without those of hidden commits; by the events' orders."""
+        if hidden:
+            table = table.filter(pc.invert(pc.is_in(table.column(COMMIT_COLUMN), pa.array(list(hidden), pa.int64()))))
+        if not table.num_rows:
+            return {}
+        table = table.take(pa.array(np.argsort(table.column(COMMIT_COLUMN).to_numpy(), kind="stable")))
+        definition = self._source.definition
+        identities = encode_keys(table.select(list(definition.keys)), whole=True)
+        times = table.column(definition.event_time or "").cast(pa.int64()).to_pylist()
+        values = to_wire(table.select(list(self._trees.shape.columns)))
+        rows = zip(*(column.to_pylist() for column in values.columns), strict=True)
+        kept = map(Kept, times, identities, rows if values.num_columns else [()] * table.num_rows)
+        retired = table.column(RETIRED_COLUMN).to_pylist()
+        return {
+            (event.time_us, event.identity): Found(entity, None if gone else event)
+            for event, entity, gone in zip(kept, self._entities(table), retired, strict=True)
+        }
+
+    def _entities(self, table: pa.Table) -> list[bytes | None]:
+        """Return the encoded key of the entity that each row names."""
+        named = table.select(list(self._of))
+        valid = np.ones(table.num_rows, dtype=bool)
+        for column in named.columns:
+            valid &= pc.is_valid(column).to_numpy()
+        found: list[bytes | None] = [None] * table.num_rows
+        if valid.any():
+            for at, key in zip(np.flatnonzero(valid), encode_keys(named.filter(pa.array(valid))), strict=True):
+                found[at] = key
+        return found
+
+    def put(self, mark: Applied, last: Applied, now: Mapping[Order, Found], before: Mapping[Order, Found]) -> int:
+        """Bring the trees from a mark to another, unless somebody was first; return how many events were touched.
+
+        Args:
+            mark: What is applied.
+            last: What will be.
+            now: The events that it and those before it touched, as they are by then.
+            before: The same events as they were, unless each is the entity's for good.
+        """
+        ops: dict[bytes, dict[Order, Kept | None]] = {}
+        for order, (entity, kept) in now.items():
+            old = entity if self._fixed else _holder(before.get(order))
+            if old is not None:
+                ops.setdefault(old, {})[order] = None
+            if entity is not None and kept is not None:
+                ops.setdefault(entity, {})[order] = kept
+        with self._parts.online.snapshot() as snapshot:
+            rows = self._grown(snapshot, ops, last)
+            if snapshot.applied.get(self._group.id, Applied()).commit != mark.commit:
+                return 0  # somebody was first
+        rows[SHAPE_KEY] = self._trees.mark
+        keys = sorted(rows)
+        change = Change(
+            self._group.id, mark.commit, last.commit, last.committed_at_us, keys, [rows[k] for k in keys], replace=True
+        )
+        self._parts.online.apply([change])
+        return len(now)
+
+    def _grown(
+        self, snapshot: OnlineSnapshot, ops: Mapping[bytes, Mapping[Order, Kept | None]], last: Applied
+    ) -> dict[bytes, bytes | None]:
+        """Return the rows of the trees after the ops."""
+        group, trees = self._group.id, self._trees
+        entities = sorted(ops)
+        roots = snapshot.get([(group, trees.key(entity)) for entity in entities])
+        until_us = trees.shape.needless_until(last.committed_at_us)
+        found: dict[bytes, bytes | None] = {}
+        for entity, root in zip(entities, roots, strict=True):
+            tree = trees.tree(entity, root, lambda key: snapshot.get([(group, key)])[0])
+            wanted: list[Op] = [(order, kept) for order, kept in sorted(ops[entity].items()) if order[0] > until_us]
+            tree.update(wanted)
+            tree.prune(until_us)
+            found |= trees.rows(entity, tree, last.commit)
+        return found
+
+
+def _holder(found: Found | None) -> bytes | None:
+    """Return the entity whose event a row is."""
+    return None if found is None or found.kept is None else found.entity

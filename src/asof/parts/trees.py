@@ -1,0 +1,129 @@
+"""The trees of a group that is made of events, as rows of the online store.
+
+An entity's tree is a row for its root, and one for each other node. All have keys of 28 bytes: 20 of a hash of the
+entity's key, and the number of the node; the root is number 0. A further row says what the trees keep.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from asof.arrow.rows import from_wire
+from asof.arrow.types import arrow_type
+from asof.definitions.documents import group_document
+from asof.errors import PermanentError
+from asof.online.port import HEAD_BYTES, version_head
+from asof.registry.port import RegisteredGroup
+from asof.windows import states
+from asof.windows.aggregation import Aggregation
+from asof.windows.functions import Function
+from asof.windows.tree import Entry, Kept, Node, Run, Shape, State, Summary, Tree, is_leaf
+from asof.windows.values import unpacked
+
+SHAPE_KEY = b"shape"
+"""The key of the row that says what the trees keep."""
+
+_NUMBER = struct.Struct(">Q")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Trees:
+    """How the trees of a group lie in the online store.
+
+    Attributes:
+        group: The group.
+        source: The group of its events.
+        shape: What the trees keep.
+    """
+
+    def __init__(self, group: RegisteredGroup) -> None:
+        """Lay them out."""
+        assert group.source is not None  # noqa: S101 - callers looked
+        self.group = group
+        self.source = group.source
+        features = {feature.name: feature for feature in group.definition.features}
+        aggregations = [made for name in group.layout if (made := features[name].aggregation) is not None]
+        self._types = {name: arrow_type(dtype) for name, dtype in self.source.definition.types.items()}
+        converters = {name: convert for name, dtype in self._types.items() if (convert := from_wire(dtype)) is not None}
+        self.shape = Shape(aggregations, self._algebra, converters)
+
+    def _algebra(self, aggregation: Aggregation) -> Function[State]:
+        of = None if aggregation.column is None else self._types[aggregation.column]
+        if of is not None and pa.types.is_decimal(of):
+            return aggregation.algebra(of.scale)
+        return aggregation.algebra(None if of is not None and pa.types.is_floating(of) else 0)
+
+    @cached_property
+    def mark(self) -> bytes:
+        """What the trees keep, as a row: trees that were made otherwise cannot be read."""
+        document = group_document(self.group.definition, {self.source.definition.name: self.source.version})
+        made = {each["name"]: each["aggregation"] for each in document["features"]}
+        kept = [made[name] for name in self.group.layout], document["source_keys"], states.VERSION
+        return version_head(0, 0) + hashlib.sha256(repr(kept).encode()).digest()
+
+    def key(self, entity: bytes, number: int = 0) -> bytes:
+        """Return the key of a node of an entity's tree."""
+        return hashlib.blake2b(entity, digest_size=20).digest() + _NUMBER.pack(number)
+
+    def tree(self, entity: bytes, root: bytes | None, get: Callable[[bytes], bytes | None]) -> Tree:
+        """Return an entity's tree.
+
+        Args:
+            entity: Its key.
+            root: The row of its root; None if it has none.
+            get: Gives the row of a node's key.
+        """
+        prefix = self.key(entity)[:-8]
+
+        def load(number: int) -> Node:
+            row = get(prefix + _NUMBER.pack(number))
+            if row is None:
+                raise PermanentError(
+                    f"a part of the events of {self.group.ref} is missing online",
+                    todo="run `asof doctor --repair`: it is built again from history",
+                )
+            return self._node(unpacked(row[HEAD_BYTES:]))
+
+        if root is None:
+            return Tree(self.shape, [], 1, load)
+        unused, node = unpacked(root[HEAD_BYTES:])
+        return Tree(self.shape, self._node(node), unused, load)
+
+    def rows(self, entity: bytes, tree: Tree, commit: int) -> list[tuple[bytes, bytes | None]]:
+        """Return the rows that became of a tree that was updated, by their keys; None is to be deleted."""
+        head = version_head(0, commit)
+        root = head + _encode([tree.unused, self._plain(tree.root)]) if tree.root else None
+        found: list[tuple[bytes, bytes | None]] = [(self.key(entity), root)]
+        for number, node in tree.written.items():
+            found.append((self.key(entity, number), None if node is None else head + _encode(self._plain(node))))
+        return found
+
+    def _plain(self, node: Node) -> list[Any]:
+        if is_leaf(node):
+            return [0, *node]
+        return [1, *(self._plain_entry(entry) for entry in node if isinstance(entry, Entry))]
+
+    def _plain_entry(self, entry: Entry) -> list[Any]:
+        kept = zip(self.shape.parts, entry.summary.states, strict=True)
+        written = [states.plain(part.function, state) for part, state in kept]
+        return [entry.node, entry.first, entry.last_us, entry.summary.runs, written]
+
+    def _node(self, plain: Sequence[Any]) -> Node:
+        if plain[0] == 0:
+            return [Kept(*event) for event in plain[1:]]
+        return [self._entry(*entry) for entry in plain[1:]]
+
+    def _entry(
+        self, node: int, first: list[Any], last_us: int, runs: list[list[int] | None], written: list[Any]
+    ) -> Entry:
+        read = zip(self.shape.parts, written, strict=True)
+        summary = Summary(
+            tuple(None if run is None else Run(*run) for run in runs),
+            tuple(states.read(part.function, state) for part, state in read),
+        )
+        return Entry(node, (first[0], first[1]), last_us, summary)
