@@ -15,7 +15,6 @@ from asof.engine.literals import quoted
 from asof.engine.port import EVENT_COLUMN, FOUND, MISSING, STATUS_COLUMN, TIME_COLUMN, Rows
 from asof.engine.windows import Part, Unit, in_order
 from asof.windows.aggregation import DISTINCT, OF_NUMBERS, Aggregation
-from asof.windows.exact import FloatSum
 from asof.windows.functions import Event, Function, Moments, order_of
 from asof.windows.users import is_users
 
@@ -142,14 +141,14 @@ class Way:
     def _of_floats(self, parts: Sequence[Any]) -> object:
         many, units, nans, infs, minus_infs, *squares = parts
         shift = (self._unit.exponent or 0) + 1074
-        total = FloatSum(int(units or 0) << shift, nans or 0, infs or 0, minus_infs or 0)
-        return Moments(many or 0, total, int(squares[0] or 0) << 2 * shift if squares else 0)
+        squared = int(squares[0] or 0) << 2 * shift if squares else 0
+        return Moments(many or 0, int(units or 0) << shift, nans or 0, infs or 0, minus_infs or 0, squared)
 
     def _of_units(self, parts: Sequence[Any]) -> object:
         many, total = parts
         if isinstance(total, Decimal) and pa.types.is_decimal(self._of):
             total = total.scaleb(self._of.scale)
-        return Moments(many or 0, FloatSum(int(total or 0)), 0)
+        return Moments(many or 0, int(total or 0))
 
 
 def column_type(aggregation: Aggregation, schema: pa.Schema) -> pa.DataType:

@@ -1,6 +1,6 @@
 """Bring published commits to the online store, in commit order, once. Source: SEMANTICS section 3."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -130,18 +130,23 @@ class OnlineFeed:
         """Keep the parts."""
         self._parts = parts
 
-    def apply(self, published: Sequence[Published]) -> None:
+    def apply(self, published: Sequence[Published], *, made: Sequence[RegisteredGroup] | None = None) -> None:
         """Make just published commits readable online, all in one step if they are small.
 
         A group that was offline is looked up again: another process may have turned it online before the commit was
         there to be seen.
+
+        Args:
+            published: The commits.
+            made: What `made_of` says of their groups; None: it is asked.
 
         Raises:
             BackendError: The online store failed. The commits are published; they are applied when it is back.
         """
         online = published
         try:
-            for group in self.made_of({item.group.id for item in published}):  # before the rows: see `Grower`
+            made = self.made_of({item.group.id for item in published}) if made is None else made
+            for group in made:  # before the rows: see `Grower`
                 Grower(self._parts, group).catch_up()
             online = [item for item in published if self._is_online(item.group)]
             if online:
@@ -154,7 +159,14 @@ class OnlineFeed:
                 todo="do not write it again: the next write, or opening the store, serves it" + f"; {error.todo}",
             ) from error
 
-    def made_of(self, sources: set[int]) -> list[RegisteredGroup]:
+    def serve(self, group: RegisteredGroup) -> None:
+        """Apply what the online store lacks of a group and of those that are made of it, as far as they are online."""
+        for made in self.made_of({group.id}):  # first, as in `apply`
+            self.catch_up(made)
+        if self._is_online(group):
+            self.catch_up(group)
+
+    def made_of(self, sources: Collection[int]) -> list[RegisteredGroup]:
         """Return the groups that are made of others and served."""
         made = self._parts.registry.made()
         return [group for group in made if group.definition.online and group.stored.id in sources]

@@ -4,7 +4,7 @@ Each change replaces whole nodes, and is applied only after the commit that its 
 second one begins again. So a change has whole commits, and what a commit moves is held in memory.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from asof.parts import Parts, pinned_rows
 from asof.parts.trees import SHAPE_KEY, Trees
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
 from asof.registry.port import RegisteredGroup
-from asof.windows.tree import Kept, Op, Order
+from asof.windows.nodes import Kept, Op, Order
 
 ATTEMPTS = 1000
 """Others may be first this often in a row."""
@@ -175,7 +175,7 @@ class Grower:
             return rows.schema.empty_table()
         return self._parts.engine.stamped(rows, keys=keys).read_all()
 
-    def found(self, table: pa.Table, hidden: Iterable[int]) -> dict[Order, Found]:
+    def found(self, table: pa.Table, hidden: Collection[int]) -> dict[Order, Found]:
         """Return the newest row of each event among rows, without those of hidden commits; by the events' orders."""
         if hidden:
             table = table.filter(pc.invert(pc.is_in(table.column(COMMIT_COLUMN), pa.array(list(hidden), pa.int64()))))

@@ -262,9 +262,9 @@ class Reading:
     def _serve(self, stream: Stream) -> None:
         """Have the online store catch up: it failed after a batch was stored in history."""
         pause = FIRST_PAUSE_SECONDS
-        while self._group.definition.online:
+        while True:
             try:
-                self._writer.feed.catch_up(self._group)
+                self._writer.feed.serve(self._group)
                 break
             except TransientError as error:
                 self._again(str(error))
