@@ -40,12 +40,14 @@ class Published(msgspec.Struct, frozen=True):
         rows: In the shape and order of a data file, perhaps in slices; None if they must be read from history (a
             retract).
         record: In place of the rows: the key, event time and payload of the only one.
+        block: The rows as the journal holds them, if it does.
     """
 
     group: RegisteredGroup
     commit: Commit
     rows: pa.Table | Slices | None
     record: tuple[bytes, int, bytes] | None = None
+    block: bytes | None = None
 
 
 def encode_online(rows: pa.Table, group: RegisteredGroup) -> tuple[list[bytes], list[bytes]]:
@@ -129,6 +131,7 @@ class OnlineFeed:
     def __init__(self, parts: Parts) -> None:
         """Keep the parts."""
         self._parts = parts
+        self._growers: dict[int, Grower] = {}
 
     def apply(self, published: Sequence[Published], *, made: Sequence[RegisteredGroup] | None = None) -> None:
         """Make just published commits readable online, all in one step if they are small.
@@ -147,7 +150,8 @@ class OnlineFeed:
         try:
             made = self.made_of({item.group.id for item in published}) if made is None else made
             for group in made:  # before the rows: see `Grower`
-                Grower(self._parts, group).catch_up()
+                fresh = [(item.commit, item.block) for item in published if item.group.id == group.stored.id]
+                self._grower(group).catch_up(fresh)
             online = [item for item in published if self._is_online(item.group)]
             if online:
                 self._apply(online)
@@ -170,6 +174,13 @@ class OnlineFeed:
         """Return the groups that are made of others and served."""
         made = self._parts.registry.made()
         return [group for group in made if group.definition.online and group.stored.id in sources]
+
+    def _grower(self, group: RegisteredGroup) -> Grower:
+        """Return what keeps a group's trees: the same one as long as the group is."""
+        known = self._growers.get(group.id)
+        if known is None or known.group is not group:
+            self._growers[group.id] = known = Grower(self._parts, group)
+        return known
 
     def _is_online(self, group: RegisteredGroup) -> bool:
         try:

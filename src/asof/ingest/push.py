@@ -64,7 +64,7 @@ class _Ready(msgspec.Struct, frozen=True):
     def published(self, commit: Commit) -> Published:
         if commit.repeated:
             return Published(self.group, commit, None)
-        return Published(self.group, commit, self.rows, self.record)
+        return Published(self.group, commit, self.rows, self.record, self.draft.payload)
 
 
 def _taken() -> threading.Lock:
