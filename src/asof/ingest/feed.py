@@ -12,8 +12,8 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.order import arrange, newest_per_key
 from asof.arrow.rows import encode_rows
 from asof.engine.port import EVENT_COLUMN, Rows
-from asof.errors import BackendError, ConflictError, NotFoundError, TransientError
-from asof.ingest.grow import Grower
+from asof.errors import BackendError, ConflictError, NotFoundError, TransientError, UsageError
+from asof.ingest.grow import Fresh, Grower
 from asof.online.port import HEAD_BYTES, Applied, Change, version_head
 from asof.parts import Parts, pinned_rows
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
@@ -151,7 +151,7 @@ class OnlineFeed:
             made = self.made_of({item.group.id for item in published}) if made is None else made
             for group in made:  # before the rows: see `Grower`
                 fresh = [(item.commit, item.block) for item in published if item.group.id == group.stored.id]
-                self._grower(group).catch_up(fresh)
+                self._grow(group, fresh)
             online = [item for item in published if self._is_online(item.group)]
             if online:
                 self._apply(online)
@@ -175,12 +175,19 @@ class OnlineFeed:
         made = self._parts.registry.made()
         return [group for group in made if group.definition.online and group.stored.id in sources]
 
-    def _grower(self, group: RegisteredGroup) -> Grower:
-        """Return what keeps a group's trees: the same one as long as the group is."""
+    def _grow(self, group: RegisteredGroup, fresh: Fresh = ()) -> int:
+        """Bring commits to a group's trees; return how many events they moved.
+
+        Where a user's function is not, or is another one by now, the trees wait for somebody who has it: reads fail
+        here, and `doctor` tells.
+        """
         known = self._growers.get(group.id)
         if known is None or known.group is not group:
-            self._growers[group.id] = known = Grower(self._parts, group)
-        return known
+            try:
+                self._growers[group.id] = known = Grower(self._parts, group)
+            except (NotFoundError, UsageError, ConflictError):
+                return 0
+        return known.catch_up(fresh)
 
     def _is_online(self, group: RegisteredGroup) -> bool:
         try:
@@ -240,7 +247,7 @@ class OnlineFeed:
             How many rows were put.
         """
         if group.source is not None:
-            return Grower(self._parts, group).catch_up()
+            return self._grow(group)
         put = 0
         for _ in range(ATTEMPTS):
             with self._parts.online.snapshot() as snapshot:
@@ -313,9 +320,9 @@ class OnlineFeed:
 
     def rebuild(self, group: RegisteredGroup) -> int:
         """Build a group's online rows anew from history; return how many rows were put."""
-        if group.source is not None:
-            return Grower(self._parts, group).rebuild()
         self._parts.online.clear(group.id)
+        if group.source is not None:
+            return self._grow(group)
         commits = self._parts.log.commits(group, limit=1)
         if not commits:
             return self.catch_up(group)

@@ -66,11 +66,6 @@ class Grower:
         self._of = group.definition.source_columns
         self._fixed = set(self._of) <= set(self._source.definition.keys)
 
-    def rebuild(self) -> int:
-        """Build the trees anew from history; return how many events they moved."""
-        self._parts.online.clear(self.group.id)
-        return self.catch_up()
-
     def catch_up(self, fresh: Fresh = ()) -> int:
         """Apply the commits of the source that the trees lack; return how many events they moved.
 
