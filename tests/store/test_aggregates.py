@@ -9,7 +9,7 @@ import asof
 import asof.wire.definitions
 from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.aggregates import Count, LastK, Mean, Quantile, Sum, TopK, col, hop, lifetime, sawtooth, session
-from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
+from asof.errors import DataError, NotFoundError, UsageError
 from asof.testing.played import Clock
 
 T = datetime(2024, 1, 1, tzinfo=UTC)
@@ -211,8 +211,6 @@ def test_it_has_no_rows_to_write_or_read(store):
     ):
         with pytest.raises(UsageError, match="made of the events of arrivals@1"):
             call()
-    with pytest.raises(UnsupportedError, match="no rows to explain"):
-        store.quality.explain("by_carrier", {"carrier": "AA"})
 
 
 def test_windows_that_reach_before_what_retention_left_are_refused(store, clock):
