@@ -217,8 +217,6 @@ def test_it_has_no_rows_to_write_or_read(store):
     ):
         with pytest.raises(UsageError, match="made of the events of arrivals@1"):
             call()
-    with pytest.raises(UnsupportedError, match="no rows to explain"):
-        store.quality.explain("by_carrier", {"carrier": "AA"})
 
 
 def test_windows_that_reach_before_what_retention_left_are_refused(store, clock):

@@ -135,7 +135,7 @@ def aggregate(
     held = _held(
         rows, list(dict.fromkeys(each.window for each, _ in parts)), spine=spine, relation=relation, on=on, known=known
     )
-    held = _broken(held, [each for each, _ in parts], [_is_event(rows, where) for where in wheres], wheres)
+    held = _broken(held, [each for each, _ in parts], [is_event(rows, where) for where in wheres], wheres)
     columns = [
         f"{part.call} FILTER (WHERE {_counts(rows, of, part, wheres)}) AS __{number}"
         for number, (of, part) in enumerate(parts)
@@ -143,6 +143,26 @@ def aggregate(
     holds = dict.fromkeys(f"({_holds(rows, each, wheres)})" for each, _ in parts)
     newest = f"max(__e) FILTER (WHERE {' OR '.join(holds)}) AS {EVENT_COLUMN}"
     return f"SELECT __row, {', '.join([*columns, newest])} FROM ({held}) GROUP BY __row"
+
+
+def counting(
+    rows: Rows, aggregation: Aggregation, *, spine: str, relation: str, on: Sequence[str], known: Known
+) -> tuple[str, str, str | None]:
+    """Return the events that a window may hold, the condition of those that count, and what a session ends before.
+
+    Args:
+        rows: The source.
+        aggregation: What is wanted.
+        spine: Name of the registered spine, as in `aggregate`.
+        relation: What `events` gives, in parentheses.
+        on: The source's columns that the spine has.
+        known: Knowledge mode.
+    """
+    wheres, window = [aggregation.where], aggregation.window
+    held = _held(rows, [window], spine=spine, relation=relation, on=on, known=known)
+    held = _broken(held, [aggregation], [is_event(rows, aggregation.where)], wheres)
+    begins = f"__b0_{window.length_us}" if window.kind == "session" else None
+    return held, _counts(rows, aggregation, Part(""), wheres), begins
 
 
 def _held(rows: Rows, windows: Sequence[Window], *, spine: str, relation: str, on: Sequence[str], known: Known) -> str:
@@ -197,7 +217,7 @@ def _broken(
     return f"SELECT *, {breaks} FROM (SELECT *, {steps} FROM ({held}))"
 
 
-def _is_event(rows: Rows, where: Condition | None) -> str:
+def is_event(rows: Rows, where: Condition | None) -> str:
     """Return whether an event satisfies a condition."""
     return "true" if where is None else f"coalesce({as_sql(where, rows.schema)}, false)"
 
@@ -212,7 +232,7 @@ def _holds(rows: Rows, aggregation: Aggregation, wheres: Sequence[Condition | No
     """Return the condition that an event is one of an aggregation's window."""
     window = aggregation.window
     after, until = bounds_of(window)
-    conditions = [_is_event(rows, aggregation.where)]
+    conditions = [is_event(rows, aggregation.where)]
     if after is not None:
         conditions.append(f"__e > {after}")
     if until != "__t_us":
