@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 from asof.engine import answers, point_in_time, scans, windows
 from asof.engine.compare import absent, compare, key_range
 from asof.engine.conditions import check
+from asof.engine.events import Asking, events
 from asof.engine.literals import sources_of, text
 from asof.engine.numbered import answers as numbered_answers
 from asof.engine.numbered import on_all_cores
-from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to, within_reach
+from asof.engine.planning import Asked, Chosen, bucket, count, reach, reaches_beyond, up_to, within_reach
 from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
 from asof.engine.sandbox import Sandbox
@@ -172,6 +173,7 @@ class DuckDBEngine:
         """See `Engine.aggregate`."""
         check(aggregations, rows.schema)
         times = spine.column(TIME_COLUMN).cast(pa.int64())
+        after_us, until_us = reach(aggregations, spine)
         rows = within_reach(rows, aggregations, spine)
         if not spine.num_rows or (not rows.files and rows.journal is None):
             return answers.nothing(spine, rows, on=on, aggregations=aggregations)
@@ -179,11 +181,12 @@ class DuckDBEngine:
         table = table.append_column("__row", pa.array(np.arange(spine.num_rows)))
         wanted = list(dict.fromkeys([*on, *(name for each in aggregations for name in each.columns)]))
         with self._session(rows, __asof_spine=table) as (run, names):
-            name, journal = names["__asof_spine"], names["__asof_journal"]
-            relation = f"({windows.events(rows, wanted, journal=journal, known=known, spine=name, on=on)})"
+            asking = Asking(wanted, on, names["__asof_spine"], known, after_us, until_us)
+            relation = f"({events(rows, asking, journal=names['__asof_journal'])})"
             ways = answers.ways(aggregations, rows, partial(_first_row, run, relation))
             parts = [(each, part) for each, way in zip(aggregations, ways, strict=True) for part in way.parts]
-            statement = windows.aggregate(rows, parts, spine=name, relation=relation, on=on, known=known)
+            bucket_us = bucket(rows, aggregations, after_us, until_us)
+            statement = windows.aggregate(rows, parts, asking=asking, relation=relation, bucket_us=bucket_us)
             found = run.sql(statement).to_arrow_table()
         return answers.arranged(spine, found, on=on, aggregations=aggregations, ways=ways)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.engine.point_in_time import Plan, is_late
-from asof.engine.port import TIME_COLUMN, Known, Rows
+from asof.engine.port import NO_TIME, TIME_COLUMN, Known, Rows
 from asof.windows.aggregation import Aggregation
 
 NARROW = 10
@@ -29,6 +29,10 @@ FEW_COLUMNS = 8
 """So many features are sorted with their versions in less time than it takes to read them again: at 400 k x 4 M rows,
 100 a key, 7 features took 1.6 against 2.1 processor seconds; at 100 k x 1 M rows 24 features 1.1 against 0.6. Late rows
 are sorted twice, so this is not for them."""
+
+
+FEW_BUCKETS = 4
+"""So many buckets of time are worth a join by them: each row of the spine meets the events of two."""
 
 
 class Chosen(NamedTuple):
@@ -121,15 +125,34 @@ def between(rows: Rows, after_us: int | None, until_us: int | None) -> Rows:
     return replace(rows, files=files, sources=(rows.sources or rows) if naming else None)
 
 
-def within_reach(rows: Rows, aggregations: Sequence[Aggregation], spine: pa.Table) -> Rows:
-    """Return the history without the files that have no event that a window at a time of the spine holds."""
+def reach(aggregations: Sequence[Aggregation], spine: pa.Table) -> tuple[int | None, int]:
+    """Return the bounds (after, until] of all windows at the times of a spine; None: from the first event on."""
     times = pc.min_max(spine.column(TIME_COLUMN).cast(pa.int64()))
     first_us, last_us = times["min"].as_py(), times["max"].as_py()
     if first_us is None:
-        return replace(rows, files=(), sources=None)
+        return None, NO_TIME
     afters = [each.window.bounds(first_us)[0] for each in aggregations]
     known = [after for after in afters if after is not None]
-    return between(rows, min(known) if len(known) == len(afters) else None, last_us)
+    return min(known) if len(known) == len(afters) else None, last_us
+
+
+def within_reach(rows: Rows, aggregations: Sequence[Aggregation], spine: pa.Table) -> Rows:
+    """Return the history without the files that have no event that a window at a time of the spine holds."""
+    if not spine.num_rows:
+        return replace(rows, files=(), sources=None)
+    return between(rows, *reach(aggregations, spine))
+
+
+def bucket(rows: Rows, aggregations: Sequence[Aggregation], after_us: int | None, until_us: int) -> int | None:
+    """Return the length of the buckets of time by which events are joined, as far as any window reaches back.
+
+    None if one reaches back to the first event, or too far to be worth the second bucket of each row of the spine.
+    """
+    if after_us is None:
+        return None
+    length = max(each.window.length_us + each.window.hop_us for each in aggregations)
+    first_us = min((file.min_event_us for _, file, _ in rows.files), default=after_us)
+    return length if (until_us - max(after_us, first_us)) >= FEW_BUCKETS * length else None
 
 
 def reaches_beyond(rows: Rows, last_us: int) -> bool:

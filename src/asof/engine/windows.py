@@ -1,9 +1,8 @@
-"""Aggregates over windows of events, as SQL text and what is made of its answers.
+"""Aggregates over windows of events, as SQL text.
 
-A row of the source may be visible for a part of time only: from its arrival on, until it is retracted. An event at T is
-the newest visible row of its identity (key and event time), if that is no retirement. Where visibility does not depend
-on T, events are found first and then joined with the spine; else rows are joined, and of several rows of one identity
-the newest is kept for each row of the spine.
+Events meet the rows of a spine in one join, by key, by the reach of the widest window, and if a row is an event for
+some spans of time only, by those (`asof.engine.events`). Where the reach is a small part of the time that is asked
+about, the join is by buckets of time as long as it, too: else each row of the spine would meet all events of its key.
 
 Every window is a filter on the joined events. DuckDB counts, finds extremes, and adds up integers of 128 bits: floats
 as multiples of the least unit that their values have, so that no sum is rounded on the way. What it cannot do exactly
@@ -15,10 +14,10 @@ from dataclasses import dataclass
 from math import frexp
 
 from asof.engine.conditions import as_sql
-from asof.engine.literals import listed, quoted, same_key
+from asof.engine.events import Asking
+from asof.engine.literals import quoted, same_key
 from asof.engine.point_in_time import is_late
-from asof.engine.port import EVENT_COLUMN, NO_TIME, Known, Rows
-from asof.engine.stored import competing, filled, visible, wanted_time
+from asof.engine.port import EVENT_COLUMN, NO_TIME, Rows
 from asof.windows.aggregation import Aggregation
 from asof.windows.conditions import Condition
 from asof.windows.kinds import Window
@@ -68,37 +67,6 @@ class Unit:
         return bits <= BITS and abs(self.exponent) < REACH
 
 
-def events(rows: Rows, columns: Sequence[str], *, journal: str, known: Known, spine: str, on: Sequence[str]) -> str:
-    """Return a relation of rows that may be events of some T: the keys, the columns, `__e`, `__c`, `__x`.
-
-    Args:
-        rows: The source.
-        columns: The columns wanted, `on` among them.
-        journal: Name of the registered journal rows.
-        known: Knowledge mode.
-        spine: Name of the registered spine.
-        on: The source's columns that the spine has.
-
-    If visibility depends on T, it has `__a` and `__h` too: visible from `__a` on, and before `__h`, null for ever.
-    """
-    features = [name for name in columns if name not in rows.keys and name != rows.event_time]
-    time = wanted_time(rows, columns)
-    sources = competing(rows, [*features, *time], journal=journal)
-    late = is_late(rows, known)
-    always = [commit for commit, since in rows.retracted.items() if since is None]
-    shown = visible(rows, known) if not late else f" WHERE __c NOT IN ({listed(always)})" if always else ""
-    found = filled(rows, f"(SELECT * FROM ({sources}){shown})", [*features, *time], journal=journal)
-    asked = f" SEMI JOIN {spine} USING ({', '.join(map(quoted, on))})"
-    # Rows of one event may differ in other columns than keys: which of them is the newest is seen among all.
-    before, after = (asked, "") if set(on) <= set(rows.keys) else ("", asked)
-    names = ", ".join(quoted(name) for name in dict.fromkeys([*rows.keys, *columns]))
-    if late:
-        return f"SELECT {names}, __e, __c, __x, __a, {_hidden(rows)} AS __h FROM {found}{before}"
-    newest = f"row_number() OVER (PARTITION BY {_identity(rows)} ORDER BY __c DESC) = 1"
-    deduplicated = f"SELECT {names}, __e, __c, __x FROM {found}{before} QUALIFY {newest}"
-    return f"SELECT * FROM ({deduplicated}){after} WHERE NOT __x"
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """An aggregate of DuckDB's over the events of a window.
@@ -106,74 +74,66 @@ class Part:
     Attributes:
         call: Its call.
         of: A condition on its events beside that of the window, "" for none.
+        skips_nulls: Whether it takes no null for a value by itself.
     """
 
     call: str
     of: str = ""
+    skips_nulls: bool = False
 
 
 def aggregate(
-    rows: Rows,
-    parts: Sequence[tuple[Aggregation, Part]],
-    *,
-    spine: str,
-    relation: str,
-    on: Sequence[str],
-    known: Known,
+    rows: Rows, parts: Sequence[tuple[Aggregation, Part]], *, asking: Asking, relation: str, bucket_us: int | None
 ) -> str:
     """Return the statement that aggregates: `__row` of the spine, the parts as `__0`, `__1`, ..., and `__event_us`.
 
     Args:
         rows: The source.
         parts: What is wanted, and of which aggregation.
-        spine: Name of the registered spine: the columns `on`, `__t_us`, `__row`.
-        relation: What `events` gives, in parentheses.
-        on: The source's columns that the spine has.
-        known: Knowledge mode.
+        asking: What is asked; its spine has the columns `on`, `__t_us`, `__row`.
+        relation: What `asof.engine.events` gives, in parentheses.
+        bucket_us: No window reaches back further, and events are joined by buckets of this length; None: they are not.
     """
     wheres = list(dict.fromkeys(each.where for each, _ in parts))
-    held = _held(
-        rows, list(dict.fromkeys(each.window for each, _ in parts)), spine=spine, relation=relation, on=on, known=known
-    )
+    windows = list(dict.fromkeys(each.window for each, _ in parts))
+    held = _held(rows, windows, asking=asking, relation=relation, bucket_us=bucket_us)
     held = _broken(held, [each for each, _ in parts], [_is_event(rows, where) for where in wheres], wheres)
+    joined = _reach(windows)
     columns = [
-        f"{part.call} FILTER (WHERE {_counts(rows, of, part, wheres)}) AS __{number}"
+        f"{_filtered(part.call, _counts(rows, of, part, wheres, joined))} AS __{number}"
         for number, (of, part) in enumerate(parts)
     ]
-    holds = dict.fromkeys(f"({_holds(rows, each, wheres)})" for each, _ in parts)
-    newest = f"max(__e) FILTER (WHERE {' OR '.join(holds)}) AS {EVENT_COLUMN}"
+    holds = list(dict.fromkeys(_holds(rows, each, wheres, joined) for each, _ in parts))
+    every = "" if "" in holds else " OR ".join(f"({each})" for each in holds)
+    newest = f"{_filtered('max(__e)', every)} AS {EVENT_COLUMN}"
     return f"SELECT __row, {', '.join([*columns, newest])} FROM ({held}) GROUP BY __row"
 
 
-def _held(rows: Rows, windows: Sequence[Window], *, spine: str, relation: str, on: Sequence[str], known: Known) -> str:
+def _filtered(call: str, condition: str) -> str:
+    return f"{call} FILTER (WHERE {condition})" if condition else call
+
+
+def _reach(windows: Sequence[Window]) -> str | None:
+    """Return after which time any of the windows holds events, in terms of `__t_us`; None: from the first one on."""
+    afters = list(dict.fromkeys(bounds_of(window)[0] for window in windows))
+    if None in afters:
+        return None
+    return afters[0] if len(afters) == 1 else f"least({', '.join(filter(None, afters))})"
+
+
+def _held(rows: Rows, windows: Sequence[Window], *, asking: Asking, relation: str, bucket_us: int | None) -> str:
     """Return the events that any of the windows may hold, for each row of the spine."""
-    afters = [bounds_of(window)[0] for window in windows]
-    reach = "" if None in afters else f" AND {{0}}.__e > least({', '.join(filter(None, afters))})"
-    in_time = f"{{0}}.__e <= s.__t_us{reach}"
-    held = f"{spine} s JOIN {relation} r ON {same_key(on, 'r', 's')} AND {in_time.format('r')}"
-    if not is_late(rows, known):
-        held = f"SELECT s.__row, s.__t_us, r.* FROM {held}"
-    else:
-        seen = "r.__a <= s.__t_us AND (r.__h IS NULL OR s.__t_us < r.__h)"
-        newest = f"row_number() OVER (PARTITION BY __row, {_identity(rows)} ORDER BY __c DESC) = 1"
-        if set(on) <= set(rows.keys):
-            held = f"SELECT s.__row, s.__t_us, r.* FROM {held} AND {seen}"
-            same = ""
-        else:  # all rows of the events that any row has under these columns
-            names = ", ".join(quoted(name) for name in dict.fromkeys([*rows.keys, *on]))
-            rivals = (
-                f"(SELECT s.__row, s.__t_us, e.* FROM {spine} s"
-                f" JOIN (SELECT DISTINCT {names}, __e FROM {relation}) e"
-                f" ON {same_key(on, 'e', 's')} AND {in_time.format('e')})"
-            )
-            asked = ", ".join(f"s.{quoted(name)} AS __on{number}" for number, name in enumerate(on))
-            same = "".join(f" AND {quoted(name)} = __on{number}" for number, name in enumerate(on))
-            held = (
-                f"SELECT s.__row, s.__t_us, {asked}, r.* FROM {rivals} s JOIN {relation} r"
-                f" ON {same_key(rows.keys, 'r', 's')} AND r.__e = s.__e AND {seen}"
-            )
-        held = f"SELECT * FROM (SELECT * FROM ({held}) QUALIFY {newest}) WHERE NOT __x{same}"
-    return held
+    spine, on = asking.spine, same_key(asking.on, "r", "s")
+    if bucket_us is not None:
+        number = f"({{}} - ({asking.after_us})) // {bucket_us}"
+        spine = f"(SELECT *, {number.format('__t_us')} - unnest([0, 1]) AS __bucket FROM {spine})"
+        relation = f"(SELECT *, {number.format('__e')} AS __bucket FROM {relation})"
+        on += " AND r.__bucket = s.__bucket"
+    reach = _reach(windows)
+    conditions = [on, "r.__e <= s.__t_us", *([] if reach is None else [f"r.__e > {reach}"])]
+    if is_late(rows, asking.known):
+        conditions += ["r.__from <= s.__t_us", "s.__t_us < r.__until"]
+    return f"SELECT s.__row, s.__t_us, r.* FROM {spine} s JOIN {relation} r ON {' AND '.join(conditions)}"
 
 
 def _broken(
@@ -202,18 +162,28 @@ def _is_event(rows: Rows, where: Condition | None) -> str:
     return "true" if where is None else f"coalesce({as_sql(where, rows.schema)}, false)"
 
 
-def _counts(rows: Rows, aggregation: Aggregation, part: Part, wheres: Sequence[Condition | None]) -> str:
-    """Return the condition that an event counts."""
-    is_value = "" if aggregation.column is None else f"{quoted(aggregation.column)} IS NOT NULL"
-    return " AND ".join(filter(None, (_holds(rows, aggregation, wheres), is_value, part.of)))
+def _counts(
+    rows: Rows, aggregation: Aggregation, part: Part, wheres: Sequence[Condition | None], joined: str | None
+) -> str:
+    """Return the condition that an event counts, "" for all that were joined."""
+    column = "" if part.skips_nulls else aggregation.column
+    is_value = f"{quoted(column)} IS NOT NULL" if column else ""
+    return " AND ".join(filter(None, (_holds(rows, aggregation, wheres, joined), is_value, part.of)))
 
 
-def _holds(rows: Rows, aggregation: Aggregation, wheres: Sequence[Condition | None]) -> str:
-    """Return the condition that an event is one of an aggregation's window."""
+def _holds(rows: Rows, aggregation: Aggregation, wheres: Sequence[Condition | None], joined: str | None) -> str:
+    """Return the condition that an event that was joined is one of an aggregation's window, "" for all.
+
+    Args:
+        rows: The source.
+        aggregation: The aggregation.
+        wheres: The conditions of all aggregations.
+        joined: After which time events were joined; None: from the first one on.
+    """
     window = aggregation.window
     after, until = bounds_of(window)
-    conditions = [_is_event(rows, aggregation.where)]
-    if after is not None:
+    conditions = [] if aggregation.where is None else [_is_event(rows, aggregation.where)]
+    if after not in (None, joined):
         conditions.append(f"__e > {after}")
     if until != "__t_us":
         conditions.append(f"__e <= {until}")
@@ -242,15 +212,5 @@ def in_order(rows: Rows) -> str:
     return ", ".join(["__e", *(quoted(key) for key in rows.keys)])
 
 
-def _identity(rows: Rows) -> str:
-    """Return what events are told apart by."""
-    return ", ".join([*(quoted(key) for key in rows.keys), "__e"])
-
-
 def _floor(time: str, hop: int) -> str:
     return f"({time} - (({time} % {hop}) + {hop}) % {hop})"
-
-
-def _hidden(rows: Rows) -> str:
-    cases = " ".join(f"WHEN {commit} THEN {since}" for commit, since in rows.retracted.items() if since is not None)
-    return f"CASE __c {cases} END" if cases else "NULL::BIGINT"
