@@ -13,9 +13,10 @@ from asof.arrow.types import arrow_type, inferred_type
 from asof.definitions.aggregate import result_type
 from asof.engine.literals import quoted
 from asof.engine.port import EVENT_COLUMN, FOUND, MISSING, STATUS_COLUMN, TIME_COLUMN, Rows
-from asof.engine.windows import Part, Unit, in_order
+from asof.engine.sums import Sums
+from asof.engine.windows import LOWEST, Part, Unit, in_order
 from asof.windows.aggregation import DISTINCT, OF_NUMBERS, Aggregation
-from asof.windows.exact import FloatSum
+from asof.windows.exact import FloatSum, float_sum
 from asof.windows.functions import Event, Function, Moments, order_of
 from asof.windows.users import is_users
 
@@ -41,6 +42,11 @@ def values_type(aggregation: Aggregation, schema: pa.Schema) -> pa.DataType:
     of = None if aggregation.column is None else inferred_type(schema.field(aggregation.column).type)
     return arrow_type(result_type(aggregation, of))
 
+
+SKIP_NULLS = ("min", "max", "count_distinct", "any", "all")
+"""Those of them that take no null for a value by themselves."""
+
+SQUARES = ("variance", "stddev")
 
 ENDS: Mapping[str, str] = {"first_k": "arg_min", "last_k": "arg_max"}
 
@@ -75,7 +81,9 @@ class Way:
         function, column = self._aggregation.function, quoted(self._aggregation.column or "")
         order = in_order(rows)
         if self._is_one_call:
-            return [Part(ONE_CALL[function].format(column=column, order=order))]
+            if function == "count" and self._aggregation.column:
+                return [Part(f"count({column})", skips_nulls=True)]
+            return [Part(ONE_CALL[function].format(column=column, order=order), skips_nulls=function in SKIP_NULLS)]
         if is_users(function):
             value = column if self._aggregation.column else "NULL"
             return [Part(f"list({{'e': __e, 'v': {value}}} ORDER BY {order})")]
@@ -86,22 +94,27 @@ class Way:
             return [Part(f"histogram({column})")]
         if function in DISTINCT:
             return [Part(f"list(DISTINCT {column})")]
-        if function not in OF_NUMBERS:
-            return [Part(f"list({column})")]
-        squares = function in ("variance", "stddev")
-        if pa.types.is_floating(self._of) and self._unit.fits(squares=squares):
-            units = f"({column}::DOUBLE * {2.0**-self._unit.exponent!r}::DOUBLE)::HUGEINT"
-            units = f"CASE WHEN isfinite({column}) THEN {units} END"
-            odd = [Part("count(*)", each.format(column)) for each in ("isnan({})", "{} = 'inf'", "{} = '-inf'")]
-            square = [Part(f"sum(({units}) * ({units}))")] if squares else []
-            return [Part("count(*)"), Part(f"sum({units})"), *odd, *square]
-        if pa.types.is_integer(self._of) and not squares:
-            return [Part("count(*)"), Part(f"sum({column}::HUGEINT)")]
-        if pa.types.is_decimal(self._of) and not squares and self._of.precision <= SAFE_DIGITS:
-            return [Part("count(*)"), Part(f"sum({column})")]
-        return [Part(f"list({column})")]
+        return [Part(call, skips_nulls=True) for call in self._sums(column)] or [Part(f"list({column})")]
 
-    def answers(self, found: Sequence[pa.ChunkedArray], times_us: Sequence[int]) -> pa.Array:
+    def _sums(self, column: str) -> list[str]:
+        """Return the calls that count values and add them up, [] where that is not exact."""
+        function = self._aggregation.function
+        if function not in OF_NUMBERS:
+            return []
+        count, squares = f"count({column})", function in SQUARES
+        if pa.types.is_floating(self._of) and self._unit.fits(squares=squares):
+            value = f"{column}::DOUBLE"
+            units = f"({value} * {2.0**-self._unit.exponent!r}::DOUBLE)::HUGEINT"
+            units = f"CASE WHEN isfinite({value}) THEN {units} END" if self._unit.odd else units
+            square = [f"sum(({units}) * ({units}))"] if squares else []
+            return [count, f"sum({units})", *square, *([_odd(value)] if self._unit.odd else [])]
+        if pa.types.is_integer(self._of) and not squares:
+            return [count, f"sum({column}::BIGINT)"]
+        if pa.types.is_decimal(self._of) and not squares and self._of.precision <= SAFE_DIGITS:
+            return [count, f"sum({column})"]
+        return []
+
+    def answers(self, found: Sequence[pa.ChunkedArray], times_us: np.ndarray[Any, Any]) -> pa.Array:
         """Return the values of the spine's rows, in its order.
 
         Args:
@@ -109,27 +122,23 @@ class Way:
             times_us: The times of the spine.
         """
         function = self._aggregation.function
-        if function == "since_last":
-            seconds = (self._algebra.finish(time, t) for time, t in zip(found[0].to_pylist(), times_us, strict=True))
-            return pa.array(seconds, self.dtype)
-        if self._is_one_call:
+        if self._is_one_call and function != "since_last":
             values = found[0].cast(self.dtype).combine_chunks()
             blank = self._algebra.finish(self._algebra.empty, 0)
             return values if blank is None else pc.fill_null(values, pa.scalar(blank, self.dtype))
-        state = self._state()
-        columns = zip(*(column.to_pylist() for column in found), strict=True)
-        values = [self._algebra.finish(state(parts), t) for parts, t in zip(columns, times_us, strict=True)]
+        if function == "since_last":
+            states = found[0].to_pylist()
+        elif len(self.parts) == 1:
+            states = map(self._of_values, found[0].to_pylist())
+        elif function in SQUARES:
+            states = map(self._of_moments, *(column.to_pylist() for column in found))
+        else:
+            return self._of_sums(*found)
+        values = [self._algebra.finish(state, t) for state, t in zip(states, times_us.tolist(), strict=True)]
         return pa.array(values, self.dtype)
 
-    def _state(self) -> Callable[[Sequence[Any]], object]:
-        if len(self.parts) == 1:
-            return self._of_values
-        if pa.types.is_floating(self._of):
-            return self._of_floats
-        return self._of_units
-
-    def _of_values(self, parts: Sequence[Any]) -> object:
-        values = parts[0] or ()
+    def _of_values(self, values: Sequence[Any] | None) -> object:
+        values = values or ()
         if self._aggregation.function in COUNTED:
             return {order_of(value): (_canonical(value), many) for value, many in values}
         if self._aggregation.function == "last_k":
@@ -139,17 +148,27 @@ class Way:
             return self._algebra.of(Event(time, rank, _canonical(value)) for rank, time, value in identified)
         return self._algebra.of(Event(number, b"", _canonical(value)) for number, value in enumerate(values))
 
-    def _of_floats(self, parts: Sequence[Any]) -> object:
-        many, units, nans, infs, minus_infs, *squares = parts
-        shift = (self._unit.exponent or 0) + 1074
-        total = FloatSum(int(units or 0) << shift, nans or 0, infs or 0, minus_infs or 0)
-        return Moments(many or 0, total, int(squares[0] or 0) << 2 * shift if squares else 0)
+    def _of_moments(self, many: int | None, units: Any, squares: Any, odd: float | None = None) -> Moments:  # noqa: ANN401
+        shift = self._unit.exponent - LOWEST
+        total = float_sum(odd or 0.0)._replace(units=int(units or 0) << shift)
+        return Moments(many or 0, total, int(squares or 0) << 2 * shift)
 
-    def _of_units(self, parts: Sequence[Any]) -> object:
-        many, total = parts
-        if isinstance(total, Decimal) and pa.types.is_decimal(self._of):
-            total = total.scaleb(self._of.scale)
-        return Moments(many or 0, FloatSum(int(total or 0)), 0)
+    def _of_sums(self, many: pa.ChunkedArray, total: pa.ChunkedArray, odd: pa.ChunkedArray | None = None) -> pa.Array:
+        sums, scale = Sums.of(total), _scale(self._of)
+        if self._aggregation.function == "mean":
+            counts = pc.fill_null(many.cast(pa.int64()), 0).to_numpy()
+            means = sums.quotients(counts, self._unit.exponent, scale=scale or 0)
+            values = pa.array(means, mask=counts == 0)
+        elif scale is None:
+            values = pa.array(sums.floats(self._unit.exponent))
+        elif pa.types.is_decimal(self._of):
+            values = pc.fill_null(total.cast(self.dtype), pa.scalar(Decimal(0), self.dtype)).combine_chunks()
+        else:
+            for at in np.flatnonzero(~sums.fit()).tolist():
+                self._algebra.finish(Moments(1, FloatSum(sums[at]), 0), 0)
+            values = pa.array(sums.integers())
+        values = values.cast(self.dtype)
+        return values if odd is None else pc.coalesce(odd.combine_chunks(), values)
 
 
 def column_type(aggregation: Aggregation, schema: pa.Schema) -> pa.DataType:
@@ -167,8 +186,19 @@ def _canonical(value: object) -> object:
     return math.nan if isinstance(value, float) and math.isnan(value) else value
 
 
+def _odd(value: str) -> str:
+    """Return the call for what a sum is if values are NaN or infinite; null if all are finite."""
+    return f"sum(CASE WHEN NOT isfinite({value}) THEN {value} END)"
+
+
 def _adds(aggregation: Aggregation, schema: pa.Schema) -> bool:
     return aggregation.function in OF_NUMBERS and pa.types.is_floating(column_type(aggregation, schema))
+
+
+def _told(value: str) -> str:
+    """Return what a unit is made of; see `Unit.of`."""
+    counts = f"FILTER (WHERE isfinite({value}) AND {value} <> 0)"
+    return f"min(abs({value})) {counts}, max(abs({value})) {counts}, count(*) FILTER (WHERE NOT isfinite({value})) > 0"
 
 
 def ways(aggregations: Sequence[Aggregation], rows: Rows, ask: Callable[[str], Sequence[Any]]) -> list[Way]:
@@ -177,18 +207,18 @@ def ways(aggregations: Sequence[Aggregation], rows: Rows, ask: Callable[[str], S
     Args:
         aggregations: What is wanted.
         rows: The source.
-        ask: Gives the values of expressions over all events.
+        ask: Gives the values of expressions over all rows that may be events, perhaps more.
     """
     columns = list(dict.fromkeys(each.column for each in aggregations if each.column and _adds(each, rows.schema)))
     units: dict[str, Unit] = {}
     if columns:
-        bounds = [
-            f"{bound} FILTER (WHERE isfinite({name}) AND {name} <> 0)"
-            for name in map(quoted, columns)
-            for bound in (f"min(abs({name}::DOUBLE))", f"max(abs({name}::DOUBLE))")
-        ]
+        bounds = [_told(f"{quoted(column)}::DOUBLE") for column in columns]
         count, *told = ask(", ".join(["count(*)", *bounds]))
-        units = {column: Unit.of(told[2 * at], told[2 * at + 1], count) for at, column in enumerate(columns)}
+        ends = zip(told[0::3], told[1::3], told[2::3], strict=True)
+        units = {
+            column: Unit.of(least, greatest, count, odd=odd)
+            for column, (least, greatest, odd) in zip(columns, ends, strict=True)
+        }
     return [Way(each, rows, units.get(each.column or "", Unit())) for each in aggregations]
 
 
@@ -201,7 +231,7 @@ def arranged(
     places = pa.array(order, mask=order < 0)
     found = found.drop_columns(["__row"]).take(places)
     parts = iter(found.columns)
-    times_us = spine.column(TIME_COLUMN).cast(pa.int64()).to_pylist()
+    times_us = spine.column(TIME_COLUMN).cast(pa.int64()).to_numpy()
     missing = _missing(spine, on)
     columns: dict[str, pa.Array] = {}
     for each, way in zip(aggregations, ways, strict=True):

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from asof.engine import answers, point_in_time, scans, windows
 from asof.engine.compare import absent, compare, key_range
 from asof.engine.conditions import check
-from asof.engine.events import Asking, events
+from asof.engine.events import Asking, candidates, events
 from asof.engine.literals import sources_of, text
 from asof.engine.numbered import answers as numbered_answers
 from asof.engine.numbered import on_all_cores
@@ -182,8 +182,10 @@ class DuckDBEngine:
         wanted = list(dict.fromkeys([*on, *(name for each in aggregations for name in each.columns)]))
         with self._session(rows, __asof_spine=table) as (run, names):
             asking = Asking(wanted, on, names["__asof_spine"], known, after_us, until_us)
-            relation = f"({events(rows, asking, journal=names['__asof_journal'])})"
-            ways = answers.ways(aggregations, rows, partial(_first_row, run, relation))
+            journal = names["__asof_journal"]
+            relation = f"({events(rows, asking, journal=journal)})"
+            every = f"({candidates(rows, asking, journal=journal)})"
+            ways = answers.ways(aggregations, rows, partial(_first_row, run, every))
             parts = [(each, part) for each, way in zip(aggregations, ways, strict=True) for part in way.parts]
             bucket_us = bucket(rows, aggregations, after_us, until_us)
             statement = windows.aggregate(rows, parts, asking=asking, relation=relation, bucket_us=bucket_us)

@@ -72,6 +72,11 @@ def events(rows: Rows, asking: Asking, *, journal: str) -> str:
     return " UNION ALL ".join(parts)
 
 
+def candidates(rows: Rows, asking: Asking, *, journal: str) -> str:
+    """Return the rows among which are all events: a relation of at least the columns, to be read once."""
+    return _stored(rows, asking, journal=journal, late=is_late(rows, asking.known))
+
+
 def apart(rows: Rows) -> tuple[Rows, Rows]:
     """Return a history in two: the files none of whose rows has a rival, by the bounds of files, and the rest."""
     if confirming(rows):

@@ -41,25 +41,28 @@ class Unit:
         exponent: It is 2**exponent, and all values are multiples of it.
         bits: So many has the greatest value in this unit.
         count: So many are added up at most.
+        odd: Whether some are NaN or infinite: they have no part in sums of units.
     """
 
     exponent: int = 0
     bits: int = 0
     count: int = 0
+    odd: bool = False
 
     @classmethod
-    def of(cls, least: float | None, greatest: float | None, count: int) -> "Unit":
-        """Return the unit of finite values.
+    def of(cls, least: float | None, greatest: float | None, count: int, *, odd: bool) -> "Unit":
+        """Return the unit of values.
 
         Args:
             least: The least that is not 0, without its sign; None if there is none.
-            greatest: The greatest, without its sign.
+            greatest: The greatest that is finite, without its sign.
             count: How many values are added up at most.
+            odd: Whether some are not finite.
         """
         if not least or not greatest:
-            return cls()
+            return cls(odd=odd)
         low = max(frexp(least)[1] - 1 - MANTISSA, LOWEST)
-        return cls(low, frexp(greatest)[1] - low, count)
+        return cls(low, frexp(greatest)[1] - low, count, odd)
 
     def fits(self, *, squares: bool = False) -> bool:
         """Return whether sums of them, or of their squares, fit; and whether floats reach to the unit."""
@@ -99,10 +102,8 @@ def aggregate(
     held = _held(rows, windows, asking=asking, relation=relation, bucket_us=bucket_us)
     held = _broken(held, [each for each, _ in parts], [_is_event(rows, where) for where in wheres], wheres)
     joined = _reach(windows)
-    columns = [
-        f"{_filtered(part.call, _counts(rows, of, part, wheres, joined))} AS __{number}"
-        for number, (of, part) in enumerate(parts)
-    ]
+    calls = [_filtered(part.call, _counts(rows, of, part, wheres, joined)) for of, part in parts]
+    columns = [f"{call} AS __{number}" for number, call in enumerate(calls)]
     holds = list(dict.fromkeys(_holds(rows, each, wheres, joined) for each, _ in parts))
     every = "" if "" in holds else " OR ".join(f"({each})" for each in holds)
     newest = f"{_filtered('max(__e)', every)} AS {EVENT_COLUMN}"
