@@ -1,7 +1,9 @@
 """How aggregations are asked of DuckDB, and what its answers come to: the algebra finishes what it counted."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +18,7 @@ from asof.engine.port import EVENT_COLUMN, FOUND, MISSING, STATUS_COLUMN, TIME_C
 from asof.engine.sums import Sums
 from asof.engine.windows import LOWEST, Part, Unit, in_order
 from asof.windows.aggregation import DISTINCT, OF_NUMBERS, Aggregation
-from asof.windows.exact import FloatSum, float_sum
+from asof.windows.exact import FloatSum
 from asof.windows.functions import Event, Function, Moments, order_of
 from asof.windows.users import is_users
 
@@ -24,15 +26,11 @@ SAFE_DIGITS = 27
 """Sums of decimals of so many digits have less than 38."""
 
 ONE_CALL: Mapping[str, str] = {
-    "count": "count(*)",
-    "since_last": "max(__e)",
     "min": "min({column})",
     "max": "max({column})",
     "first": "first({column} ORDER BY {order})",
     "last": "last({column} ORDER BY {order})",
     "count_distinct": "count(DISTINCT {column})",
-    "any": "bool_or({column})",
-    "all": "bool_and({column})",
 }
 """Functions of which DuckDB knows the whole answer, but for that of no events."""
 
@@ -43,10 +41,15 @@ def values_type(aggregation: Aggregation, schema: pa.Schema) -> pa.DataType:
     return arrow_type(result_type(aggregation, of))
 
 
-SKIP_NULLS = ("min", "max", "count_distinct", "any", "all")
+SKIP_NULLS = ("min", "max", "count_distinct")
 """Those of them that take no null for a value by themselves."""
 
 SQUARES = ("variance", "stddev")
+
+TRUTHS = ("any", "all")
+
+ODD = ("isnan({})", "{} = 'inf'", "{} = '-inf'")
+"""Values that have no part in sums of units, in the order of `FloatSum`."""
 
 ENDS: Mapping[str, str] = {"first_k": "arg_min", "last_k": "arg_max"}
 
@@ -81,9 +84,12 @@ class Way:
         function, column = self._aggregation.function, quoted(self._aggregation.column or "")
         order = in_order(rows)
         if self._is_one_call:
-            if function == "count" and self._aggregation.column:
-                return [Part(f"count({column})", skips_nulls=True)]
             return [Part(ONE_CALL[function].format(column=column, order=order), skips_nulls=function in SKIP_NULLS)]
+        if function == "since_last":
+            return [Part("max(__e)", adds_up="newest")]
+        if function in ("count", *TRUTHS):
+            count = Part("count(*)", adds_up="count")
+            return [count] if function == "count" else [count, replace(count, of=column)]
         if is_users(function):
             value = column if self._aggregation.column else "NULL"
             return [Part(f"list({{'e': __e, 'v': {value}}} ORDER BY {order})")]
@@ -94,24 +100,26 @@ class Way:
             return [Part(f"histogram({column})")]
         if function in DISTINCT:
             return [Part(f"list(DISTINCT {column})")]
-        return [Part(call, skips_nulls=True) for call in self._sums(column)] or [Part(f"list({column})")]
+        return self._sums(column) or [Part(f"list({column})")]
 
-    def _sums(self, column: str) -> list[str]:
-        """Return the calls that count values and add them up, [] where that is not exact."""
+    def _sums(self, column: str) -> list[Part]:
+        """Return the parts that count values and add them up, [] where that is not exact."""
         function = self._aggregation.function
         if function not in OF_NUMBERS:
             return []
-        count, squares = f"count({column})", function in SQUARES
+        squares = function in SQUARES
+        count = Part(f"count({column})", skips_nulls=True, adds_up="count")
         if pa.types.is_floating(self._of) and self._unit.fits(squares=squares):
             value = f"{column}::DOUBLE"
             units = f"({value} * {2.0**-self._unit.exponent!r}::DOUBLE)::HUGEINT"
             units = f"CASE WHEN isfinite({value}) THEN {units} END" if self._unit.odd else units
-            square = [f"sum(({units}) * ({units}))"] if squares else []
-            return [count, f"sum({units})", *square, *([_odd(value)] if self._unit.odd else [])]
+            square = [_sum(f"({units}) * ({units})")] if squares else []
+            odd = [Part("count(*)", each.format(value), adds_up="count") for each in ODD] if self._unit.odd else []
+            return [count, _sum(units), *square, *odd]
         if pa.types.is_integer(self._of) and not squares:
-            return [count, f"sum({column}::BIGINT)"]
+            return [count, _sum(f"{column}::BIGINT")]
         if pa.types.is_decimal(self._of) and not squares and self._of.precision <= SAFE_DIGITS:
-            return [count, f"sum({column})"]
+            return [count, _sum(column)]
         return []
 
     def answers(self, found: Sequence[pa.ChunkedArray], times_us: np.ndarray[Any, Any]) -> pa.Array:
@@ -122,10 +130,13 @@ class Way:
             times_us: The times of the spine.
         """
         function = self._aggregation.function
-        if self._is_one_call and function != "since_last":
+        if self._is_one_call:
             values = found[0].cast(self.dtype).combine_chunks()
             blank = self._algebra.finish(self._algebra.empty, 0)
             return values if blank is None else pc.fill_null(values, pa.scalar(blank, self.dtype))
+        if function in ("count", *TRUTHS):
+            many, *true = map(_counts, found)
+            return pa.array(many if function == "count" else true[0] > 0 if function == "any" else true[0] == many)
         if function == "since_last":
             states = found[0].to_pylist()
         elif len(self.parts) == 1:
@@ -148,27 +159,23 @@ class Way:
             return self._algebra.of(Event(time, rank, _canonical(value)) for rank, time, value in identified)
         return self._algebra.of(Event(number, b"", _canonical(value)) for number, value in enumerate(values))
 
-    def _of_moments(self, many: int | None, units: Any, squares: Any, odd: float | None = None) -> Moments:  # noqa: ANN401
+    def _of_moments(self, many: int | None, units: Any, squares: Any, *odd: int | None) -> Moments:  # noqa: ANN401
         shift = self._unit.exponent - LOWEST
-        total = float_sum(odd or 0.0)._replace(units=int(units or 0) << shift)
+        total = FloatSum(int(units or 0) << shift, *(each or 0 for each in odd))
         return Moments(many or 0, total, int(squares or 0) << 2 * shift)
 
-    def _of_sums(self, many: pa.ChunkedArray, total: pa.ChunkedArray, odd: pa.ChunkedArray | None = None) -> pa.Array:
-        sums, scale = Sums.of(total), _scale(self._of)
+    def _of_sums(self, many: pa.ChunkedArray, total: pa.ChunkedArray, *odd: pa.ChunkedArray) -> pa.Array:
+        sums, scale, counts = Sums.of(total), _scale(self._of), _counts(many)
         if self._aggregation.function == "mean":
-            counts = pc.fill_null(many.cast(pa.int64()), 0).to_numpy()
             means = sums.quotients(counts, self._unit.exponent, scale=scale or 0)
-            values = pa.array(means, mask=counts == 0)
-        elif scale is None:
-            values = pa.array(sums.floats(self._unit.exponent))
-        elif pa.types.is_decimal(self._of):
-            values = pc.fill_null(total.cast(self.dtype), pa.scalar(Decimal(0), self.dtype)).combine_chunks()
-        else:
-            for at in np.flatnonzero(~sums.fit()).tolist():
-                self._algebra.finish(Moments(1, FloatSum(sums[at]), 0), 0)
-            values = pa.array(sums.integers())
-        values = values.cast(self.dtype)
-        return values if odd is None else pc.coalesce(odd.combine_chunks(), values)
+            return pa.array(_with_odd(means, odd), mask=counts == 0)
+        if scale is None:
+            return pa.array(_with_odd(sums.floats(self._unit.exponent), odd))
+        if pa.types.is_decimal(self._of):
+            return pc.fill_null(total.cast(self.dtype), pa.scalar(Decimal(0), self.dtype)).combine_chunks()
+        for at in np.flatnonzero(~sums.fit()).tolist():
+            self._algebra.finish(Moments(1, FloatSum(sums[at]), 0), 0)
+        return pa.array(sums.integers())
 
 
 def column_type(aggregation: Aggregation, schema: pa.Schema) -> pa.DataType:
@@ -186,9 +193,22 @@ def _canonical(value: object) -> object:
     return math.nan if isinstance(value, float) and math.isnan(value) else value
 
 
-def _odd(value: str) -> str:
-    """Return the call for what a sum is if values are NaN or infinite; null if all are finite."""
-    return f"sum(CASE WHEN NOT isfinite({value}) THEN {value} END)"
+def _sum(of: str) -> Part:
+    return Part(f"sum({of})", skips_nulls=True, adds_up="sum")
+
+
+def _counts(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """Return counts, 0 where there was no event at all."""
+    return pc.fill_null(column.cast(pa.int64()), 0).to_numpy()
+
+
+def _with_odd(values: np.ndarray[Any, Any], odd: Sequence[pa.ChunkedArray]) -> np.ndarray[Any, Any]:
+    """Return sums with what they are where so many values are NaN, inf and -inf; see `FloatSum.odd`."""
+    if not odd:
+        return values
+    nans, infs, minus_infs = (_counts(column) > 0 for column in odd)
+    values = np.where(infs, np.inf, np.where(minus_infs, -np.inf, values))
+    return np.where(nans | (infs & minus_infs), np.nan, values)
 
 
 def _adds(aggregation: Aggregation, schema: pa.Schema) -> bool:
@@ -223,23 +243,42 @@ def ways(aggregations: Sequence[Aggregation], rows: Rows, ask: Callable[[str], S
 
 
 def arranged(
-    spine: pa.Table, found: pa.Table, *, on: Sequence[str], aggregations: Sequence[Aggregation], ways: Sequence[Way]
+    spine: pa.Table,
+    found: Sequence[pa.Table],
+    *,
+    on: Sequence[str],
+    aggregations: Sequence[Aggregation],
+    ways: Sequence[Way],
 ) -> pa.Table:
-    """Return the answers of all rows of the spine, in its order; see `Engine.aggregate`."""
-    order = np.full(spine.num_rows, -1)
-    order[found.column("__row").to_numpy()] = np.arange(found.num_rows)
-    places = pa.array(order, mask=order < 0)
-    found = found.drop_columns(["__row"]).take(places)
-    parts = iter(found.columns)
+    """Return the answers of all rows of the spine, in its order; see `Engine.aggregate`.
+
+    Args:
+        spine: The spine.
+        found: What statements gave, each for some of the parts; see `asof.engine.windows.aggregate`.
+        on: The source's columns that the spine has.
+        aggregations: What is wanted.
+        ways: How it was asked, in the same order.
+    """
+    tables = [_in_order(table, spine.num_rows) for table in found]
+    columns = {name: table.column(name) for table in tables for name in table.column_names}
+    parts = (columns[f"__{number}"] for number in itertools.count())
     times_us = spine.column(TIME_COLUMN).cast(pa.int64()).to_numpy()
     missing = _missing(spine, on)
-    columns: dict[str, pa.Array] = {}
+    answers: dict[str, pa.Array] = {}
     for each, way in zip(aggregations, ways, strict=True):
         values = way.answers([next(parts) for _ in way.parts], times_us)
-        columns[each.name] = pc.if_else(missing, pa.scalar(None, values.type), values)
+        answers[each.name] = pc.if_else(missing, pa.scalar(None, values.type), values)
     statuses = pc.if_else(missing, pa.scalar(MISSING, pa.int8()), pa.scalar(FOUND, pa.int8()))
-    newest = pc.if_else(missing, pa.scalar(None, pa.int64()), found.column(EVENT_COLUMN).cast(pa.int64()))
-    return pa.table({**columns, STATUS_COLUMN: statuses, EVENT_COLUMN: newest})
+    newest = pc.max_element_wise(*(table.column(EVENT_COLUMN).cast(pa.int64()) for table in tables))
+    newest = pc.if_else(missing, pa.scalar(None, pa.int64()), newest)
+    return pa.table({**answers, STATUS_COLUMN: statuses, EVENT_COLUMN: newest})
+
+
+def _in_order(found: pa.Table, count: int) -> pa.Table:
+    """Return what was found by the order of the spine, null for rows of which nothing was."""
+    order = np.full(count, -1)
+    order[found.column("__row").to_numpy()] = np.arange(found.num_rows)
+    return found.drop_columns(["__row"]).take(pa.array(order, mask=order < 0))
 
 
 def nothing(spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation]) -> pa.Table:
@@ -248,7 +287,7 @@ def nothing(spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Seq
     parts = sum(len(way.parts) for way in made)
     names = ["__row", *(f"__{number}" for number in range(parts)), EVENT_COLUMN]
     none = pa.table({name: pa.nulls(0, pa.int64() if name == "__row" else None) for name in names})
-    return arranged(spine, none, on=on, aggregations=aggregations, ways=made)
+    return arranged(spine, [none], on=on, aggregations=aggregations, ways=made)
 
 
 def _missing(spine: pa.Table, on: Sequence[str]) -> pa.Array:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, get_args
+from typing import get_args
 from urllib.parse import parse_qsl
 
 import duckdb
@@ -13,14 +13,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.engine import answers, point_in_time, scans, windows
+from asof.engine import aggregated, answers, point_in_time, scans
 from asof.engine.compare import absent, compare, key_range
 from asof.engine.conditions import check
-from asof.engine.events import Asking, candidates, events
+from asof.engine.events import Asking
 from asof.engine.literals import sources_of, text
 from asof.engine.numbered import answers as numbered_answers
 from asof.engine.numbered import on_all_cores
-from asof.engine.planning import Asked, Chosen, bucket, count, reach, reaches_beyond, up_to, within_reach
+from asof.engine.planning import (
+    SAMPLE_ROWS,
+    Asked,
+    Chosen,
+    count,
+    reach,
+    reaches_beyond,
+    sample,
+    up_to,
+    within_reach,
+)
 from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
 from asof.engine.sandbox import Sandbox
@@ -41,8 +51,6 @@ BATCH_ROWS = 131_072
 PLANS: Mapping[str, point_in_time.Plan | None] = {"": None} | {plan: plan for plan in get_args(point_in_time.Plan)}
 
 LIMITS = {"memory_limit": "write a size such as 2GB", "threads": "write a number of threads"}
-
-SAMPLE_ROWS = 1000
 
 MANY_ROWS = 100_000
 """Answers that are worth the threads that bring them into order."""
@@ -130,7 +138,7 @@ class DuckDBEngine:
         spine_rows = spine.select(list(rows.keys)).append_column("__t_us", times)
         spine_rows = spine_rows.append_column("__row", pa.array(np.arange(spine.num_rows)))
         asked = Asked.of(spine.num_rows, rows, len(columns), known)
-        with self._session(rows, __asof_spine=spine_rows, __asof_sample=_sample(spine)) as (run, names):
+        with self._session(rows, __asof_spine=spine_rows, __asof_sample=sample(spine)) as (run, names):
             with profile.step("choose"):
                 chosen = self._fixed or _chosen(run, rows, asked, names["__asof_sample"])
                 chosen = chosen if rows.outside is None else chosen.showing_ties()
@@ -173,23 +181,18 @@ class DuckDBEngine:
         """See `Engine.aggregate`."""
         check(aggregations, rows.schema)
         times = spine.column(TIME_COLUMN).cast(pa.int64())
-        after_us, until_us = reach(aggregations, spine)
         rows = within_reach(rows, aggregations, spine)
         if not spine.num_rows or (not rows.files and rows.journal is None):
             return answers.nothing(spine, rows, on=on, aggregations=aggregations)
         table = spine.select(list(on)).append_column("__t_us", times)
         table = table.append_column("__row", pa.array(np.arange(spine.num_rows)))
         wanted = list(dict.fromkeys([*on, *(name for each in aggregations for name in each.columns)]))
-        with self._session(rows, __asof_spine=table) as (run, names):
-            asking = Asking(wanted, on, names["__asof_spine"], known, after_us, until_us)
-            journal = names["__asof_journal"]
-            relation = f"({events(rows, asking, journal=journal)})"
-            every = f"({candidates(rows, asking, journal=journal)})"
-            ways = answers.ways(aggregations, rows, partial(_first_row, run, every))
-            parts = [(each, part) for each, way in zip(aggregations, ways, strict=True) for part in way.parts]
-            bucket_us = bucket(rows, aggregations, after_us, until_us)
-            statement = windows.aggregate(rows, parts, asking=asking, relation=relation, bucket_us=bucket_us)
-            found = run.sql(statement).to_arrow_table()
+        with self._session(rows, __asof_spine=table, __asof_sample=sample(spine)) as (run, names):
+            asking = Asking(wanted, on, names["__asof_spine"], known, *reach(aggregations, spine))
+            question = aggregated.Question(
+                rows, asking, aggregations, names["__asof_journal"], names["__asof_sample"], spine.num_rows
+            )
+            found, ways = aggregated.found(question, lambda statement: run.sql(statement).to_arrow_table())
         return answers.arranged(spine, found, on=on, aggregations=aggregations, ways=ways)
 
     def scan(  # noqa: PLR0913 - see the port
@@ -353,11 +356,6 @@ def _numbers(run: duckdb.DuckDBPyConnection, held: pa.Table, rows: Rows, spine: 
     return run.sql(point_in_time.numbers(rows, spine, name, known)).to_arrow_table()
 
 
-def _first_row(run: duckdb.DuckDBPyConnection, relation: str, asked: str) -> tuple[Any, ...]:
-    """Return what expressions over a relation come to."""
-    return run.sql(f"SELECT {asked} FROM {relation}").fetchall()[0]
-
-
 @contextmanager
 def _step(run: duckdb.DuckDBPyConnection, profile: Profile, given: Profile | None, name: str) -> Generator[None]:
     """Time a step, and have DuckDB profile its query, if somebody wants to know."""
@@ -398,13 +396,6 @@ def _settled(found: pa.Table, spine: pa.Table, rows: Rows) -> pa.Table:
         row, event_us = (found.column(name)[tie].as_py() for name in ("__row", EVENT_COLUMN))
         raise tied(rows, spine.slice(row, 1), event_us if rows.event_time is not None else None)
     return found
-
-
-def _sample(spine: pa.Table) -> pa.Table:
-    """Return some rows of a spine, always the same."""
-    if spine.num_rows <= SAMPLE_ROWS:
-        return spine
-    return spine.take(np.random.default_rng(0).integers(0, spine.num_rows, SAMPLE_ROWS))
 
 
 def _chosen(run: duckdb.DuckDBPyConnection, rows: Rows, asked: Asked, sample: str) -> Chosen:

@@ -9,9 +9,10 @@ as multiples of the least unit that their values have, so that no sum is rounded
 it hands over as ordered lists of values, to the algebra.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import frexp
+from typing import Literal
 
 from asof.engine.conditions import as_sql
 from asof.engine.events import Asking
@@ -78,40 +79,55 @@ class Part:
         call: Its call.
         of: A condition on its events beside that of the window, "" for none.
         skips_nulls: Whether it takes no null for a value by itself.
+        adds_up: What it is if that of events is known by those before and those up to them: "count" or "sum", which can
+            be taken away again, "newest" for the time of the last one; "" for none of these.
     """
 
     call: str
     of: str = ""
     skips_nulls: bool = False
+    adds_up: Literal["count", "sum", "newest", ""] = ""
 
 
 def aggregate(
-    rows: Rows, parts: Sequence[tuple[Aggregation, Part]], *, asking: Asking, relation: str, bucket_us: int | None
+    rows: Rows,
+    parts: Mapping[int, tuple[Aggregation, Part]],
+    *,
+    asking: Asking,
+    relation: str,
+    bucket_us: int | None,
 ) -> str:
     """Return the statement that aggregates: `__row` of the spine, the parts as `__0`, `__1`, ..., and `__event_us`.
 
     Args:
         rows: The source.
-        parts: What is wanted, and of which aggregation.
+        parts: What is wanted, and of which aggregation, by number.
         asking: What is asked; its spine has the columns `on`, `__t_us`, `__row`.
         relation: What `asof.engine.events` gives, in parentheses.
         bucket_us: No window reaches back further, and events are joined by buckets of this length; None: they are not.
     """
-    wheres = list(dict.fromkeys(each.where for each, _ in parts))
-    windows = list(dict.fromkeys(each.window for each, _ in parts))
+    aggregations = list(dict.fromkeys(each for each, _ in parts.values()))
+    wheres = list(dict.fromkeys(each.where for each in aggregations))
+    windows = list(dict.fromkeys(each.window for each in aggregations))
     held = _held(rows, windows, asking=asking, relation=relation, bucket_us=bucket_us)
-    held = _broken(held, [each for each, _ in parts], [_is_event(rows, where) for where in wheres], wheres)
+    held = _broken(held, aggregations, [is_event(rows, where) or "true" for where in wheres], wheres)
     joined = _reach(windows)
-    calls = [_filtered(part.call, _counts(rows, of, part, wheres, joined)) for of, part in parts]
-    columns = [f"{call} AS __{number}" for number, call in enumerate(calls)]
-    holds = list(dict.fromkeys(_holds(rows, each, wheres, joined) for each, _ in parts))
-    every = "" if "" in holds else " OR ".join(f"({each})" for each in holds)
-    newest = f"{_filtered('max(__e)', every)} AS {EVENT_COLUMN}"
+    columns = [
+        f"{filtered(part.call, _inside(of, wheres, joined), condition_of(rows, of, part))} AS __{number}"
+        for number, (of, part) in parts.items()
+    ]
+    holds = [
+        " AND ".join(filter(None, [_inside(each, wheres, joined), is_event(rows, each.where)])) for each in aggregations
+    ]
+    every = "" if "" in holds else " OR ".join(f"({each})" for each in dict.fromkeys(holds))
+    newest = f"{filtered('max(__e)', every)} AS {EVENT_COLUMN}"
     return f"SELECT __row, {', '.join([*columns, newest])} FROM ({held}) GROUP BY __row"
 
 
-def _filtered(call: str, condition: str) -> str:
-    return f"{call} FILTER (WHERE {condition})" if condition else call
+def filtered(call: str, *conditions: str) -> str:
+    """Return a call over the events that satisfy all conditions, of which "" is none."""
+    given = " AND ".join(filter(None, conditions))
+    return f"{call} FILTER (WHERE {given})" if given else call
 
 
 def _reach(windows: Sequence[Window]) -> str | None:
@@ -158,34 +174,29 @@ def _broken(
     return f"SELECT *, {breaks} FROM (SELECT *, {steps} FROM ({held}))"
 
 
-def _is_event(rows: Rows, where: Condition | None) -> str:
-    """Return whether an event satisfies a condition."""
-    return "true" if where is None else f"coalesce({as_sql(where, rows.schema)}, false)"
+def is_event(rows: Rows, where: Condition | None) -> str:
+    """Return whether an event satisfies a condition, "" if there is none."""
+    return "" if where is None else f"coalesce({as_sql(where, rows.schema)}, false)"
 
 
-def _counts(
-    rows: Rows, aggregation: Aggregation, part: Part, wheres: Sequence[Condition | None], joined: str | None
-) -> str:
-    """Return the condition that an event counts, "" for all that were joined."""
-    column = "" if part.skips_nulls else aggregation.column
+def condition_of(rows: Rows, aggregation: Aggregation, part: Part) -> str:
+    """Return the condition that an event of a window counts, "" if all do."""
+    column = None if part.skips_nulls else aggregation.column
     is_value = f"{quoted(column)} IS NOT NULL" if column else ""
-    return " AND ".join(filter(None, (_holds(rows, aggregation, wheres, joined), is_value, part.of)))
+    return " AND ".join(filter(None, (is_event(rows, aggregation.where), is_value, part.of)))
 
 
-def _holds(rows: Rows, aggregation: Aggregation, wheres: Sequence[Condition | None], joined: str | None) -> str:
-    """Return the condition that an event that was joined is one of an aggregation's window, "" for all.
+def _inside(aggregation: Aggregation, wheres: Sequence[Condition | None], joined: str | None) -> str:
+    """Return the condition that an event that was joined lies in an aggregation's window, "" if all do.
 
     Args:
-        rows: The source.
         aggregation: The aggregation.
         wheres: The conditions of all aggregations.
         joined: After which time events were joined; None: from the first one on.
     """
     window = aggregation.window
     after, until = bounds_of(window)
-    conditions = [] if aggregation.where is None else [_is_event(rows, aggregation.where)]
-    if after not in (None, joined):
-        conditions.append(f"__e > {after}")
+    conditions = [] if after in (None, joined) else [f"__e > {after}"]
     if until != "__t_us":
         conditions.append(f"__e <= {until}")
     if window.kind == "session":
