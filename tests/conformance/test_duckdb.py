@@ -40,11 +40,11 @@ class TestDuckDBManyCommits(EngineSuite):
         monkeypatch.setattr(stored, "FEW_STAMPS", 1)
 
 
-class TestDuckDBRunning(EngineSuite):
-    """Windows of few events by the plan for many."""
+class TestDuckDBDeep(EngineSuite):
+    """Windows of few events by the plans for many."""
 
     adapter = "duckdb"
 
     @pytest.fixture(autouse=True)
     def few_events_are_many(self, monkeypatch):
-        monkeypatch.setattr(planning, "RUNNING_PAIRS", 0)
+        monkeypatch.setattr(planning, "DEEP_PAIRS", 0)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from asof.definitions.aggregate import result_type
 from asof.engine.literals import quoted
 from asof.engine.port import EVENT_COLUMN, FOUND, MISSING, STATUS_COLUMN, TIME_COLUMN, Rows
 from asof.engine.sums import Sums
-from asof.engine.windows import LOWEST, Part, Unit, in_order
+from asof.engine.windows import LOWEST, NEWEST, Part, Unit, in_order
 from asof.windows.aggregation import DISTINCT, OF_NUMBERS, Aggregation
 from asof.windows.exact import FloatSum
 from asof.windows.functions import Event, Function, Moments, order_of
@@ -43,6 +43,8 @@ def values_type(aggregation: Aggregation, schema: pa.Schema) -> pa.DataType:
 
 SKIP_NULLS = ("min", "max", "count_distinct")
 """Those of them that take no null for a value by themselves."""
+
+MERGES: Mapping[str, Literal["min", "max"]] = {"min": "min", "max": "max"}
 
 SQUARES = ("variance", "stddev")
 
@@ -84,11 +86,12 @@ class Way:
         function, column = self._aggregation.function, quoted(self._aggregation.column or "")
         order = in_order(rows)
         if self._is_one_call:
-            return [Part(ONE_CALL[function].format(column=column, order=order), skips_nulls=function in SKIP_NULLS)]
+            call = ONE_CALL[function].format(column=column, order=order)
+            return [Part(call, skips_nulls=function in SKIP_NULLS, merge=MERGES.get(function, ""))]
         if function == "since_last":
-            return [Part("max(__e)", adds_up="newest")]
+            return [NEWEST]
         if function in ("count", *TRUTHS):
-            count = Part("count(*)", adds_up="count")
+            count = Part("count(*)", merge="count")
             return [count] if function == "count" else [count, replace(count, of=column)]
         if is_users(function):
             value = column if self._aggregation.column else "NULL"
@@ -108,13 +111,13 @@ class Way:
         if function not in OF_NUMBERS:
             return []
         squares = function in SQUARES
-        count = Part(f"count({column})", skips_nulls=True, adds_up="count")
+        count = Part(f"count({column})", skips_nulls=True, merge="count")
         if pa.types.is_floating(self._of) and self._unit.fits(squares=squares):
             value = f"{column}::DOUBLE"
             units = f"({value} * {2.0**-self._unit.exponent!r}::DOUBLE)::HUGEINT"
             units = f"CASE WHEN isfinite({value}) THEN {units} END" if self._unit.odd else units
             square = [_sum(f"({units}) * ({units})")] if squares else []
-            odd = [Part("count(*)", each.format(value), adds_up="count") for each in ODD] if self._unit.odd else []
+            odd = [Part("count(*)", each.format(value), merge="count") for each in ODD] if self._unit.odd else []
             return [count, _sum(units), *square, *odd]
         if pa.types.is_integer(self._of) and not squares:
             return [count, _sum(f"{column}::BIGINT")]
@@ -194,7 +197,7 @@ def _canonical(value: object) -> object:
 
 
 def _sum(of: str) -> Part:
-    return Part(f"sum({of})", skips_nulls=True, adds_up="sum")
+    return Part(f"sum({of})", skips_nulls=True, merge="sum")
 
 
 def _counts(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:

@@ -12,6 +12,7 @@ from asof.engine.point_in_time import Plan, is_late
 from asof.engine.port import NO_TIME, TIME_COLUMN, Known, Rows
 from asof.records import DataFile
 from asof.windows.aggregation import Aggregation
+from asof.windows.kinds import Window
 
 NARROW = 10
 """A spine with this many times fewer rows than the history has not most of its keys, or has few rows of each."""
@@ -39,9 +40,10 @@ FEW_BUCKETS = 4
 
 SAMPLE_ROWS = 1000
 
-RUNNING_PAIRS = 40
-"""So many pairs of a spine row and an event of its windows take as long as one event or end of a window in running
-sums: at 864 k events of 10 keys x 100 k rows, 8,640 events a window, those took a hundredth of the processor time."""
+DEEP_PAIRS = 40
+"""So many pairs of a spine row and an event of a window take as long as a row of the history or the spine in the plans
+for windows of many events: at 864 k events of 10 keys x 100 k rows, 8,640 events a window, running sums took a
+hundredth of the processor time of a join."""
 
 
 class Chosen(NamedTuple):
@@ -172,18 +174,20 @@ def bucket(rows: Rows, aggregations: Sequence[Aggregation], after_us: int | None
     """
     if after_us is None:
         return None
-    length = max(each.window.length_us + each.window.hop_us for each in aggregations)
+    length = max(each.window.reach_us or 0 for each in aggregations)
     first_us = min((file.min_event_us for _, file, _ in rows.files), default=after_us)
     return length if (until_us - max(after_us, first_us)) >= FEW_BUCKETS * length else None
 
 
-def pairs_in(rows: Rows, aggregations: Sequence[Aggregation], after_us: int | None, pairs: float) -> float:
-    """Return how many pairs of a spine row and an event of its key are in reach of the windows, if time is even."""
+def pairs_in(rows: Rows, window: Window, pairs: float) -> float:
+    """Return how many of the pairs of a spine row and an event of its key a window holds, if time is even."""
+    return pairs / 2 if window.reach_us is None else pairs * min(window.reach_us / max(span_us(rows), 1), 1)
+
+
+def span_us(rows: Rows) -> int:
+    """Return the time between the first event and the last, by the bounds of files."""
     bounds = [(file.min_event_us, file.max_event_us) for _, file, _ in rows.files if file.rows]
-    if after_us is None or not bounds:
-        return pairs / 2
-    span = max(max(end for _, end in bounds) - min(start for start, _ in bounds), 1)
-    return pairs * min(max(each.window.length_us + each.window.hop_us for each in aggregations) / span, 1)
+    return max((end for _, end in bounds), default=0) - min((start for start, _ in bounds), default=0)
 
 
 def reaches_beyond(rows: Rows, last_us: int) -> bool:

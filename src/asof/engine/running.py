@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from asof.engine.events import Asking
 from asof.engine.literals import files, listed, quoted, same_key
 from asof.engine.port import EVENT_COLUMN, Rows
-from asof.engine.windows import Part, bounds_of, condition_of, filtered, is_event
+from asof.engine.windows import NEWEST, Part, bounds_of, condition_of, filtered, is_event
 from asof.windows.aggregation import Aggregation
 from asof.windows.kinds import Window
+
+ADDED = ("count", "sum", "newest")
+"""What is known of a window by what it is at both ends."""
 
 
 def aggregate(rows: Rows, parts: Mapping[int, tuple[Aggregation, Part]], *, asking: Asking, relation: str) -> str:
@@ -52,23 +55,25 @@ def aggregate(rows: Rows, parts: Mapping[int, tuple[Aggregation, Part]], *, aski
     )
 
 
-NEWEST = Part("max(__e)", adds_up="newest")
+def merges(aggregation: Aggregation, parts: Sequence[Part]) -> bool:
+    """Return whether an aggregation of many events is made of those of some. A session begins where its events say."""
+    return aggregation.window.kind != "session" and all(part.merge for part in parts)
 
 
-def adds_up(aggregation: Aggregation, parts: Sequence[Part]) -> bool:
-    """Return whether an aggregation is made of what adds up. A session begins where its events say."""
-    return aggregation.window.kind != "session" and all(part.adds_up for part in parts)
+def adds_up(parts: Sequence[Part]) -> bool:
+    """Return whether it is made of what can be taken away again."""
+    return all(part.merge in ADDED for part in parts)
 
 
 def _between(name: str, part: Part, window: Window, ends: Sequence[str]) -> str:
     """Return what a running sum comes to between the ends of a window."""
     after, until = bounds_of(window)
-    if part.adds_up == "newest":
+    if part.merge == "newest":
         inside = "" if after is None else f" AND {name} > {after}"
         return f"max(CASE WHEN __end = {ends.index(until)}{inside} THEN {name} END)"
     less = "" if after is None else f" WHEN __end = {ends.index(after)} THEN -{name}"
     total = f"sum(CASE WHEN __end = {ends.index(until)} THEN {name}{less} END)"
-    return f"{total}::BIGINT" if part.adds_up == "count" else total
+    return f"{total}::BIGINT" if part.merge == "count" else total
 
 
 def met(on: Sequence[str], place: str, *, sample: str) -> str:

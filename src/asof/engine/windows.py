@@ -79,14 +79,17 @@ class Part:
         call: Its call.
         of: A condition on its events beside that of the window, "" for none.
         skips_nulls: Whether it takes no null for a value by itself.
-        adds_up: What it is if that of events is known by those before and those up to them: "count" or "sum", which can
-            be taken away again, "newest" for the time of the last one; "" for none of these.
+        merge: How it is made of those of two sets of events that share none: "newest" is the time of the last event;
+            "" for what is not.
     """
 
     call: str
     of: str = ""
     skips_nulls: bool = False
-    adds_up: Literal["count", "sum", "newest", ""] = ""
+    merge: Literal["count", "sum", "newest", "min", "max", ""] = ""
+
+
+NEWEST = Part("max(__e)", merge="newest")
 
 
 def aggregate(
