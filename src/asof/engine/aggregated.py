@@ -58,8 +58,11 @@ def _statements(
 ) -> list[str]:
     """Return what is to be asked: which parts together, and how."""
     rows, asking = question.rows, question.asking
-    deep = _deep(question, [each.window for each, parts in asked if running.merges(each, parts)], ask)
+    merged = [(each.window, parts) for each, parts in asked if running.merges(each, parts)]
+    deep = _deep(question, [window for window, _ in merged], ask)
     late = is_late(rows, asking.known)
+    # Where tiles are made for others, sums of the same window are read from them, too.
+    tiled_too = {window for window, parts in merged if late or not running.adds_up(parts)}
     sums: Parts = {}
     tiles: dict[Window, Parts] = {}
     others: Parts = {}
@@ -67,7 +70,7 @@ def _statements(
     for each, parts in asked:
         kind = others
         if each.window in deep and running.merges(each, parts):
-            kind = sums if running.adds_up(parts) and not late else tiles.setdefault(each.window, {})
+            kind = tiles.setdefault(each.window, {}) if each.window in tiled_too else sums
         for part in parts:
             kind[number] = (each, part)
             number += 1
