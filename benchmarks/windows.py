@@ -1,4 +1,4 @@
-"""Aggregates over windows: offline beside SQL by hand and exact beside rounded sums, online, and pushed; 2 minutes."""
+"""Aggregates over windows: offline beside SQL by hand, of deep keys, online, and pushed; 4 minutes."""
 
 from datetime import timedelta
 
@@ -24,6 +24,7 @@ def run(folder, *, quick):
     calls = 50 if quick else 2000
     return [
         offline(folder / "offline", events, spine, rounds),
+        deep(folder / "deep", 5_000 if quick else 864_000, spine, rounds),
         online(folder / "online", calls, rounds, busy=2_000 if quick else 864_000),
         pushed(folder / "pushed", calls),
     ]
@@ -100,6 +101,62 @@ def offline(folder, events, spine, rounds):
             to_hand=median(took) / base,
             sums_rounded_otherwise=differ if side == "by hand, sum" else "",
         )
+    return table
+
+
+FEW = 1000
+"""By hand, one row in so many of the spine is answered: all of them would take minutes."""
+
+
+def deep(folder, events, spine, rounds):
+    """Return how long windows of many events take: of ten keys, and of one."""
+    table = Table(
+        f"Windows offline of deep keys: 24 hours, {spine:,} rows of a spine x {events:,} events",
+        "ten keys: the events span 10 days; one key: one day, so that a window holds half of all events on average. "
+        f"By hand: the join with filtered aggregates, at one row of the spine in {FEW}",
+        rounds,
+    )
+    for what, cards, hours in (("ten keys", 10, 240), ("one key", 1, 24)):
+        rows = payments(events, cards, hours * HOUR_US)
+        rng = np.random.default_rng(1)
+        times = timestamps(start_us() - rng.integers(0, hours * HOUR_US, spine))
+        asked = pa.table({"card": rng.integers(0, cards, spine), "t": times})
+        few = asked.slice(0, max(spine // FEW, 1))
+        source, _ = groups(Count(over="24h"))
+        sums, greatest = (
+            FeatureGroup(name, entity=CARD, source=source, features=features)
+            for name, features in (
+                ("sums", [Count(over="24h"), Sum("amount", over="24h")]),
+                ("greatest", [Max("amount", over="24h")]),
+            )
+        )
+        now = Hands(START + timedelta(days=1))
+        with asof.open(folder / str(cards), clock=now) as store, duckdb.connect() as engine:
+            store.apply(source, sums, greatest)
+            store.backfill("payments", rows)
+            engine.execute("SET TimeZone='UTC'")
+            engine.register("events", rows)
+            engine.register("spine", few)
+
+            def historical(name, store=store, asked=asked):
+                return store.historical(name, asked, time="t", known="event").to_arrow()
+
+            def by_hand(engine=engine):
+                return engine.sql(HAND.format(sum="sum")).to_arrow_table()
+
+            figures = take_turns(
+                {
+                    "asof, count and sum": lambda: historical("sums"),
+                    "asof, greatest": lambda: historical("greatest"),
+                    "by hand, count and sum": by_hand,
+                },
+                rounds,
+            )
+        for side, took in figures.items():
+            asked_rows = few.num_rows if side.startswith("by hand") else spine
+            table.add(
+                keys=what, side=side, rows=asked_rows, seconds=median(took), us_a_row=median(took) / asked_rows * 1e6
+            )
     return table
 
 

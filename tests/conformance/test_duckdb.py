@@ -2,7 +2,7 @@
 
 import pytest
 
-from asof.engine import stored
+from asof.engine import planning, stored
 from asof.testing.engine import EngineSuite
 
 
@@ -38,3 +38,13 @@ class TestDuckDBManyCommits(EngineSuite):
     @pytest.fixture(autouse=True)
     def no_stamps_are_few(self, monkeypatch):
         monkeypatch.setattr(stored, "FEW_STAMPS", 1)
+
+
+class TestDuckDBDeep(EngineSuite):
+    """Windows of few events by the plans for many."""
+
+    adapter = "duckdb"
+
+    @pytest.fixture(autouse=True)
+    def few_events_are_many(self, monkeypatch):
+        monkeypatch.setattr(planning, "DEEP_PAIRS", 0)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, get_args
+from typing import get_args
 from urllib.parse import parse_qsl
 
 import duckdb
@@ -13,13 +13,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.engine import answers, point_in_time, scans, windows
+from asof.engine import aggregated, answers, point_in_time, scans
 from asof.engine.compare import absent, compare, key_range
 from asof.engine.conditions import check
+from asof.engine.events import Asking
 from asof.engine.literals import sources_of, text
 from asof.engine.numbered import answers as numbered_answers
 from asof.engine.numbered import on_all_cores
-from asof.engine.planning import Asked, Chosen, count, reaches_beyond, up_to, within_reach
+from asof.engine.planning import (
+    SAMPLE_ROWS,
+    Asked,
+    Chosen,
+    count,
+    reach,
+    reaches_beyond,
+    sample,
+    up_to,
+    within_reach,
+)
 from asof.engine.port import EVENT_COLUMN, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
 from asof.engine.reasons import Asked as Reasons
@@ -43,8 +54,6 @@ BATCH_ROWS = 131_072
 PLANS: Mapping[str, point_in_time.Plan | None] = {"": None} | {plan: plan for plan in get_args(point_in_time.Plan)}
 
 LIMITS = {"memory_limit": "write a size such as 2GB", "threads": "write a number of threads"}
-
-SAMPLE_ROWS = 1000
 
 MANY_ROWS = 100_000
 """Answers that are worth the threads that bring them into order."""
@@ -131,7 +140,7 @@ class DuckDBEngine:
             return nothing_found(schema, spine.num_rows)
         spine_rows = _numbered(spine, rows.keys)
         asked = Asked.of(spine.num_rows, rows, len(columns), known)
-        with self._session(rows, __asof_spine=spine_rows, __asof_sample=_sample(spine)) as (run, names):
+        with self._session(rows, __asof_spine=spine_rows, __asof_sample=sample(spine)) as (run, names):
             with profile.step("choose"):
                 chosen = self._fixed or _chosen(run, rows, asked, names["__asof_sample"])
                 chosen = chosen if rows.outside is None else chosen.showing_ties()
@@ -178,13 +187,12 @@ class DuckDBEngine:
             return answers.nothing(spine, rows, on=on, aggregations=aggregations)
         table = _numbered(spine, on)
         wanted = list(dict.fromkeys([*on, *(name for each in aggregations for name in each.columns)]))
-        with self._session(rows, __asof_spine=table) as (run, names):
-            name, journal = names["__asof_spine"], names["__asof_journal"]
-            relation = f"({windows.events(rows, wanted, journal=journal, known=known, spine=name, on=on)})"
-            ways = answers.ways(aggregations, rows, partial(_first_row, run, relation))
-            parts = [(each, part) for each, way in zip(aggregations, ways, strict=True) for part in way.parts]
-            statement = windows.aggregate(rows, parts, spine=name, relation=relation, on=on, known=known)
-            found = run.sql(statement).to_arrow_table()
+        with self._session(rows, __asof_spine=table, __asof_sample=sample(spine)) as (run, names):
+            asking = Asking(wanted, on, names["__asof_spine"], known, *reach(aggregations, spine))
+            question = aggregated.Question(
+                rows, asking, aggregations, names["__asof_journal"], names["__asof_sample"], spine.num_rows
+            )
+            found, ways = aggregated.found(question, lambda statement: run.sql(statement).to_arrow_table())
         return answers.arranged(spine, found, on=on, aggregations=aggregations, ways=ways)
 
     def explain(
@@ -196,14 +204,11 @@ class DuckDBEngine:
         if not rows.files and rows.journal is None:
             return schema.empty_table().to_reader()
         with self._session(rows, __asof_spine=_numbered(spine, on)) as (run, names):
+            wanted = list(dict.fromkeys([*on, *aggregation.columns]))
+            asking = Asking(wanted, on, names["__asof_spine"], known, *reach([aggregation], spine))
+            t_us = spine.column(TIME_COLUMN).cast(pa.int64())[0].as_py()
             asked = Reasons(
-                rows=rows,
-                aggregation=aggregation,
-                journal=names["__asof_journal"],
-                spine=names["__asof_spine"],
-                on=on,
-                known=known,
-                t_us=spine.column(TIME_COLUMN).cast(pa.int64())[0].as_py(),
+                rows=rows, aggregation=aggregation, journal=names["__asof_journal"], asking=asking, t_us=t_us
             )
             return _stream(run, asked.statement(), schema)
 
@@ -368,11 +373,6 @@ def _numbers(run: duckdb.DuckDBPyConnection, held: pa.Table, rows: Rows, spine: 
     return run.sql(point_in_time.numbers(rows, spine, name, known)).to_arrow_table()
 
 
-def _first_row(run: duckdb.DuckDBPyConnection, relation: str, asked: str) -> tuple[Any, ...]:
-    """Return what expressions over a relation come to."""
-    return run.sql(f"SELECT {asked} FROM {relation}").fetchall()[0]
-
-
 @contextmanager
 def _step(run: duckdb.DuckDBPyConnection, profile: Profile, given: Profile | None, name: str) -> Generator[None]:
     """Time a step, and have DuckDB profile its query, if somebody wants to know."""
@@ -419,13 +419,6 @@ def _numbered(spine: pa.Table, on: Sequence[str]) -> pa.Table:
     """Return some columns of a spine with its times, `__t_us`, and the number of each row, `__row`."""
     table = spine.select(list(on)).append_column("__t_us", spine.column(TIME_COLUMN).cast(pa.int64()))
     return table.append_column("__row", pa.array(np.arange(spine.num_rows)))
-
-
-def _sample(spine: pa.Table) -> pa.Table:
-    """Return some rows of a spine, always the same."""
-    if spine.num_rows <= SAMPLE_ROWS:
-        return spine
-    return spine.take(np.random.default_rng(0).integers(0, spine.num_rows, SAMPLE_ROWS))
 
 
 def _chosen(run: duckdb.DuckDBPyConnection, rows: Rows, asked: Asked, sample: str) -> Chosen:

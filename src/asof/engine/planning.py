@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.engine.point_in_time import Plan, is_late
-from asof.engine.port import TIME_COLUMN, Known, Rows
+from asof.engine.port import NO_TIME, TIME_COLUMN, Known, Rows
+from asof.records import DataFile
 from asof.windows.aggregation import Aggregation
+from asof.windows.kinds import Window
 
 NARROW = 10
 """A spine with this many times fewer rows than the history has not most of its keys, or has few rows of each."""
@@ -29,6 +32,18 @@ FEW_COLUMNS = 8
 """So many features are sorted with their versions in less time than it takes to read them again: at 400 k x 4 M rows,
 100 a key, 7 features took 1.6 against 2.1 processor seconds; at 100 k x 1 M rows 24 features 1.1 against 0.6. Late rows
 are sorted twice, so this is not for them."""
+
+
+FEW_BUCKETS = 4
+"""So many buckets of time are worth a join by them: each row of the spine meets the events of two."""
+
+
+SAMPLE_ROWS = 1000
+
+DEEP_PAIRS = 40
+"""So many pairs of a spine row and an event of a window take as long as a row of the history or the spine in the plans
+for windows of many events: at 864 k events of 10 keys x 100 k rows, 8,640 events a window, running sums took a
+hundredth of the processor time of a join."""
 
 
 class Chosen(NamedTuple):
@@ -93,9 +108,22 @@ class Asked:
         return Chosen(other, why)
 
 
+def sample(spine: pa.Table) -> pa.Table:
+    """Return some rows of a spine, always the same."""
+    if spine.num_rows <= SAMPLE_ROWS:
+        return spine
+    return spine.take(np.random.default_rng(0).integers(0, spine.num_rows, SAMPLE_ROWS))
+
+
 def count(rows: Rows) -> int:
     """Return how many rows a history has."""
     return sum(file.rows for _, file, _ in rows.files) + (0 if rows.journal is None else rows.journal.num_rows)
+
+
+def has(rows: Rows, file: DataFile, columns: Sequence[str]) -> bool:
+    """Return whether a file has columns of its own: a later feature, or one of a confirmation, it has not."""
+    own = () if file.confirms else rows.layout[: file.width]
+    return {*columns} <= {*rows.keys, rows.event_time, *own}
 
 
 def up_to(rows: Rows, last_us: int) -> Rows:
@@ -121,15 +149,45 @@ def between(rows: Rows, after_us: int | None, until_us: int | None) -> Rows:
     return replace(rows, files=files, sources=(rows.sources or rows) if naming else None)
 
 
-def within_reach(rows: Rows, aggregations: Sequence[Aggregation], spine: pa.Table) -> Rows:
-    """Return the history without the files that have no event that a window at a time of the spine holds."""
+def reach(aggregations: Sequence[Aggregation], spine: pa.Table) -> tuple[int | None, int]:
+    """Return the bounds (after, until] of all windows at the times of a spine; None: from the first event on."""
     times = pc.min_max(spine.column(TIME_COLUMN).cast(pa.int64()))
     first_us, last_us = times["min"].as_py(), times["max"].as_py()
     if first_us is None:
-        return replace(rows, files=(), sources=None)
+        return None, NO_TIME
     afters = [each.window.bounds(first_us)[0] for each in aggregations]
     known = [after for after in afters if after is not None]
-    return between(rows, min(known) if len(known) == len(afters) else None, last_us)
+    return min(known) if len(known) == len(afters) else None, last_us
+
+
+def within_reach(rows: Rows, aggregations: Sequence[Aggregation], spine: pa.Table) -> Rows:
+    """Return the history without the files that have no event that a window at a time of the spine holds."""
+    if not spine.num_rows:
+        return replace(rows, files=(), sources=None)
+    return between(rows, *reach(aggregations, spine))
+
+
+def bucket(rows: Rows, aggregations: Sequence[Aggregation], after_us: int | None, until_us: int) -> int | None:
+    """Return the length of the buckets of time by which events are joined, as far as any window reaches back.
+
+    None if one reaches back to the first event, or too far to be worth the second bucket of each row of the spine.
+    """
+    if after_us is None:
+        return None
+    length = max(each.window.reach_us or 0 for each in aggregations)
+    first_us = min((file.min_event_us for _, file, _ in rows.files), default=after_us)
+    return length if (until_us - max(after_us, first_us)) >= FEW_BUCKETS * length else None
+
+
+def pairs_in(rows: Rows, window: Window, pairs: float) -> float:
+    """Return how many of the pairs of a spine row and an event of its key a window holds, if time is even."""
+    return pairs / 2 if window.reach_us is None else pairs * min(window.reach_us / max(span_us(rows), 1), 1)
+
+
+def span_us(rows: Rows) -> int:
+    """Return the time between the first event and the last, by the bounds of files."""
+    bounds = [(file.min_event_us, file.max_event_us) for _, file, _ in rows.files if file.rows]
+    return max((end for _, end in bounds), default=0) - min((start for start, _ in bounds), default=0)
 
 
 def reaches_beyond(rows: Rows, last_us: int) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from asof.arrow.types import TIMESTAMP
+from asof.engine.events import Asking, events
 from asof.engine.literals import listed, quoted
 from asof.engine.port import (
     BY_COLUMN,
@@ -21,7 +22,7 @@ from asof.engine.port import (
     Rows,
 )
 from asof.engine.stored import competing, filled, hidden_at, visible, wanted_time
-from asof.engine.windows import bounds_of, counting, events, in_order, is_event
+from asof.engine.windows import bounds_of, counting, in_order, is_event
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN
 from asof.windows.aggregation import Aggregation
 
@@ -51,31 +52,25 @@ class Asked:
         rows: The source.
         aggregation: What is asked about.
         journal: Name of the registered journal rows.
-        spine: Name of the registered spine: one row of the columns `on`, `__t_us`, `__row`.
-        on: The source's columns that the spine has.
-        known: Knowledge mode.
+        asking: What is asked of the source: of the columns of the aggregation, by a spine of one row.
         t_us: Its time.
     """
 
     rows: Rows
     aggregation: Aggregation
     journal: str
-    spine: str
-    on: Sequence[str]
-    known: Known
+    asking: Asking
     t_us: int
 
     def statement(self) -> str:
         """Return the statement; see `Engine.explain`."""
-        rows, on, asked = self.rows, self.on, self.aggregation
-        wanted = list(dict.fromkeys([*on, *asked.columns]))
+        rows, asked, asking = self.rows, self.aggregation, self.asking
+        on, wanted = asking.on, asking.columns
         names = [name for name in wanted if name not in rows.keys and name != rows.event_time]
         stored = [*names, *wanted_time(rows, wanted)]
         every = filled(rows, f"({competing(rows, stored, journal=self.journal)})", stored, journal=self.journal)
-        relation = events(rows, wanted, journal=self.journal, known=self.known, spine=self.spine, on=on)
-        held, counts, begins = counting(
-            rows, asked, spine=self.spine, relation=f"({relation})", on=on, known=self.known
-        )
+        relation = events(rows, asking, journal=self.journal)
+        held, counts, begins = counting(rows, asked, asking=asking, relation=f"({relation})")
         keys = ", ".join(map(quoted, rows.keys))
         columns = ", ".join(quoted(name) for name in dict.fromkeys([*rows.keys, *wanted]))
         of = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in on)
@@ -84,24 +79,24 @@ class Asked:
         return (
             f"WITH every AS (SELECT * FROM {every}),"
             f" own AS (SELECT {columns}, __e, __c, __a, {self.t_us}::BIGINT AS __t_us, struct_pack({of}) AS __own"
-            f" FROM every SEMI JOIN {self.spine} USING ({', '.join(map(quoted, on))}) WHERE NOT __x),"
+            f" FROM every SEMI JOIN {asking.spine} USING ({', '.join(map(quoted, on))}) WHERE NOT __x),"
             f" standing AS (SELECT {keys}, __e, max(__c) AS {BY_COLUMN}, arg_max(__x, __c) AS __gone,"
             f" arg_max(struct_pack({of}), __c) AS {OF_COLUMN} FROM (SELECT * FROM every{visible(rows, self._moment)})"
             f" SEMI JOIN (SELECT DISTINCT {keys}, __e FROM own) USING ({keys}, __e)"
             f" WHERE __e <= {self.t_us} GROUP BY {keys}, __e),"
-            f" held AS ({held}), counted AS (SELECT {keys}, __e, __c, true AS __counts FROM held WHERE {counts}),"
+            f" held AS ({held}), counted AS (SELECT {keys}, __e, true AS __counts FROM held WHERE {counts}),"
             f" begun AS (SELECT {begun} AS __begun)"
             f" SELECT {keys}, {value} AS {VALUE_COLUMN}, __e AS {EVENT_COLUMN}, __c AS {quoted(COMMIT_COLUMN)},"
             f" CASE WHEN __a > ({NO_TIME}) THEN make_timestamptz(__a) END AS {quoted(AVAILABLE_COLUMN)},"
             f" {self._reason()} AS {REASON_COLUMN}, {BY_COLUMN}, {OF_COLUMN}"
-            f" FROM own LEFT JOIN standing USING ({keys}, __e) LEFT JOIN counted USING ({keys}, __e, __c), begun"
+            f" FROM own LEFT JOIN standing USING ({keys}, __e) LEFT JOIN counted USING ({keys}, __e), begun"
             f" ORDER BY {in_order(rows)}, __c"
         )
 
     @property
     def _moment(self) -> Known:
         """The mode that does not depend on T: what is served at T is what was known at T."""
-        return self.t_us if self.known == "served" else self.known
+        return self.t_us if self.asking.known == "served" else self.asking.known
 
     def _reason(self) -> str:
         """Return the reason of a row of `own`."""
@@ -109,7 +104,7 @@ class Asked:
         hidden = hidden_at(self.rows, self._moment)
         value = "false" if self.aggregation.column is None else f"{quoted(self.aggregation.column)} IS NULL"
         cases = [
-            ("__counts", ""),
+            (f"__counts AND __c = {BY_COLUMN}", ""),
             (f"__c IN ({listed(hidden)})" if hidden else "false", "retracted"),
             ("__e > __t_us", "in the future"),
             (f"__a > {self._moment}" if isinstance(self._moment, int) else "false", "not yet available"),
@@ -117,7 +112,7 @@ class Asked:
             ("__gone", "retired"),
             (f"__c <> {BY_COLUMN} AND __own IS DISTINCT FROM {OF_COLUMN}", "of another key"),
             (f"__c <> {BY_COLUMN}", "corrected"),
-            (f"NOT {is_event(self.rows, self.aggregation.where)}", "not where"),
+            (f"NOT {is_event(self.rows, self.aggregation.where) or 'true'}", "not where"),
             (value, "no value"),
         ]
         whens = " ".join(f"WHEN {condition} THEN '{reason}'" for condition, reason in cases)

@@ -46,6 +46,11 @@ class Window:
             if is_wrong or self.length_us < 0 or self.hop_us < 0:
                 raise UsageError(f"a window of kind {self.kind!r} has {what}, and no other has one")
 
+    @property
+    def reach_us(self) -> int | None:
+        """How far back from T an event may lie that it holds; None: any event may."""
+        return None if self.kind in ("lifetime", "session") else self.length_us + self.hop_us
+
     def bounds(self, t_us: int) -> tuple[int | None, int]:
         """Return (after, until): events with after < event_time <= until count; None: from the first one on.
 
