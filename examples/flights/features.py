@@ -191,7 +191,11 @@ departure = FeatureView(
 
 departure_live = FeatureView(
     "departure_live",
-    features=[*departure.features, carrier_arrivals, route_arrivals],
+    features=[
+        *departure.features,
+        carrier_arrivals,
+        *(route_arrivals[name] for name in ("count_7d", "late_7d", "arr_delay_mean_3d", "arr_delay_mean_7d")),
+    ],
     description="the same, and what the last landings of the carrier and on the route say",
     owner="planning",
 )

@@ -7,6 +7,9 @@ from confluent_kafka import Producer
 
 from asof.errors import TransientError
 
+OPTIONS = "fetch.wait.max.ms=5"
+"""This Kafka answers who waits for messages when the waiting is over, not when one comes."""
+
 PATIENCE_SECONDS = 30.0
 
 Place = tuple[str, int]
@@ -24,7 +27,7 @@ class Broker:
         self._topic = topic
         known = self._producer.list_topics(topic, timeout=PATIENCE_SECONDS).brokers.values()
         places = ",".join(f"{each.host}:{each.port}" for each in known)
-        self.url = f"kafka://{places}/{topic}"
+        self.url = f"kafka://{places}/{topic}?{OPTIONS}"
 
     def send(self, messages: Sequence[tuple[str, bytes]]) -> list[Place]:
         """Send messages, each with its key; return where they are when the broker has them.

@@ -66,7 +66,7 @@ def run_all(folder: Path, *, quick: bool, console: Console) -> DemoResult:
         windows_auc_honest=windows.aucs.honest,
         windows_auc_promised=windows.aucs.promised,
         windows_auc_kept=windows.aucs.kept,
-        windows_auc_without=windows.without,
+        windows_auc_without=windows.aucs.without,
         p50_us=latency.p50_us,
         p99_us=latency.p99_us,
         windows_p50_us=with_windows.p50_us,

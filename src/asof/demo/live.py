@@ -22,7 +22,7 @@ from asof.errors import TransientError
 from asof.streams import Figures, positions, run
 
 DAY = timedelta(days=1)
-STEP, QUICK_STEP = timedelta(minutes=30), timedelta(hours=3)
+STEP, QUICK_STEP = timedelta(hours=1), timedelta(hours=4)
 LATER = timedelta(hours=3)
 """How much later than the others the message comes that is late; once more, it comes as long after that."""
 
@@ -215,7 +215,7 @@ def _show(context: Context, live: Live) -> None:
     screen = context.screen
     screen.say(
         f"{live.messages} messages through a broker on loopback, in {live.seconds:.1f} s: the store's clock went from"
-        f" {NOW:%d %b %H:%M} to {NOW + DAY:%d %b %H:%M}, half an hour at a time. From sent to counted by the windows"
+        f" {NOW:%d %b %H:%M} to {NOW + DAY:%d %b %H:%M}, an hour at a time. From sent to counted by the windows"
         f" that are served: [bold]p50 {live.p50_ms:.0f} ms, at most {live.worst_ms:.0f} ms[/bold]. Two of them:"
     )
     screen.table(

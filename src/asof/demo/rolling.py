@@ -107,9 +107,10 @@ def _values(each: Aggregation, events: pa.Table) -> Times:
     """Return, for each event, whether it counts, as 0 or 1, and its value if it does."""
     counts = np.ones(events.num_rows, np.int64)
     if each.where is not None:
-        counts_if = each.where.predicate()
-        rows = events.select(list(each.where.columns)).to_pylist()
-        counts = np.fromiter(map(counts_if, rows), np.int64, events.num_rows)
+        rows = events.select(list(each.where.columns))
+        kinds = rows.group_by(rows.column_names).aggregate([])  # few: a condition is asked of each of them
+        true = kinds.filter(pa.array(map(each.where.predicate(), kinds.to_pylist())))
+        counts = pc.is_in(rows[0], true[0].combine_chunks()).cast(pa.int64()).to_numpy()
     return np.stack([counts, counts if each.column is None else counts * events[each.column].to_numpy()])
 
 

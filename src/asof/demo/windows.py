@@ -7,10 +7,9 @@ from time import perf_counter
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.definitions import FeatureGroup
 from asof.definitions.durations import show_duration
 from asof.demo.context import NOW_US, Context
-from asof.demo.model import Aucs, Model, compare, worth
+from asof.demo.model import Aucs, Model, compare
 from asof.demo.rolling import Rolled, over_the_timetable, over_what_was_known
 from asof.demo.training import QUICK_STRIDE
 
@@ -24,14 +23,12 @@ class Windows:
     Attributes:
         model: Trained on them, point in time.
         aucs: What either model is worth.
-        without: What a model without windows is worth on the same rows.
         unknown: Per group, events in windows over the timetable that nobody had heard of.
         differing: Rows whose windows, computed by hand over what was known, differ from the store's.
     """
 
     model: Model
     aucs: Aucs
-    without: float
     unknown: Mapping[str, int]
     differing: int
 
@@ -60,9 +57,9 @@ def roll(context: Context) -> Windows:
         "The same windows by hand, in NumPy, over the time from which a landing was known"
         + (" agree with the store everywhere." if not differing else f" differ from the store in {differing:,} rows.")
     )
-    model, aucs, without = _trained(context, frame, naive)
+    model, aucs = _trained(context, frame, naive)
     unknown = {group.name: sum(e.unknown for e in naive if e.group == group.name) for group in context.windows}
-    return Windows(model, aucs, without, unknown, differing)
+    return Windows(model, aucs, unknown, differing)
 
 
 def _show(context: Context, naive: list[Rolled]) -> None:
@@ -82,30 +79,24 @@ def _show(context: Context, naive: list[Rolled]) -> None:
     )
 
 
-def _trained(context: Context, frame: pa.Table, naive: list[Rolled]) -> tuple[Model, Aucs, float]:
+def _trained(context: Context, frame: pa.Table, naive: list[Rolled]) -> tuple[Model, Aucs]:
     screen = context.screen
     leaky = frame
     for each in naive:
         for name, values in each.columns.items():
             leaky = leaky.set_column(leaky.schema.get_field_index(name), name, values)
-    names = [name for name in context.live.output_names() if not pa.types.is_list(frame.schema.field(name).type)]
+    made = {feature.name for group in context.windows for feature in group.features}
     with screen.progress("three models"):
-        model, aucs = compare(frame, leaky, names, last_month=LAST_TRAINING_MONTH)
-        without = worth(frame, _without(names, context.windows), last_month=LAST_TRAINING_MONTH)
+        model, aucs = compare(frame, leaky, context.live.output_names(), last_month=LAST_TRAINING_MONTH, without=made)
     screen.table(
         ("ROC AUC in December, trained on October and November", "in the notebook", "when served"),
         [
             ("windows over the timetable, with the leak", aucs.promised, aucs.kept),
             ("point-in-time windows", aucs.honest, aucs.honest),
-            ("no windows", without, without),
+            ("no windows", aucs.without, aucs.without),
         ],
     )
-    return model, aucs, without
-
-
-def _without(names: list[str], windows: list[FeatureGroup]) -> list[str]:
-    made = {feature.name for group in windows for feature in group.features}
-    return [name for name in names if name not in made]
+    return model, aucs
 
 
 def _spine(context: Context) -> pa.Table:
