@@ -99,7 +99,7 @@ def load_history(context: Context) -> Loaded:
     screen.table(("commit", "rows", "after the clock", "seconds", "rows/s"), rows)
     rate = total / sum(row[3] for row in rows)
     screen.say(
-        f"{total:,} rows into history, and the newest of each key into the online store:"
+        f"{total:,} rows into history, and the newest of each key into the online store, with the events of windows:"
         f" [bold]{rate:,.0f} rows/s[/bold]"
     )
     return Loaded(rows=total, rows_per_second=rate)

@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from asof.clock import MICROSECOND
+from asof.definitions.durations import show_duration
 from asof.demo.broker import Broker, Place
 from asof.demo.context import NOW, Context
 from asof.errors import TransientError
@@ -26,7 +28,8 @@ STEP, QUICK_STEP = timedelta(hours=1), timedelta(hours=4)
 LATER = timedelta(hours=3)
 """How much later than the others the message comes that is late; once more, it comes as long after that."""
 
-FIRST_SPECIAL = NOW + timedelta(hours=15)
+FROM = NOW + timedelta(hours=15)
+"""The late message is the first that should have come by then: busy hours lie before and after it."""
 
 DELAY = timedelta(minutes=90)
 """How long after a landing its message comes, as `examples/flights/features.py` has it for history."""
@@ -40,7 +43,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """What one message of its own did to the window of its carrier."""
+    """What a message did to the window of its carrier.
+
+    Attributes:
+        what: What is odd about it.
+        landed: Its event time.
+        came: When it was sent, by the store's clock.
+        before: Landings in 24 hours, online, before it came.
+        after: And when the stream had taken it.
+    """
 
     what: str
     landed: datetime
@@ -85,7 +96,7 @@ def replay(context: Context, day: "Day") -> Live:
             advance(1)
         seconds = perf_counter() - start
     live = day.told(seconds)
-    _show(context, live)
+    _show(context, live, step)
     return live
 
 
@@ -93,6 +104,7 @@ class Day:
     """The day, as far as it went."""
 
     def __init__(self, context: Context) -> None:
+        """Start the broker; nothing is sent yet."""
         rows = _heard_of(context, NOW, NOW + DAY)
         self._landed = [*_heard_of(context, NOW - DAY, NOW), *rows]
         self._store = context.store
@@ -106,7 +118,7 @@ class Day:
         self._again = 0
         self._took_ms: list[float] = []
         self._specials: list[Special] = []
-        late = next(row for row in rows if row["heard"] >= FIRST_SPECIAL)
+        late = next(row for row in rows if row["heard"] >= FROM)
         self._late = late
         self._due = [(late["heard"] + LATER, "three hours late"), (late["heard"] + 2 * LATER, "the same once more")]
         self._waiting.remove(late)
@@ -124,6 +136,7 @@ class Day:
                 yield self
             finally:
                 self._stop.set()
+        self._stream.result()
 
     def wait_for_stream(self) -> None:
         """Return when the stream has partitions to read."""
@@ -211,12 +224,13 @@ class Day:
         sleep(LOOK_SECONDS)
 
 
-def _show(context: Context, live: Live) -> None:
+def _show(context: Context, live: Live, step: timedelta) -> None:
     screen = context.screen
     screen.say(
         f"{live.messages} messages through a broker on loopback, in {live.seconds:.1f} s: the store's clock went from"
-        f" {NOW:%d %b %H:%M} to {NOW + DAY:%d %b %H:%M}, an hour at a time. From sent to counted by the windows"
-        f" that are served: [bold]p50 {live.p50_ms:.0f} ms, at most {live.worst_ms:.0f} ms[/bold]. Two of them:"
+        f" {NOW:%d %b %H:%M} to {NOW + DAY:%d %b %H:%M}, {show_duration(step // MICROSECOND)} at a time. From sent to"
+        " counted by the windows that are served:"
+        f" [bold]p50 {live.p50_ms:.0f} ms, at most {live.worst_ms:.0f} ms[/bold]. Two of them:"
     )
     screen.table(
         ("message", "landed", "came", "landings of its carrier in 24 h, online"),

@@ -96,6 +96,10 @@ def _trained(context: Context, frame: pa.Table, naive: list[Rolled]) -> tuple[Mo
             ("no windows", aucs.without, aucs.without),
         ],
     )
+    screen.say(
+        f"The leak promises {aucs.promised:.2f} and keeps {aucs.kept:.2f}. Windows over what had landed and was known"
+        f" are worth {aucs.honest - aucs.without:+.3f}."
+    )
     return model, aucs
 
 
