@@ -21,7 +21,7 @@ SHAPE: Document = {
     "auc_honest": 0.7,
     "auc_promised": 0.8,
     "auc_kept": 0.6,
-    "windows_unknown": {"carrier_arrivals": 5000000},
+    "windows_unknown": {"carrier_arrivals": 5000000, "route_arrivals": 600000},
     "windows_auc_honest": 0.7,
     "windows_auc_promised": 0.8,
     "windows_auc_kept": 0.6,
