@@ -38,6 +38,9 @@ NOTICE = 2 * HOUR_US
 LATE_MINUTES = 15
 """A flight that arrives more than this late is the thing to predict."""
 
+EVENTS_FROM_US = 1_380_585_600_000_000
+"""1 October 2013, UTC: earlier landings are left out of `arrival_events`, to keep the demo short."""
+
 MAX_WIND_MPH = 200
 """EWR reports 1,048 mph on 12 February: a fault of the instrument, loaded as null."""
 
@@ -91,6 +94,17 @@ def airports() -> pa.Table:
 def arrivals() -> pa.Table:
     """One row per landing, in order: `tailnum`, `landed`, and the delays (minutes) nobody knew before."""
     return _with_outcome().select(["tailnum", "landed", "arr_delay", "dep_delay"]).sort_by("landed")
+
+
+@cache
+def arrival_events() -> pa.Table:
+    """One row per landing of the last three months, in order, by the flight: `carrier`, `flight`, `sched_dep`.
+
+    Carrier and landing would be no key: one row in ten shares both with another.
+    """
+    columns = ["carrier", "flight", "sched_dep", "landed", "origin", "dest", "arr_delay"]
+    landed = _with_outcome().select(columns)
+    return landed.filter(pc.greater_equal(_us(landed["landed"]), EVENTS_FROM_US)).sort_by("landed")
 
 
 @cache

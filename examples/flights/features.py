@@ -4,9 +4,16 @@
 """
 
 from asof import Check, Entity, Feature, FeatureGroup, FeatureView
+from asof.aggregates import Count, LastK, Mean, col
 
 airport = Entity("airport", keys={"origin": "string"}, description="an airport, by its IATA code")
 aircraft = Entity("aircraft", keys={"tailnum": "string"}, description="one aircraft, by its tail number")
+carrier = Entity("carrier", keys={"carrier": "string"}, description="an airline, by its code of two letters")
+flight = Entity(
+    "flight",
+    keys={"carrier": "string", "flight": "int64", "sched_dep": "timestamp"},
+    description="one flight, by its number and the departure in the timetable",
+)
 route = Entity(
     "route", keys={"origin": "string", "dest": "string"}, description="a pair of airports, in this direction"
 )
@@ -107,6 +114,59 @@ route_days = FeatureGroup(
     tags={"domain": "flights"},
 )
 
+# Each landing as an event, under a key of its own: many landings of a carrier share a minute.
+arrivals = FeatureGroup(
+    "arrivals",
+    entity=flight,
+    event_time="landed",
+    features=[
+        Feature("origin", "string", description="where it came from"),
+        Feature("dest", "string", description="where it landed"),
+        Feature("arr_delay", "int64", description="how late it arrived, negative: early", unit="min"),
+    ],
+    delay="90m",
+    online=True,
+    checks=[Check.not_null("arr_delay")],
+    description="landings, as they are heard of",
+    owner="ops",
+    tags={"domain": "flights"},
+)
+
+late = col("arr_delay") > 15
+
+# Windows over actual landings, counted from the moment of the question back. Nothing is written to these groups.
+carrier_arrivals = FeatureGroup(
+    "carrier_arrivals",
+    entity=carrier,
+    source=arrivals,
+    features=[
+        Count(over=["6h", "24h"], description="landings"),
+        Count(over="6h", where=late, name="late_6h", description="landings more than 15 minutes late"),
+        Count(over="24h", where=late, name="late_24h", description="landings more than 15 minutes late"),
+        Mean("arr_delay", over=["6h", "24h"], description="mean delay on arrival", unit="min"),
+    ],
+    online=True,
+    description="how punctual a carrier is just now",
+    owner="ops",
+    tags={"domain": "flights"},
+)
+
+route_arrivals = FeatureGroup(
+    "route_arrivals",
+    entity=route,
+    source=arrivals,
+    features=[
+        Count(over="7d", description="landings"),
+        Count(over="7d", where=late, name="late_7d", description="landings more than 15 minutes late"),
+        Mean("arr_delay", over=["3d", "7d"], description="mean delay on arrival", unit="min"),
+        LastK("arr_delay", 3, over="7d", description="the last three delays on arrival", unit="min"),
+    ],
+    online=True,
+    description="how punctual a route is just now",
+    owner="planning",
+    tags={"domain": "flights"},
+)
+
 departure = FeatureView(
     "departure",
     features=[
@@ -126,5 +186,16 @@ departure = FeatureView(
         route_days["mean_delay"].alias("route_mean_delay"),
     ],
     description="what is known about a departure two hours before it is scheduled",
+    owner="planning",
+)
+
+departure_live = FeatureView(
+    "departure_live",
+    features=[
+        *departure.features,
+        carrier_arrivals,
+        *(route_arrivals[name] for name in ("count_7d", "late_7d", "arr_delay_mean_3d", "arr_delay_mean_7d")),
+    ],
+    description="the same, and what the last landings of the carrier and on the route say",
     owner="planning",
 )

@@ -57,9 +57,32 @@ def test_pandas_joined_on_the_time_when_a_row_was_known_agrees_with_the_store(sh
     assert "agrees with the store everywhere" in " ".join(text.split())
 
 
-def test_the_screen_shows_seven_steps(shown):
+def test_windows_over_the_timetable_promise_more_and_keep_less_than_those_over_actual_landings(shown):
+    result, _ = shown
+    assert result.windows_auc_promised > result.windows_auc_honest + 0.05
+    assert result.windows_auc_kept < result.windows_auc_honest
+    assert result.windows_unknown.keys() == {"carrier_arrivals", "route_arrivals"}
+    assert all(unknown > 0 for unknown in result.windows_unknown.values())
+
+
+def test_windows_by_hand_over_what_was_known_agree_with_the_store(shown):
+    result, text = shown
+    assert result.windows_differ == 0
+    assert "agree with the store everywhere" in " ".join(text.split())
+
+
+def test_a_late_message_counts_once_and_a_repeated_one_changes_nothing(shown):
+    result, _ = shown
+    late, again = result.live_counts
+    assert late[1] == late[0] + 1
+    assert again[1] == again[0]
+    assert result.live_messages > 500
+    assert result.live_wrong == 0
+
+
+def test_the_screen_shows_nine_steps(shown):
     _, text = shown
-    assert [line[:3] for line in text.splitlines() if line[1:3] == "/7"] == [f"{n}/7" for n in range(1, 8)]
+    assert [line[:3] for line in text.splitlines() if line[1:3] == "/9"] == [f"{n}/9" for n in range(1, 10)]
 
 
 def test_the_figures_of_the_result_are_those_on_the_screen(shown):
@@ -72,6 +95,13 @@ def test_the_figures_of_the_result_are_those_on_the_screen(shown):
         f"{result.auc_promised:.3f}",
         f"{result.auc_kept:.3f}",
         f"p50 {result.p50_us:.0f} µs, p99 {result.p99_us:.0f} µs",
+        f"{result.windows_auc_honest:.3f}",
+        f"{result.windows_auc_promised:.3f}",
+        f"{result.windows_auc_kept:.3f}",
+        f"{result.windows_auc_without:.3f}",
+        f"p50 {result.windows_p50_us:.0f} µs, p99 {result.windows_p99_us:.0f} µs",
+        f"{result.live_messages} messages",
+        f"p50 {result.live_p50_ms:.0f} ms, at most {result.live_worst_ms:.0f} ms",
         f"{result.compared:,} values compared",
     ):
         assert figure in " ".join(text.split())

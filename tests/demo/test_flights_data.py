@@ -79,9 +79,24 @@ def test_histories_have_one_row_per_key_and_time_and_no_null_among_them(data):
         (data.planes(), ["tailnum"]),
         (data.arrivals(), ["tailnum", "landed"]),
         (data.route_days(), ["origin", "dest", "day_end"]),
+        (data.arrival_events(), ["carrier", "flight", "sched_dep"]),
     ):
         assert table.group_by(keys).aggregate([]).num_rows == table.num_rows
         assert all(table[key].null_count == 0 for key in keys)
+
+
+def test_carrier_and_landing_are_no_key_of_arrivals(data):
+    done = data.flights().filter(pc.is_valid(data.flights()["arr_delay"]))
+    times = done.group_by(["carrier", "landed"]).aggregate([([], "count_all")])
+    shared = pc.sum(times.filter(pc.greater(times["count_all"], 1))["count_all"]).as_py()
+    assert 0.05 < shared / done.num_rows < 0.2
+    assert data.flights().group_by(["carrier", "flight", "sched_dep"]).aggregate([]).num_rows == 336_776
+
+
+def test_arrivals_as_events_are_all_landings_of_three_months(data, flights):
+    events = data.arrival_events()
+    assert events.num_rows == (flights["arr_delay"].notna() & (flights["landed"] >= "2013-10-01")).sum()
+    assert events["landed"].to_pylist() == sorted(events["landed"].to_pylist())
 
 
 def test_weather_ends_where_the_clock_of_the_demo_stands(data):

@@ -1,10 +1,13 @@
 """The definitions of the example load, apply, and fit the tables that are made for them."""
 
+from datetime import timedelta
+
 import pyarrow as pa
 import pytest
 
 import asof
 from asof.demo.context import NOW
+from asof.demo.live import DELAY
 from asof.demo.source import flights_folder, load
 from asof.errors import MissingDependencyError
 
@@ -27,6 +30,7 @@ def test_every_column_of_a_table_is_declared_with_its_type(features):
         features.planes: data.planes(),
         features.aircraft_arrivals: data.arrivals(),
         features.route_days: data.route_days(),
+        features.arrivals: data.arrival_events(),
     }
     arrow = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64()}
     for group, table in tables.items():
@@ -54,11 +58,21 @@ def test_the_definitions_apply_once(features, tmp_path):
         features.planes,
         features.aircraft_arrivals,
         features.route_days,
+        features.arrivals,
+        features.carrier_arrivals,
+        features.route_arrivals,
     )
     with asof.open(tmp_path / "store", clock=lambda: NOW) as store:
-        plan = store.apply(*groups, features.departure)
+        plan = store.apply(*groups, features.departure, features.departure_live)
         assert {change.action for change in plan} == {"create"}
-        assert not store.apply(*groups, features.departure)
+        assert not store.apply(*groups, features.departure, features.departure_live)
+
+
+def test_windows_are_of_actual_landings_and_of_those_that_were_heard_of(features):
+    for group in (features.carrier_arrivals, features.route_arrivals):
+        assert group.source is features.arrivals
+    assert features.arrivals.event_time == "landed"
+    assert features.arrivals.delay_us == features.aircraft_arrivals.delay_us == DELAY // timedelta(microseconds=1)
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):

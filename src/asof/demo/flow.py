@@ -9,16 +9,18 @@ from rich.console import Console
 from rich.markup import escape
 
 import asof
-from asof.demo.context import NOW, Context
+from asof.demo.context import NOW, Context, Hands
 from asof.demo.history import define, load_history, show_facts
+from asof.demo.live import Day, replay
 from asof.demo.result import DemoResult
 from asof.demo.screen import Screen
 from asof.demo.serving import serve, verify
 from asof.demo.source import load
 from asof.demo.training import build, train
+from asof.demo.windows import roll
 from asof.errors import UsageError
 
-STEPS = 7
+STEPS = 9
 MARK = "made-by-asof-demo.txt"
 
 
@@ -31,15 +33,19 @@ def run_all(folder: Path, *, quick: bool, console: Console) -> DemoResult:
         f" Its clock stands at {NOW:%Y-%m-%d %H:%M} UTC, where the weather ends: what lies after it is not"
         " loaded; those departures are the ones to serve."
     )
-    with asof.open(folder, clock=lambda: NOW) as store:
+    clock = Hands()
+    with asof.open(folder, clock=clock) as store:
         (folder / MARK).write_text("The next `asof demo` may replace this folder.\n", encoding="utf-8")
-        context = Context(screen, store, load("data"), load("features"), quick)
+        context = Context(screen, store, clock, load("data"), load("features"), quick)
         show_facts(context)
         define(context)
         loaded = load_history(context)
         training = build(context)
-        model, aucs = train(context, training)
-        latency = serve(context, model)
+        aucs = train(context, training)
+        with Day(context).reading() as day:
+            windows = roll(context)
+            latency, with_windows = serve(context, windows.model)
+            live = replay(context, day)
         proof = verify(context)
     _farewell(screen, folder)
     return DemoResult(
@@ -55,8 +61,21 @@ def run_all(folder: Path, *, quick: bool, console: Console) -> DemoResult:
         auc_honest=aucs.honest,
         auc_promised=aucs.promised,
         auc_kept=aucs.kept,
+        windows_unknown=windows.unknown,
+        windows_differ=windows.differing,
+        windows_auc_honest=windows.aucs.honest,
+        windows_auc_promised=windows.aucs.promised,
+        windows_auc_kept=windows.aucs.kept,
+        windows_auc_without=windows.aucs.without,
         p50_us=latency.p50_us,
         p99_us=latency.p99_us,
+        windows_p50_us=with_windows.p50_us,
+        windows_p99_us=with_windows.p99_us,
+        live_messages=live.messages,
+        live_p50_ms=live.p50_ms,
+        live_worst_ms=live.worst_ms,
+        live_counts=[(each.before, each.after) for each in live.specials],
+        live_wrong=live.wrong,
         compared=proof.compared,
         differences=proof.differences,
     )

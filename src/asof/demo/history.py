@@ -54,27 +54,28 @@ def define(context: Context) -> None:
     """Apply the definitions, and show them."""
     screen = context.screen
     screen.heading("Define: store.apply(...) of examples/flights/features.py")
-    plan = context.store.apply(*context.groups, context.view)
+    plan = context.store.apply(*context.groups, context.view, context.live)
     screen.table(
         ("group", "entity", "event time", "ttl", "delay", "features"),
         [
             (
                 group.name,
                 f"{group.entity.name} ({', '.join(group.keys)})",
-                group.event_time or "static",
+                group.event_time or ("static" if group.source is None else f"of {group.source.name}"),
                 "" if group.ttl_us is None else show_duration(group.ttl_us),
-                "" if group.static else show_duration(group.delay_us),
+                "" if group.event_time is None else show_duration(group.delay_us),
                 len(group.features),
             )
             for group in context.groups
         ],
     )
-    view = context.view
+    view, live = context.view, context.live
     other = {f"{ref.group.name} of {source}" for ref in view.features for _, source in ref.on}
     changed = sum(change.action != "unchanged" for change in plan)
     screen.say(
-        f"View [bold]{view.name}[/bold]: {len(view.features)} features of these groups, by the keys"
-        f" {', '.join(view.spine_keys)} ({', '.join(sorted(other))}). {changed} definitions registered."
+        f"View [bold]{view.name}[/bold]: {len(view.features)} features, by the keys"
+        f" {', '.join(view.spine_keys)} ({', '.join(sorted(other))}). View [bold]{live.name}[/bold]: with the windows,"
+        f" {len(live.features)}. {changed} definitions registered."
     )
 
 
@@ -83,7 +84,7 @@ def load_history(context: Context) -> Loaded:
     screen, store = context.screen, context.store
     screen.heading("Load the history: store.backfill(group, table)")
     known = {
-        group.name: _known(context.tables[group.name], group.event_time, group.delay_us) for group in context.groups
+        group.name: _known(context.tables[group.name], group.event_time, group.delay_us) for group in context.stored
     }
     total = sum(table.num_rows for table in known.values())
     rows: list[tuple[str, int, int, float, int]] = []
@@ -98,7 +99,7 @@ def load_history(context: Context) -> Loaded:
     screen.table(("commit", "rows", "after the clock", "seconds", "rows/s"), rows)
     rate = total / sum(row[3] for row in rows)
     screen.say(
-        f"{total:,} rows into history, and the newest of each key into the online store:"
+        f"{total:,} rows into history, and the newest of each key into the online store, with the events of windows:"
         f" [bold]{rate:,.0f} rows/s[/bold]"
     )
     return Loaded(rows=total, rows_per_second=rate)

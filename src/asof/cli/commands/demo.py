@@ -21,8 +21,18 @@ SHAPE: Document = {
     "auc_honest": 0.7,
     "auc_promised": 0.8,
     "auc_kept": 0.6,
+    "windows_unknown": {"carrier_arrivals": 5000000, "route_arrivals": 600000},
+    "windows_auc_honest": 0.7,
+    "windows_auc_promised": 0.8,
+    "windows_auc_kept": 0.6,
+    "windows_auc_without": 0.7,
     "p50_us": 20.0,
     "p99_us": 60.0,
+    "windows_p50_us": 500.0,
+    "windows_p99_us": 900.0,
+    "live_messages": 900,
+    "live_p50_ms": 50.0,
+    "live_worst_ms": 200.0,
     "compared": 20000,
     "differences": 0,
 }
@@ -34,8 +44,8 @@ SHAPE: Document = {
 def command(folder: Path | None, quick: bool) -> Answer:  # noqa: FBT001 - click's flag
     """Show the whole main job on real flights.
 
-    It defines features, loads their history, trains on it point in time, serves the same features and verifies
-    them.
+    It defines features, loads their history, trains on it point in time, also with windows over landings, serves
+    the same features, reads a day of landings as a live stream, and verifies all of them.
 
     Needs the extra `demo` (pip install "asof[demo]"). The store stays in FOLDER, by default demo-store. The exit
     code is 1 if online and history differ.

@@ -138,7 +138,8 @@ class MadeFeed(Feed):
 
     def _show(self, grower: Grower, shown: Mapping[int, Mapping[Order, Found] | None]) -> None:
         """Show rows of commits, or hide those of a commit."""
-        gone = [order for order, rows in self._shown.items() if any(shown.get(n, ()) is None for n in rows)]
+        hidden = {n for n, found in shown.items() if found is None}
+        gone = [order for order, rows in self._shown.items() if hidden & rows.keys()] if hidden else []
         orders = dict.fromkeys([*gone, *(order for found in shown.values() for order in found or ())])
         before = {order: self._newest(order) for order in orders}
         for number, found in shown.items():
