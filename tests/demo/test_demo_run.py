@@ -7,7 +7,10 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+import asof
 from asof.demo import run
+from asof.demo.context import NOW, Hands
+from asof.demo.live import DAY
 from asof.errors import UsageError
 
 pytestmark = pytest.mark.slow
@@ -78,6 +81,21 @@ def test_a_late_message_counts_once_and_a_repeated_one_changes_nothing(shown):
     assert again[1] == again[0]
     assert result.live_messages > 500
     assert result.live_wrong == 0
+
+
+def test_a_window_is_explained_and_replayed_as_it_was_served(folder, shown):
+    assert shown
+    keys = {"carrier": "UA", "origin": "JFK", "dest": "LAX", "tailnum": "N3ALAA"}
+    with asof.open(folder, clock=Hands(NOW + DAY)) as store:
+        vector = store.online("departure_live", keys)
+        assert store.replay(vector.receipt).values == vector.values
+        clock, commits = vector.receipt.clock, vector.receipt.commits
+        for name in ("count_24h", "late_6h", "late_7d"):
+            told = store.quality.explain(
+                "departure_live", keys, feature=name, at=clock, known="served", commits=commits
+            )
+            (window,) = [window for each in told.lookups for window in each.windows]
+            assert window.count == window.value == vector.values[name] > 0
 
 
 def test_the_screen_shows_nine_steps(shown):
