@@ -21,8 +21,10 @@ from typing import ClassVar, TypedDict, Unpack
 
 from asof.definitions.aggregate import Aggregate, Over, windows_of
 from asof.definitions.durations import duration_us
+from asof.errors import UsageError
 from asof.windows.conditions import Condition, col
 from asof.windows.kinds import Window
+from asof.windows.users import is_users
 
 __all__ = [
     "All",
@@ -31,6 +33,7 @@ __all__ = [
     "CountBy",
     "CountDistinct",
     "CountDistinctApprox",
+    "Custom",
     "First",
     "FirstK",
     "Last",
@@ -203,6 +206,22 @@ class Quantile(Aggregate):
 
     def __init__(self, column: str, q: float, *, over: Over | Sequence[Over], **about: Unpack[About]) -> None:
         super().__init__("quantile", column, windows_of(over), q=q, **about)
+
+
+class Custom(Aggregate):
+    """What a function of your own makes: a `Function` in a module that can be imported, see `asof.windows.users`.
+
+    The module's hash is part of the version of the group: with other source, apply the group again. A server takes none
+    from a client.
+    """
+
+    def __init__(
+        self, function: str, column: str | None = None, *, over: Over | Sequence[Over], **about: Unpack[About]
+    ) -> None:
+        if not is_users(function):
+            todo = 'name it "module:name", or use an aggregate of asof.aggregates'
+            raise UsageError(f"{function!r} is no function of yours", todo=todo)
+        super().__init__(function, column, windows_of(over), **about)
 
 
 class Any(_OfValues):

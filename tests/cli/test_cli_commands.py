@@ -354,6 +354,23 @@ def test_explain_says_the_answer_in_a_sentence_and_why_other_rows_lost(typed, do
     assert lines[-1] == "and 45 more rows; --limit N shows more"
 
 
+def test_explain_says_which_events_an_aggregate_counts(typed, document, loaded):
+    with asof.open(loaded.store) as store:
+        source = store.catalog.find("weather").definition
+        airport = asof.Entity("airport_hours", keys={"origin": "string"})
+        seen = asof.aggregates.Count(over="3h", name="seen")
+        store.apply(asof.FeatureGroup("counted", entity=airport, source=source, features=[seen]))
+    words = ("explain", loaded.store, "counted", "origin=JFK", "--at", "2025-01-06T05:02:00Z", "--limit", "1")
+    found = document(*words)
+    assert same_shape(shape("explain"), found)
+    ((window,),) = [each["windows"] for each in found["lookups"]]
+    assert (window["value"], window["count"], window["after"]) == (3, 3, "2025-01-06T02:02:00Z")
+    assert [row["event_time"] for row in window["events"]] == ["2025-01-06T03:00:00Z", "2025-01-06T05:00:00Z"]
+    lines = typed(*words).stdout.splitlines()
+    assert lines[0].startswith("seen of JFK at 2025-01-06T05:02:00Z was 3: count of events over the last 3h, 3 events")
+    assert lines[-1].startswith("and 1 more event in between, ")
+
+
 def test_explain_takes_the_words_of_historical(document, error, loaded):
     words = ("explain", loaded.store, "departure", "origin=JFK", "dest=", "--at", "2025-01-06T05:02:00Z")
     origin, dest = document(*words, "--known", "event")["lookups"]

@@ -31,6 +31,23 @@ def test_historical_reads_are_the_oracles_in_every_mode_and_at_every_pin(bench, 
 
 @some
 @given(case=cases(static=False), asked=aggregations(), on=st.sampled_from(KEYS), data=st.data())
+def test_explain_lists_the_events_that_give_the_value_and_a_true_reason_for_every_other_row(
+    bench, case: Case, asked, on, data
+) -> None:
+    with bench.played(case.history) as (played,):
+        made = Aggregated(played, asked, on)
+        try:
+            key = data.draw(st.sampled_from(made.keys()).filter(lambda key: None not in key))
+            shift = data.draw(st.sampled_from([0, 0, 1, -1, HOUR_US]))
+            when = data.draw(st.sampled_from(instants(case.history))) + shift
+            for known in {data.draw(modes(case.history)), "served", "event"}:
+                made.check_explained(key, when, known, data.draw(pins(case.history)))
+        finally:
+            bench.store.catalog.remove(made.name)
+
+
+@some
+@given(case=cases(static=False), asked=aggregations(), on=st.sampled_from(KEYS), data=st.data())
 def test_online_answers_are_the_oracles_after_every_commit(bench, case: Case, asked, on, data) -> None:
     with bench.groups(case.history) as (played,):
         made = Aggregated(played, asked, on, online=True)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from asof.errors import DataError, UsageError
+from asof.testing.algebra import decode, encode
 from asof.windows import sketches
 from asof.windows.aggregation import Aggregation
 from asof.windows.functions import Event, count_by
 from asof.windows.kinds import Window
 from asof.windows.sketches import FEW_ITEMS, FEW_VALUES, count_distinct, quantile, top_k
-from asof.windows.states import decode, encode
 
 EVER = Window("lifetime")
 
@@ -52,7 +52,7 @@ def test_a_distinct_count_is_exact_up_to_the_stated_size_and_switches_by_content
         states = [state_of(function, values, tiles=tiles) for tiles in (1, 3, 6)]
         one_by_one = function.empty
         for value in values[: 2 * many if many < 1000 else 0]:
-            one_by_one = function.add(one_by_one, Event(0, b"", value))
+            one_by_one = function.merge(one_by_one, function.of([Event(0, b"", value)]))
         assert all(state == states[0] for state in states)
         assert one_by_one in (states[0], function.empty)
         assert isinstance(states[0], frozenset if many == limit else bytes)

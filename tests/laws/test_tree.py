@@ -9,7 +9,9 @@ from asof.windows import tree
 from asof.windows.aggregation import Aggregation
 from asof.windows.conditions import col
 from asof.windows.kinds import Window
-from asof.windows.tree import Kept, Shape, Tree
+from asof.windows.nodes import Kept, Leaf, Node
+from asof.windows.shape import Shape
+from asof.windows.tree import Tree
 
 SPANS = [
     *(Span("exact", length) for length in (1, 3, 10, 40)),
@@ -54,8 +56,8 @@ def expected(events, made, span, t):
 def test_a_tree_answers_as_the_oracle_after_each_change(asked, batches, most, t) -> None:
     made = aggregations(asked)
     shape = Shape(made, lambda each: each.algebra(0), {})
-    nodes: dict[int, tree.Node] = {}
-    root, unused = [], 1
+    nodes: dict[int, Node] = {}
+    root, unused = Leaf(), 1
     present: dict[tuple[int, bytes], int | None] = {}
     old = tree.MOST, tree.FILLED
     tree.MOST, tree.FILLED = most, 2

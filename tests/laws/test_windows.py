@@ -9,12 +9,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asof.errors import DataError, UsageError
+from asof.testing.algebra import decode, encode
 from asof.testing.windows import Happening, Span, aggregate, in_window, ordered_key
 from asof.windows import functions, sketches
-from asof.windows.exact import float_sum, rounded
+from asof.windows.exact import rounded, units_of
 from asof.windows.functions import Event
 from asof.windows.kinds import Window
-from asof.windows.states import decode, encode
 from asof.windows.users import users_function
 
 HOUR = 3_600_000_000
@@ -170,7 +170,7 @@ def test_overflow_and_values_of_another_type_are_refused():
         (functions.any_true(), 1),
     ):
         with pytest.raises(DataError):
-            function.add(function.empty, Event(0, b"", value))
+            function.of([Event(0, b"", value)])
     for wrong in (functions.last_k, functions.first_k, functions.top_k):
         with pytest.raises(UsageError, match="0 values"):
             wrong(0)
@@ -196,6 +196,6 @@ def test_windows_that_are_none_are_refused(parts):
 
 def test_a_quotient_is_rounded_once_also_where_floats_are_fewest():
     assert rounded(1, 3) == 1 / 3
-    assert rounded(float_sum(5e-324).units, 2 * 2**1074) == 0.0  # a tie, to even
+    assert rounded(units_of(5e-324), 2 * 2**1074) == 0.0  # a tie, to even
     assert rounded(10**400, 1) == math.inf
     assert rounded(-(10**400), 1) == -math.inf

@@ -9,6 +9,7 @@ import pytest
 from tests.server.test_keys import certified
 
 import asof
+import asof.aggregates
 from asof.errors import DataWarning, DeniedError, UnknownCallerError, UnsupportedError
 
 pytestmark = pytest.mark.slow
@@ -52,6 +53,21 @@ def test_who_has_no_key_is_refused_everywhere(serve, keys, now):
             ):
                 with pytest.raises(UnknownCallerError):
                     ask()
+
+
+def test_explain_shows_no_events_to_who_may_only_read_what_is_made_of_them(serve, keys, now, folder):
+    with asof.open(folder) as store:
+        source = store.catalog.find("payments").definition
+        orders = asof.aggregates.Count(over="1h", name="orders_1h")
+        made = {"entity": source.entity, "source": source, "features": [orders], "online": True}
+        store.apply(asof.FeatureGroup("open_orders", project="fraud", shared_with=[""], **made))
+    server = serve()
+    with opened(server, keys["default"]) as store:
+        assert store.online("open_orders", {"customer_id": 1}).values == {"orders_1h": 0}
+        with pytest.raises(DeniedError, match="in project 'fraud'"):
+            store.quality.explain("open_orders", {"customer_id": 1})
+    with opened(server, keys["fraud"]) as store:
+        assert store.quality.explain("open_orders", {"customer_id": 1}).lookups[0].made_of == "payments@1"
 
 
 def test_a_role_holds_for_its_project_only(serve, keys, now, folder):

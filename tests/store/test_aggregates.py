@@ -1,6 +1,10 @@
 """Groups that are made of another group's events: declared, refused, served, verified, repaired, forgotten."""
 
+import math
+import os
+import sys
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pyarrow as pa
 import pytest
@@ -8,9 +12,11 @@ import pytest
 import asof
 import asof.wire.definitions
 from asof import Entity, Feature, FeatureGroup, FeatureView
-from asof.aggregates import Count, LastK, Mean, Quantile, Sum, TopK, col, hop, lifetime, sawtooth, session
-from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
+from asof.aggregates import Count, Custom, LastK, Mean, Quantile, Sum, TopK, col, hop, lifetime, sawtooth, session
+from asof.clock import from_us
+from asof.errors import ConflictError, DataError, NotFoundError, UnsupportedError, UsageError
 from asof.testing.played import Clock
+from asof.windows.users import users_function
 
 T = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -211,8 +217,6 @@ def test_it_has_no_rows_to_write_or_read(store):
     ):
         with pytest.raises(UsageError, match="made of the events of arrivals@1"):
             call()
-    with pytest.raises(UnsupportedError, match="no rows to explain"):
-        store.quality.explain("by_carrier", {"carrier": "AA"})
 
 
 def test_windows_that_reach_before_what_retention_left_are_refused(store, clock):
@@ -312,3 +316,100 @@ def test_a_server_and_its_clients_know_it(tmp_path, store, clock):
     store.apply(source, made)
     registered = store.catalog.find("by_carrier")
     assert asof.wire.definitions.group_of(asof.wire.definitions.known_group(registered)) == registered
+
+
+MEAN = """
+import math
+from asof.windows.exact import UNIT, rounded, units_of
+from asof.windows.functions import Function
+
+geometric = Function(
+    "geometric mean",
+    (0, 0),
+    prepare=lambda event: (1, units_of(math.log(event.value))) if event.value else None,
+    merge=lambda one, other: (one[0] + other[0], one[1] + other[1]),
+    finish=lambda state, _: math.exp(rounded(state[1], state[0] * UNIT)) if state[0] else None,
+    gives="float64",
+)
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Give what writes a module with a function of a user, as a process that starts anew finds it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    seconds = count(1_700_000_000)
+
+    def written(text=MEAN):
+        (tmp_path / "my_means.py").write_text(text)
+        os.utime(tmp_path / "my_means.py", (next(seconds),) * 2)
+        forgotten()
+
+    def forgotten():
+        sys.modules.pop("my_means", None)
+        users_function.cache_clear()
+
+    written()
+    yield written
+    forgotten()
+
+
+def test_a_function_of_a_user_is_served_as_it_is_trained_on(store, clock, module):
+    source = arrivals()
+    made = by_carrier(source, Custom("my_means:geometric", "delay", over=["1h", "24h"], where=col("dest") != "SFO"))
+    assert [f.name for f in made.features] == ["delay_my_means_geometric_1h", "delay_my_means_geometric_24h"]
+    store.apply(source, made)
+    store.write("arrivals", EVENTS)
+    many = [(number, number / 100, "AA", "JFK", 1.0 + number % 7) for number in range(10, 110)]
+    store.write("arrivals", rows(*many))
+    served = store.online("by_carrier", {"carrier": "AA"})
+    within = [each for *_, each in many] + [0.1, 0.2]
+    expected = math.exp(math.fsum(map(math.log, within)) / len(within))
+    assert served.values["delay_my_means_geometric_24h"] == pytest.approx(expected, rel=1e-15)
+    trained = store.historical("by_carrier", pa.table({"carrier": ["AA"]}), time=from_us(clock.now_us), known="event")
+    assert trained.to_arrow().select([*served.values]).to_pylist() == [served.values]
+    assert store.replay(served.receipt).values == served.values
+    assert not store.verify("by_carrier").differences
+    assert store.quality.doctor().healthy
+    assert "my_means:geometric of delay where" in str(store.catalog.describe("by_carrier"))
+
+
+def test_other_source_of_a_users_function_is_another_version(store, module, tmp_path):
+    source = arrivals()
+    store.apply(source, by_carrier(source, Custom("my_means:geometric", "delay", over="24h")))
+    store.write("arrivals", EVENTS)
+    before = store.online("by_carrier", {"carrier": "UA"}).values
+    module(MEAN.replace("math.exp(", "2 * math.exp("))
+    with asof.open(tmp_path / "s", clock=store._parts.clock) as other:
+        assert [each.version for each in other.catalog.groups() if each.definition.name == "by_carrier"] == [1]
+        with pytest.raises(ConflictError, match="not what it was when it was applied"):
+            other.online("by_carrier", {"carrier": "UA"})
+        other.push("arrivals", [{"flight": 7, "at": T, "carrier": "AA", "dest": "SFO", "delay": 7.0}])
+        assert "not what it was" in str(other.quality.doctor().findings)
+        other.apply(source, by_carrier(source, Custom("my_means:geometric", "delay", over="24h")))
+        (now,) = other.online("by_carrier", {"carrier": "UA"}).values.values()
+        assert [2 * value for value in before.values()] == [now]
+        with pytest.raises(ConflictError, match="not what it was when it was applied"):
+            other.historical("by_carrier@1", pa.table({"carrier": ["UA"]}), time=T, known="event")
+
+
+def test_a_definition_is_known_where_the_module_of_a_users_function_is_not(store, module, tmp_path):
+    source = arrivals()
+    store.apply(source, by_carrier(source, Custom("my_means:geometric", "delay", over="24h")))
+    message = asof.wire.definitions.declared(store.catalog.find("by_carrier").definition)
+    (tmp_path / "my_means.py").unlink()
+    sys.modules.pop("my_means")
+    users_function.cache_clear()
+    with asof.open(tmp_path / "s", clock=store._parts.clock) as other:
+        assert "my_means:geometric" in str(other.catalog.describe("by_carrier"))
+        with pytest.raises(NotFoundError, match=r"cannot import my_means.*install it here too"):
+            other.historical("by_carrier", pa.table({"carrier": ["UA"]}), time=T, known="event")
+    with pytest.raises(UnsupportedError, match="not taken from a client"):
+        asof.wire.definitions.definition_of(message)
+    assert "my_means" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["geometric", "os.path", "a b:c", "sum", ""])
+def test_what_is_no_function_of_a_user_is_refused(name):
+    with pytest.raises(UsageError, match="module:name"):
+        Custom(name, "delay", over="1h")

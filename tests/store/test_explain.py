@@ -3,6 +3,7 @@
 import pytest
 
 from asof import Entity, Feature, FeatureGroup, FeatureView
+from asof.aggregates import Count, Mean, Variance, col, hop, session
 from asof.errors import DataError, NotFoundError, UsageError
 
 
@@ -262,3 +263,166 @@ def test_times_before_what_retention_left_are_refused(store, weather, hourly, at
     with pytest.raises(DataError, match="begins at"):
         store.quality.explain("weather", {"origin": "JFK"}, at=at(5))
     assert store.quality.explain("weather", {"origin": "JFK"}).lookups[0].answer.values["temp"] == 11.0
+
+
+@pytest.fixture
+def paid(store, at, clock):
+    """Give payments of two cards, and a group that is made of them."""
+    payments = FeatureGroup(
+        "payments",
+        entity=Entity("payment", keys={"payment": "int64"}),
+        event_time="at",
+        features=[Feature("card", "string"), Feature("amount", "float64")],
+        online=True,
+    )
+    by_card = FeatureGroup(
+        "by_card",
+        entity=Entity("card", keys={"card": "string"}),
+        source=payments,
+        features=[
+            Mean("amount", over="6h"),
+            Variance("amount", over="6h"),
+            Count(over=hop("6h", every="4h"), where=col("amount") > 0, name="spent"),
+            Count(over=session(gap="2h"), name="run"),
+        ],
+        online=True,
+    )
+    store.apply(payments, by_card)
+    clock.move(hours=-11)  # 13:00
+    pays = [(1, 1, "a", 5.0), (2, 8, "a", 7.0), (3, 9, "a", None), (4, 12, "a", -1.0), (5, 12.5, "b", 3.0)]
+    store.backfill("payments", [paying(at, *each) for each in pays])
+    return store
+
+
+def paying(at, payment, hour, card, amount):
+    return {"payment": payment, "at": at(hour), "card": card, "amount": amount}
+
+
+def windowed(store, at, feature, *, card="a", **options):
+    (found,) = store.quality.explain("by_card", {"card": card}, at=at, feature=feature, **options).lookups
+    (window,) = found.windows
+    return window
+
+
+def told(rows):
+    return [(row.keys["payment"], row.value, row.reason) for row in rows]
+
+
+def test_an_aggregate_lists_the_events_that_count_and_why_the_others_do_not(paid, at):
+    found = paid.quality.explain("by_card", {"card": "a"}, at=at(13), feature="amount_mean_6h", known="event")
+    (lookup,) = found.lookups
+    assert (lookup.group, lookup.made_of, lookup.answer) == ("by_card@1", "payments@1", None)
+    assert (lookup.values, lookup.statuses) == ({"amount_mean_6h": 3.0}, {"amount_mean_6h": "PRESENT"})
+    (mean,) = lookup.windows
+    assert (mean.after, mean.until, mean.count) == (at(7), at(13), 2)
+    assert told(mean.events) == [(2, 7.0, ""), (4, -1.0, "")]
+    assert told(mean.others) == [(3, None, "no value"), (1, 5.0, "outside the window")]
+    assert [row.because for row in mean.others] == ["its amount is null", "6h before the window begins"]
+    assert mean.counts == {"no value": 1, "outside the window": 1}
+    (commit,) = paid.catalog.commits("payments")
+    assert mean.events[0].commit == commit
+    assert (mean.events[0].event_time, mean.events[0].available_at) == (at(8), at(8))
+    assert str(found).startswith(
+        "amount_mean_6h of a at 2024-01-01T13:00:00Z was 3.0: mean of amount over the last 6h, 2"
+    )
+
+
+def test_an_event_at_the_windows_start_does_not_count_and_one_at_t_does(paid, at):
+    window = windowed(paid, at(14), "amount_mean_6h", known="event")
+    assert told(window.events) == [(4, -1.0, "")]
+    assert [row.because for row in window.others] == [
+        "its amount is null",
+        "where the window begins",
+        "7h before the window begins",
+    ]
+    assert told(windowed(paid, at(12), "amount_mean_6h", known="event").events) == [(2, 7.0, ""), (4, -1.0, "")]
+
+
+def test_corrections_moves_ends_and_retracts_of_events_are_named(paid, at, clock):
+    clock.move(hours=1)
+    paid.backfill("payments", [paying(at, 2, 8, "a", 70.0)])
+    paid.backfill("payments", [paying(at, 4, 12, "b", -1.0)])
+    paid.retire("payments", {"payment": 3}, event_time=at(9))
+    wrong = paid.push("payments", paying(at, 6, 13.5, "a", 99.0))
+    clock.move(hours=1)
+    paid.retract(wrong, reason="paid twice")
+    window = windowed(paid, at(15), "amount_mean_6h", known="event", limit=9)
+    assert (window.value, window.status, window.count) == (None, "NULL", 0)
+    reasons = {(row.keys["payment"], row.value): (row.reason, row.because) for row in window.others}
+    assert reasons[4, -1.0] == ("of another key", "by commit 3 it is of card b")
+    assert reasons[6, 99.0][0] == "retracted"
+    assert reasons[6, 99.0][1].endswith(": paid twice")
+    window = windowed(paid, at(13.9), "amount_mean_6h", known="event", limit=9)
+    reasons = {(row.keys["payment"], row.value): (row.reason, row.because) for row in window.others}
+    assert reasons[2, 7.0] == ("corrected", "commit 2 has a later row of the same event")
+    assert reasons[3, None] == ("retired", "commit 4 retired it")
+    assert told(window.events) == [(2, 70.0, "")]
+    served = windowed(paid, at(13.9), "amount_mean_6h", known="served", limit=9)
+    assert {row.keys["payment"]: row.because for row in served.others}[6].startswith(
+        "known since 2024-01-01T14:00:00.000003Z, 6m"
+    )
+
+
+def test_conditions_hops_and_sessions_leave_events_out(paid, at):
+    spent = windowed(paid, at(13), "spent", known="event")
+    assert (spent.after, spent.until, spent.value) == (at(6), at(12), 1)
+    assert {row.keys["payment"]: row.because for row in spent.others} == {
+        1: "5h before the window begins", 3: "amount > 0 is not true of it", 4: "amount > 0 is not true of it",
+    }  # fmt: skip
+    beyond = windowed(paid, at(12.9), "spent", card="b", known="event")
+    assert [row.because for row in beyond.others] == ["30m after the window's end"]
+    run = windowed(paid, at(13), "run", known="event")
+    assert (run.after, told(run.events)) == (at(9), [(4, None, "")])
+    assert run.others[0].because == "2h or more without an event came after it"
+    ended = windowed(paid, at(14), "run", known="event")
+    assert (ended.after, ended.value, ended.counts) == (at(12), 0, {"outside the window": 4})
+
+
+def test_the_first_and_the_last_events_are_shown_and_all_are_counted(paid, at):
+    paid.backfill("payments", [paying(at, 10 + each, 10 + each / 60, "c", float(each)) for each in range(60)])
+    window = windowed(paid, at(11), "amount_mean_6h", card="c", known="event", limit=2)
+    assert (window.count, window.value) == (60, 29.5)
+    assert [row.keys["payment"] for row in window.events] == [10, 11, 68, 69]
+    assert windowed(paid, at(11), "amount_mean_6h", card="c", known="event", limit=0).events == ()
+    assert len(windowed(paid, at(11), "amount_mean_6h", card="c", known="event", limit=40).events) == 60
+    text = str(paid.quality.explain("by_card", {"card": "c"}, at=at(11), feature="run", known="event", limit=2))
+    assert "and 56 more that count" in text
+
+
+def test_a_null_aggregate_says_why(paid, at):
+    one = windowed(paid, at(13), "amount_variance_6h", card="b", known="event")
+    assert (one.status, one.because) == (
+        "NULL", "variance of amount over the last 6h, 1 event in (2024-01-01T07:00:00Z, 2024-01-01T13:00:00Z]",
+    )  # fmt: skip
+    assert windowed(paid, at(6.9), "amount_mean_6h", known="event").status == "PRESENT"
+    early = windowed(paid, at(0.5), "amount_mean_6h", known="event")
+    assert early.because.endswith("no event in (2023-12-31T18:30:00Z, 2024-01-01T00:30:00Z]: 4 in the future")
+    unknown = windowed(paid, at(13), "amount_mean_6h", card="z", known="event")
+    assert unknown.because.endswith(": history has none of this key")
+    null = windowed(paid, at(13), "amount_mean_6h", card=None)
+    assert (null.status, null.because, null.others) == ("MISSING", "the key card is null: card was given as null", ())
+
+
+def test_an_aggregate_is_explained_as_it_was_served(paid, at, clock):
+    clock.move(hours=1)
+    paid.push("payments", paying(at, 6, 13.5, "a", 9.0))
+    vector = paid.online("by_card", {"card": "a"})
+    clock.move(hours=1)
+    paid.push("payments", paying(at, 7, 14, "a", 100.0))
+    receipt = vector.receipt
+    (found,) = paid.quality.explain(
+        "by_card", {"card": "a"}, at=receipt.clock, known="served", commits=receipt.commits
+    ).lookups
+    assert (found.values, found.statuses) == (vector.values, vector.statuses)
+    assert (7, 100.0, "not in the pins") in told(found.windows[0].others)
+
+
+def test_a_key_that_an_aggregate_gives_is_explained_with_its_events(paid, at, planes, weather):
+    by_card = paid.catalog.find("by_card").definition
+    limits = FeatureGroup("limits", entity=Entity("run", keys={"run": "int64"}), features=[Feature("most", "float64")])
+    paid.apply(limits, FeatureView("risk", features=[limits.on(run=by_card["run"])["most"]]))
+    paid.backfill("limits", [{"run": 1, "most": 10.0}])
+    found = paid.quality.explain("risk", {"card": "a"}, at=at(13), known="event").lookups
+    assert [each.label for each in found] == ["by_card", "limits"]
+    assert [(each.feature, each.value) for each in found[0].windows] == [("by_card.run", 1)]
+    assert found[1].values == {"most": 10.0}

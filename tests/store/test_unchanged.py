@@ -378,7 +378,7 @@ def test_commits_that_only_confirm_are_applied_by_another_process_later(store, s
     store.apply(skipping)
     store.write("weather", load(at, 0))
     writer = store._writer
-    apply, writer.feed.apply = writer.feed.apply, lambda published: None  # as if it had died
+    apply, writer.feed.apply = writer.feed.apply, lambda published, made=None: None  # as if it had died
     store.write("weather", load(at, 1))
     writer.feed.apply = apply
     assert store.online("weather", {"origin": "JFK"}).event_times["temp"] == at(0)

@@ -139,7 +139,7 @@ def test_a_view_or_group_that_was_made_anew_cannot_be_compared(served, weather, 
 
 def test_a_commit_that_was_published_and_not_applied_is_applying(served, at, clock):
     feed, apply = served._writer.feed, served._writer.feed.apply
-    feed.apply = lambda published: None  # another process published, and has not applied it yet
+    feed.apply = lambda published, made=None: None  # another process published, and has not applied it yet
     served.push("weather", row(at, "JFK", 24, 9.0))
     clock.move(minutes=1)
     assert served.online("departure", {"origin": "JFK"}).values == {"temp": 1.0}

@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asof.errors import NotFoundError, PermanentError, UsageError
-from asof.testing.algebra import check_laws
+from asof.testing.algebra import check_laws, decode, encode
 from asof.windows import functions
 from asof.windows.aggregation import Aggregation
 from asof.windows.functions import Event, Function
 from asof.windows.kinds import Window
-from asof.windows.states import decode, encode
 from asof.windows.users import source_hash, users_function
 from asof.windows.values import packed, unpacked
 
@@ -68,10 +67,10 @@ def test_states_are_small_however_many_events_they_are_of(function, value, size)
     assert len(encode(function, state)) <= size
 
 
-@pytest.mark.parametrize("data", [b"", b"\x01", b"\x02\xc0", b"\x01\xc1", b"\x01\x90", b"\x01\x93\x01\x02\x03"])
+@pytest.mark.parametrize("data", [b"\xc3", b"\x90", b"\x93\x01\x02\x03"])
 def test_bytes_that_are_no_state_are_told(data):
     for function in (functions.total(), functions.last_k(2), functions.count_distinct()):
-        if (function.name, data) in {("last_k", b"\x01\x90"), ("last_k", b"\x01\x93\x01\x02\x03")}:
+        if (function.name, data) in {("last_k", b"\x90"), ("last_k", b"\x93\x01\x02\x03")}:
             continue  # which are states of it
         with pytest.raises(PermanentError, match="rebuild the online store"):
             decode(function, data)

@@ -187,7 +187,7 @@ def check_future(times: pa.ChunkedArray, limit_us: int, where: str) -> None:
             f"row {row} lies in the future: {show_us(times[row].value)}",
             where=where,
             todo=f"the store's clock and the permitted skew end at {show_us(limit_us)}",
-            data={"row": row},
+            data={"row": row, "limit_us": limit_us},
         )
 
 

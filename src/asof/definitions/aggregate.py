@@ -1,5 +1,6 @@
 """Aggregates: features that are made of the events of another group, over windows."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,7 +12,7 @@ from asof.errors import NotFoundError, UsageError
 from asof.windows.aggregation import ALONE, OF_NUMBERS, Aggregation
 from asof.windows.conditions import Condition
 from asof.windows.kinds import Window
-from asof.windows.users import is_users, users_function
+from asof.windows.users import is_users, source_hash, users_function
 
 Over = str | timedelta | Window
 """A window; a length alone is that of an exact one."""
@@ -26,7 +27,7 @@ class Aggregate:
     """A function of the events of a group, over one window or several: a feature for each window.
 
     Attributes:
-        function: One of `asof.windows.aggregation.NAMES`.
+        function: One of `asof.windows.aggregation.NAMES`, or "module:name" of a user's.
         column: The column of the source whose values are taken; None: the events themselves.
         windows: Which events count.
         most: How many values, of a function that gives several; see `Aggregation`.
@@ -76,7 +77,8 @@ class Aggregate:
 
     def _feature(self, window: Window, types: Mapping[str, DType], where: str) -> Feature:
         name = self.name or self._named(window)
-        aggregation = Aggregation(name, self.function, window, self.column, self.most, self.where, self.q)
+        digest = source_hash(self.function) if is_users(self.function) else ""
+        aggregation = Aggregation(name, self.function, window, self.column, self.most, self.where, self.q, digest)
         return Feature(
             name,
             type_over(aggregation, types, where=where),
@@ -87,7 +89,7 @@ class Aggregate:
         )
 
     def _named(self, window: Window) -> str:
-        function = self.function
+        function = re.sub("[.:]", "_", self.function)
         if self.most and "_k" in function:
             function = function.replace("_k", f"_{self.most}")
         if self.q is not None:
@@ -154,9 +156,6 @@ def type_over(aggregation: Aggregation, types: Mapping[str, DType], *, where: st
     Raises:
         NotFoundError: The source has no such column. UsageError: The function does not take its type.
     """
-    if is_users(aggregation.function):
-        todo = "ask an engine for it: Engine.aggregate"
-        raise UsageError("groups take no functions of users yet", where=f"feature {aggregation.name}", todo=todo)
     column, where = aggregation.column, f"feature {aggregation.name}, {where}"
     if column is not None and column not in types:
         raise NotFoundError.named("column", column, types, where=where)

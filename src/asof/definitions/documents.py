@@ -224,6 +224,7 @@ def _aggregation_document(aggregation: Aggregation) -> Document:
         "most": aggregation.most,
         "where": None if aggregation.where is None else aggregation.where.document(),
         "q": aggregation.q,
+        **({"digest": aggregation.digest} if aggregation.digest else {}),
     }
 
 
@@ -238,6 +239,7 @@ def _aggregation_from(document: Mapping[str, Any], name: str) -> Aggregation:
         document["most"],
         None if where is None else condition_from(where),
         document.get("q"),
+        document.get("digest", ""),
     )
 
 

@@ -16,6 +16,8 @@ from asof.definitions.names import EVERY_PROJECT, checked_name, checked_project,
 from asof.definitions.transformation import Given, Transformation, transformation_of
 from asof.definitions.types import DType
 from asof.errors import NotFoundError, UsageError
+from asof.windows.aggregation import Aggregation
+from asof.windows.users import is_users
 
 Known = Literal["served", "event"]
 OnViolation = Literal["strict", "quarantine", "warn", "off"]
@@ -340,13 +342,15 @@ def _expanded(
             raise UsageError(f"feature {each.name!r} {what}", where=where, todo=todo)
         else:
             if each.aggregation is not None and source is not None:
-                made = type_over(each.aggregation, source.types, where=f"source {source.name}")
-                _check_type(each, made, where)
+                _check_made(each, each.aggregation, source, where)
             found.append(each)
     return tuple(found)
 
 
-def _check_type(feature: Feature, made: DType, where: str) -> None:
+def _check_made(feature: Feature, aggregation: Aggregation, source: FeatureGroup, where: str) -> None:
+    if is_users(aggregation.function):  # looked at when it was declared: to know a definition, nothing is imported
+        return
+    made = type_over(aggregation, source.types, where=f"source {source.name}")
     if feature.dtype != made:
         raise UsageError(f"feature {feature.name!r} is made as {made}, and declared as {feature.dtype}", where=where)
 

@@ -1,21 +1,19 @@
 """How the rows of a group are made from those of its source: a function that can be imported, or SQL.
 
 Functions are named, never stored: a version knows the place and the hash of the source. Source: SEMANTICS section 6.
-A function whose file says something else by now is refused, as its hash would be of code that does not run: the file
-was edited after the import, or Python took a compiled module for that of a source of the same second and length.
 """
 
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.machinery import SourceFileLoader
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, Literal, cast
 
 from asof.errors import ConflictError, UsageError
+from asof.source_code import current_source
 
 Batch = Any
 """A pyarrow.Table, or a polars or pandas frame: what the function's annotation says."""
@@ -81,7 +79,7 @@ def transformation_of(given: Given, *, where: str) -> Transformation:
     function = _imported(code, where)
     if not isinstance(given, str) and function is not given:
         raise UsageError(f"{code} is another function than the one given", where=where, todo=TODO)
-    return Transformation("python", code, _digest_of(function, code, where))
+    return Transformation("python", code, _digest_of(function, where))
 
 
 def function_of(transformation: Transformation, *, where: str) -> Callable[[Batch], Batch]:
@@ -91,7 +89,7 @@ def function_of(transformation: Transformation, *, where: str) -> Callable[[Batc
         UsageError: It cannot be imported. ConflictError: Its source is not what it was.
     """
     function = _imported(transformation.code, where)
-    if _digest_of(function, transformation.code, where) != transformation.digest:
+    if _digest_of(function, where) != transformation.digest:
         raise ConflictError(
             f"the source of {transformation.code} is not what it was when it was applied",
             where=where,
@@ -134,30 +132,10 @@ def _imported(code: str, where: str) -> Callable[[Batch], Batch]:
     return cast("Callable[[Batch], Batch]", found)
 
 
-def _digest_of(function: Callable[[Batch], Batch], code: str, where: str) -> str:
-    plain = cast("FunctionType", inspect.unwrap(function))
-    try:
-        lines, _ = inspect.findsource(plain)  # reads the file again, if it was edited
-        source = inspect.getsource(plain)
-        written = compile("".join(lines), plain.__code__.co_filename, "exec", dont_inherit=True)
-    except (OSError, SyntaxError, TypeError) as error:
-        raise UsageError(f"the transformation {code} has no source to hash", where=where, todo=TODO) from error
-    spec = getattr(sys.modules.get(plain.__module__), "__spec__", None)
-    as_written = (
-        type(getattr(spec, "loader", None)) is SourceFileLoader
-    )  # other loaders may add to the code, as pytest does
-    if as_written and plain.__code__ not in _codes(written):
-        todo = "start Python again; if that does not help, delete the __pycache__ beside the file"
-        raise ConflictError(f"the file of {code} was edited after Python took it", where=where, todo=todo)
-    return _hash(source)
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    """Return the code of everything that is defined within."""
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield inner
-            yield from _codes(inner)
+def _digest_of(function: Callable[[Batch], Batch], where: str) -> str:
+    plain = inspect.unwrap(function)
+    current_source(sys.modules[plain.__module__], [plain], where=where)
+    return _hash(inspect.getsource(plain))
 
 
 def _hash(text: str) -> str:

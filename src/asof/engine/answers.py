@@ -18,7 +18,6 @@ from asof.engine.port import EVENT_COLUMN, FOUND, MISSING, STATUS_COLUMN, TIME_C
 from asof.engine.sums import Sums
 from asof.engine.windows import LOWEST, NEWEST, Part, Unit, in_order
 from asof.windows.aggregation import DISTINCT, OF_NUMBERS, Aggregation
-from asof.windows.exact import FloatSum
 from asof.windows.functions import Event, Function, Moments, order_of
 from asof.windows.users import is_users
 
@@ -51,7 +50,7 @@ SQUARES = ("variance", "stddev")
 TRUTHS = ("any", "all")
 
 ODD = ("isnan({})", "{} = 'inf'", "{} = '-inf'")
-"""Values that have no part in sums of units, in the order of `FloatSum`."""
+"""Values that have no part in sums of units, in the order of `Moments`."""
 
 ENDS: Mapping[str, str] = {"first_k": "arg_min", "last_k": "arg_max"}
 
@@ -164,8 +163,8 @@ class Way:
 
     def _of_moments(self, many: int | None, units: Any, squares: Any, *odd: int | None) -> Moments:  # noqa: ANN401
         shift = self._unit.exponent - LOWEST
-        total = FloatSum(int(units or 0) << shift, *(each or 0 for each in odd))
-        return Moments(many or 0, total, int(squares or 0) << 2 * shift)
+        nans, infs, minus_infs = (each or 0 for each in odd or (0, 0, 0))
+        return Moments(many or 0, int(units or 0) << shift, nans, infs, minus_infs, int(squares or 0) << 2 * shift)
 
     def _of_sums(self, many: pa.ChunkedArray, total: pa.ChunkedArray, *odd: pa.ChunkedArray) -> pa.Array:
         sums, scale, counts = Sums.of(total), _scale(self._of), _counts(many)
@@ -177,7 +176,7 @@ class Way:
         if pa.types.is_decimal(self._of):
             return pc.fill_null(total.cast(self.dtype), pa.scalar(Decimal(0), self.dtype)).combine_chunks()
         for at in np.flatnonzero(~sums.fit()).tolist():
-            self._algebra.finish(Moments(1, FloatSum(sums[at]), 0), 0)
+            self._algebra.finish(Moments(1, sums[at]), 0)
         return pa.array(sums.integers())
 
 
@@ -206,7 +205,7 @@ def _counts(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
 
 
 def _with_odd(values: np.ndarray[Any, Any], odd: Sequence[pa.ChunkedArray]) -> np.ndarray[Any, Any]:
-    """Return sums with what they are where so many values are NaN, inf and -inf; see `FloatSum.odd`."""
+    """Return sums with what they are where so many values are NaN, inf and -inf; see `Moments.odd`."""
     if not odd:
         return values
     nans, infs, minus_infs = (_counts(column) > 0 for column in odd)

@@ -68,6 +68,16 @@ class OutsideEngine:
         """
         return self._stored(rows, "windows").aggregate(spine, rows, on=on, aggregations=aggregations, known=known)
 
+    def explain(
+        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
+    ) -> pa.RecordBatchReader:
+        """See `Engine.explain`.
+
+        Raises:
+            UnsupportedError: The rows are external.
+        """
+        return self._stored(rows, "windows").explain(spine, rows, on=on, aggregation=aggregation, known=known)
+
     def scan(  # noqa: PLR0913 - see the port
         self,
         rows: Rows,

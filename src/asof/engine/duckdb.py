@@ -31,10 +31,13 @@ from asof.engine.planning import (
     up_to,
     within_reach,
 )
-from asof.engine.port import EVENT_COLUMN, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
+from asof.engine.port import EVENT_COLUMN, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Known, Profile, Rows
 from asof.engine.profiling import add_query
+from asof.engine.reasons import Asked as Reasons
+from asof.engine.reasons import shape as reasons_shape
 from asof.engine.sandbox import Sandbox
 from asof.engine.spill import Spill
+from asof.engine.tables import nothing_found, typed, unsliced
 from asof.engine.ties import settled, settled_stream, tied, with_keys
 from asof.errors import BackendError, NotFoundError, PermanentError, TransientError, UsageError
 from asof.records import (
@@ -134,9 +137,8 @@ class DuckDBEngine:
         profile.files, profile.rows, rows = len(rows.files), count(rows), up_to(rows, last_us)
         profile.files_read = len(rows.files)
         if not spine.num_rows or (not rows.files and rows.journal is None):
-            return _nothing_found(schema, spine.num_rows)
-        spine_rows = spine.select(list(rows.keys)).append_column("__t_us", times)
-        spine_rows = spine_rows.append_column("__row", pa.array(np.arange(spine.num_rows)))
+            return nothing_found(schema, spine.num_rows)
+        spine_rows = _numbered(spine, rows.keys)
         asked = Asked.of(spine.num_rows, rows, len(columns), known)
         with self._session(rows, __asof_spine=spine_rows, __asof_sample=sample(spine)) as (run, names):
             with profile.step("choose"):
@@ -153,11 +155,11 @@ class DuckDBEngine:
                     )
                     held = run.sql(statement).to_arrow_table()
                 if not held.num_rows:
-                    return _nothing_found(schema, spine.num_rows)
+                    return nothing_found(schema, spine.num_rows)
                 with step("query"):
                     found = _numbers(run, held, rows, spine_name, known)
                 with profile.step("arrange"):
-                    return _typed(numbered_answers(held, found, times, columns=columns, ttl_us=ttl_us), schema)
+                    return typed(numbered_answers(held, found, times, columns=columns, ttl_us=ttl_us), schema)
             statement = point_in_time.look_up(
                 rows,
                 spine=spine_name,
@@ -173,19 +175,17 @@ class DuckDBEngine:
                 found = run.sql(statement).to_arrow_table()
         with profile.step("arrange"):
             found = found if found.num_rows == spine.num_rows else _settled(found, spine, rows)
-            return _typed(_in_order(found), schema)
+            return typed(_in_order(found), schema)
 
     def aggregate(
         self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
     ) -> pa.Table:
         """See `Engine.aggregate`."""
         check(aggregations, rows.schema)
-        times = spine.column(TIME_COLUMN).cast(pa.int64())
         rows = within_reach(rows, aggregations, spine)
         if not spine.num_rows or (not rows.files and rows.journal is None):
             return answers.nothing(spine, rows, on=on, aggregations=aggregations)
-        table = spine.select(list(on)).append_column("__t_us", times)
-        table = table.append_column("__row", pa.array(np.arange(spine.num_rows)))
+        table = _numbered(spine, on)
         wanted = list(dict.fromkeys([*on, *(name for each in aggregations for name in each.columns)]))
         with self._session(rows, __asof_spine=table, __asof_sample=sample(spine)) as (run, names):
             asking = Asking(wanted, on, names["__asof_spine"], known, *reach(aggregations, spine))
@@ -194,6 +194,26 @@ class DuckDBEngine:
             )
             found, ways = aggregated.found(question, lambda statement: run.sql(statement).to_arrow_table())
         return answers.arranged(spine, found, on=on, aggregations=aggregations, ways=ways)
+
+    def explain(
+        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
+    ) -> pa.RecordBatchReader:
+        """See `Engine.explain`."""
+        check([aggregation], rows.schema)
+        schema = reasons_shape(rows, aggregation, on)
+        if not rows.files and rows.journal is None:
+            return schema.empty_table().to_reader()
+        with self._session(rows, __asof_spine=_numbered(spine, on)) as (run, names):
+            asked = Reasons(
+                rows=rows,
+                aggregation=aggregation,
+                journal=names["__asof_journal"],
+                spine=names["__asof_spine"],
+                on=on,
+                known=known,
+                t_us=spine.column(TIME_COLUMN).cast(pa.int64())[0].as_py(),
+            )
+            return _stream(run, asked.statement(), schema)
 
     def scan(  # noqa: PLR0913 - see the port
         self,
@@ -317,7 +337,7 @@ class DuckDBEngine:
 
     def transform(self, statement: str, tables: Mapping[str, pa.Table], *, where: str = "") -> pa.Table:
         """See `Engine.transform`."""
-        return self._sandbox.run(statement, {name: _unsliced(each) for name, each in tables.items()}, where=where)
+        return self._sandbox.run(statement, {name: unsliced(each) for name, each in tables.items()}, where=where)
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -338,13 +358,13 @@ class DuckDBEngine:
         with _translated():
             cursor = self._opened().cursor()
             if rows.journal is not None:
-                cursor.register(journal, _unsliced(rows.journal))
+                cursor.register(journal, unsliced(rows.journal))
             if rows.sources is not None and rows.sources.journal is not None:
-                cursor.register(sources_of(journal), _unsliced(rows.sources.journal))
+                cursor.register(sources_of(journal), unsliced(rows.sources.journal))
             for name, table in tables.items():
                 if table is not None:
                     names[name] = f"{name}_{next(self._numbers)}"
-                    cursor.register(names[name], _unsliced(table))
+                    cursor.register(names[name], unsliced(table))
             yield cursor, names
 
 
@@ -398,6 +418,12 @@ def _settled(found: pa.Table, spine: pa.Table, rows: Rows) -> pa.Table:
     return found
 
 
+def _numbered(spine: pa.Table, on: Sequence[str]) -> pa.Table:
+    """Return some columns of a spine with its times, `__t_us`, and the number of each row, `__row`."""
+    table = spine.select(list(on)).append_column("__t_us", spine.column(TIME_COLUMN).cast(pa.int64()))
+    return table.append_column("__row", pa.array(np.arange(spine.num_rows)))
+
+
 def _chosen(run: duckdb.DuckDBPyConnection, rows: Rows, asked: Asked, sample: str) -> Chosen:
     """Choose by the rows that the keys of the spine have, as far as its sample and the largest file tell."""
     chosen = asked.at_once()
@@ -411,14 +437,6 @@ def _chosen(run: duckdb.DuckDBPyConnection, rows: Rows, asked: Asked, sample: st
     return asked.by_pairs(found.column(0)[0].as_py() * asked.rows / file.rows * asked.spine_rows / sampled)
 
 
-def _unsliced(table: pa.Table) -> pa.Table:
-    """Return the table with nested columns that begin where their buffers do: DuckDB reads no slices of structs."""
-    nested = [column for column in table.columns if pa.types.is_nested(column.type)]
-    if all(not chunk.offset for column in nested for chunk in column.chunks):
-        return table
-    return table.take(np.arange(table.num_rows))
-
-
 def _stream(cursor: duckdb.DuckDBPyConnection, statement: str, schema: pa.Schema) -> pa.RecordBatchReader:
     with _translated():
         reader = cursor.sql(statement).to_arrow_reader(BATCH_ROWS)
@@ -426,38 +444,10 @@ def _stream(cursor: duckdb.DuckDBPyConnection, statement: str, schema: pa.Schema
     def batches() -> Iterator[pa.RecordBatch]:
         with _translated():
             for batch in reader:
-                yield from _typed(pa.Table.from_batches([batch]), schema).to_batches()
+                yield from typed(pa.Table.from_batches([batch]), schema).to_batches()
         cursor.close()
 
     return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def _typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the table in our types: DuckDB has its own zones, and reads fixed-size lists as lists."""
-    columns = [
-        column if column.type == field.type else _cast(column, field.type)
-        for column, field in zip(table.columns, schema, strict=True)
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _cast(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
-    if column.null_count == len(column):  # perhaps a feature that no file has yet: DuckDB gives it a type of its own
-        return pa.chunked_array([pa.nulls(len(column), target)])
-    if pa.types.is_fixed_size_list(target) and column.null_count:
-        # Arrow casts no null lists to a fixed size: give them a length first.
-        blank = pa.scalar([None] * target.list_size, pa.list_(target.value_type))
-        filled = pc.fill_null(column.cast(pa.list_(target.value_type)), blank).cast(target)
-        return pc.if_else(pc.is_valid(column), filled, pa.scalar(None, target))
-    return column.cast(target)
-
-
-def _nothing_found(schema: pa.Schema, count: int) -> pa.Table:
-    columns: list[pa.Array] = [
-        pa.repeat(pa.scalar(MISSING, pa.int8()), count) if field.name == STATUS_COLUMN else pa.nulls(count, field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
 
 
 @contextmanager

@@ -116,15 +116,25 @@ class FamilyEngine:
     def aggregate(
         self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
     ) -> pa.Table:
-        """See `Engine.aggregate`. Events whose wanted features lie in both families are put together in memory."""
-        if is_split(rows):
-            columns = [name for each in aggregations for name in each.columns]
-            asked = families_of(rows, [name for name in (*on, *columns) if name in rows.layout])
-            if len(asked) == 1:
-                rows = of_family(rows, asked[0])
-            else:
-                rows = replace(rows, files=(), journal=self.stamped(rows).read_all(), sources=None, cold=())
+        """See `Engine.aggregate`."""
+        rows = self._whole(rows, [*on, *(name for each in aggregations for name in each.columns)])
         return self.engine.aggregate(spine, rows, on=on, aggregations=aggregations, known=known)
+
+    def explain(
+        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
+    ) -> pa.RecordBatchReader:
+        """See `Engine.explain`."""
+        rows = self._whole(rows, [*on, *aggregation.columns])
+        return self.engine.explain(spine, rows, on=on, aggregation=aggregation, known=known)
+
+    def _whole(self, rows: Rows, columns: Sequence[str]) -> Rows:
+        """Return events with some columns; those that lie in both families are put together in memory."""
+        if not is_split(rows):
+            return rows
+        asked = families_of(rows, [name for name in columns if name in rows.layout])
+        if len(asked) == 1:
+            return of_family(rows, asked[0])
+        return replace(rows, files=(), journal=self.stamped(rows).read_all(), sources=None, cold=())
 
     def scan(  # noqa: PLR0913 - see the port
         self,

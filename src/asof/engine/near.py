@@ -58,6 +58,14 @@ class NearEngine:
             local = self._local(held, within_reach(rows, aggregations, spine))
             return self.engine.aggregate(spine, local, on=on, aggregations=aggregations, known=known)
 
+    def explain(
+        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
+    ) -> pa.RecordBatchReader:
+        """See `Engine.explain`."""
+        with ExitStack() as held:
+            local = self._local(held, rows)
+            return _holding(held, self.engine.explain(spine, local, on=on, aggregation=aggregation, known=known))
+
     def scan(  # noqa: PLR0913 - see the port
         self,
         rows: Rows,

@@ -28,6 +28,30 @@ Known = Literal["served", "event"] | int
 """Knowledge mode; an integer is K in microseconds."""
 
 
+Uncounted = Literal[
+    "",
+    "no value",
+    "not where",
+    "corrected",
+    "of another key",
+    "retired",
+    "outside the window",
+    "not yet available",
+    "in the future",
+    "retracted",
+]
+"""Why a row is no event of a window, "" for one that counts. Of several reasons the last in this order is told.
+
+Its column is null; its condition (`where=`) is not true of it; a later row of the event stands in its place, of the
+same entity or of another one, or is a retirement; it is before the window, or after its end.
+"""
+
+REASON_COLUMN = "__reason"
+VALUE_COLUMN = "__value"
+BY_COLUMN = "__by"
+OF_COLUMN = "__of"
+
+
 Cast = Literal["utc", "naive"]
 """What must be done to a column of times of an external file: bring UTC to microseconds; say that it is UTC, too."""
 
@@ -215,6 +239,30 @@ class Engine(Protocol):
         Raises:
             DataError: A sum does not fit its type. NotFoundError: A condition uses a column that the source does not
                 have. UsageError: It compares it with a value of another type.
+        """
+        ...
+
+    def explain(
+        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
+    ) -> pa.RecordBatchReader:
+        """Say of each stored row of an entity whether an aggregation counts it, and else why not.
+
+        Args:
+            spine: One row: the columns `on`, none of them null; and `__t` (timestamp us, UTC).
+            rows: The history of a group of events.
+            on: Columns of the source that events and the spine have in common, keys or not.
+            aggregation: What is asked about.
+            known: Knowledge mode.
+
+        Returns:
+            The rows that have these values in `on`, without retirements, ordered by event time, key and commit: the key
+            columns; `__value`, of the aggregation's column, null if it has none; `__event_us`; `__commit`;
+            `__available_at`; `__reason`, see `Uncounted`; `__by`, the commit of the row that stands for the event at T,
+            null if none is visible; and `__of`, a struct of the columns `on` of that row, null with it. The rows
+            without a reason are the events that `aggregate` counts.
+
+        Raises:
+            NotFoundError, UsageError: See `aggregate`.
         """
         ...
 

@@ -163,15 +163,18 @@ def _by_file(values: Sequence[str]) -> str:
 
 def visible(rows: Rows, known: Known) -> str:
     """Return the filter of the modes in which visibility does not depend on T."""
-    conditions: list[str] = []
-    if isinstance(known, int):
-        conditions.append(f"__a <= {known}")
-        hidden = [c for c, since in rows.retracted.items() if since is None or since <= known]
-    else:
-        hidden = list(rows.retracted)
+    conditions = [f"__a <= {known}"] if isinstance(known, int) else []
+    hidden = hidden_at(rows, known)
     if hidden:
         conditions.append(f"__c NOT IN ({listed(hidden)})")
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def hidden_at(rows: Rows, known: Known) -> list[int]:
+    """Return the commits that are retracted, in the modes in which that does not depend on T."""
+    if isinstance(known, int):
+        return [commit for commit, since in rows.retracted.items() if since is None or since <= known]
+    return list(rows.retracted)
 
 
 def wanted_time(rows: Rows, wanted: Sequence[str]) -> list[str]:

@@ -127,6 +127,24 @@ def aggregate(
     return f"SELECT __row, {', '.join([*columns, newest])} FROM ({held}) GROUP BY __row"
 
 
+def counting(rows: Rows, aggregation: Aggregation, *, asking: Asking, relation: str) -> tuple[str, str, str | None]:
+    """Return the events that a window may hold, the condition of those that count, and what a session ends before.
+
+    Args:
+        rows: The source.
+        aggregation: What is wanted.
+        asking: What is asked, as in `aggregate`.
+        relation: What `asof.engine.events` gives, in parentheses.
+    """
+    wheres, window = [aggregation.where], aggregation.window
+    held = _held(rows, [window], asking=asking, relation=relation, bucket_us=None)
+    held = _broken(held, [aggregation], [is_event(rows, aggregation.where) or "true"], wheres)
+    begins = f"__b0_{window.length_us}" if window.kind == "session" else None
+    inside = _inside(aggregation, wheres, _reach([window]))
+    counts = " AND ".join(filter(None, (inside, condition_of(rows, aggregation, Part("")))))
+    return held, counts or "true", begins
+
+
 def filtered(call: str, *conditions: str) -> str:
     """Return a call over the events that satisfy all conditions, of which "" is none."""
     given = " AND ".join(filter(None, conditions))

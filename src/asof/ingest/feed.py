@@ -1,6 +1,6 @@
 """Bring published commits to the online store, in commit order, once. Source: SEMANTICS section 3."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -12,8 +12,8 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.order import arrange, newest_per_key
 from asof.arrow.rows import encode_rows
 from asof.engine.port import EVENT_COLUMN, Rows
-from asof.errors import BackendError, ConflictError, NotFoundError, TransientError
-from asof.ingest.grow import Grower
+from asof.errors import BackendError, ConflictError, NotFoundError, TransientError, UsageError
+from asof.ingest.grow import Fresh, Grower
 from asof.online.port import HEAD_BYTES, Applied, Change, version_head
 from asof.parts import Parts, pinned_rows
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
@@ -40,12 +40,14 @@ class Published(msgspec.Struct, frozen=True):
         rows: In the shape and order of a data file, perhaps in slices; None if they must be read from history (a
             retract).
         record: In place of the rows: the key, event time and payload of the only one.
+        block: The rows as the journal holds them, if it does.
     """
 
     group: RegisteredGroup
     commit: Commit
     rows: pa.Table | Slices | None
     record: tuple[bytes, int, bytes] | None = None
+    block: bytes | None = None
 
 
 def encode_online(rows: pa.Table, group: RegisteredGroup) -> tuple[list[bytes], list[bytes]]:
@@ -129,20 +131,27 @@ class OnlineFeed:
     def __init__(self, parts: Parts) -> None:
         """Keep the parts."""
         self._parts = parts
+        self._growers: dict[int, Grower] = {}
 
-    def apply(self, published: Sequence[Published]) -> None:
+    def apply(self, published: Sequence[Published], *, made: Sequence[RegisteredGroup] | None = None) -> None:
         """Make just published commits readable online, all in one step if they are small.
 
         A group that was offline is looked up again: another process may have turned it online before the commit was
         there to be seen.
+
+        Args:
+            published: The commits.
+            made: What `made_of` says of their groups; None: it is asked.
 
         Raises:
             BackendError: The online store failed. The commits are published; they are applied when it is back.
         """
         online = published
         try:
-            for group in self.made_of({item.group.id for item in published}):  # before the rows: see `Grower`
-                Grower(self._parts, group).catch_up()
+            made = self.made_of({item.group.id for item in published}) if made is None else made
+            for group in made:  # before the rows: see `Grower`
+                fresh = [(item.commit, item.block) for item in published if item.group.id == group.stored.id]
+                self._grow(group, fresh)
             online = [item for item in published if self._is_online(item.group)]
             if online:
                 self._apply(online)
@@ -154,10 +163,31 @@ class OnlineFeed:
                 todo="do not write it again: the next write, or opening the store, serves it" + f"; {error.todo}",
             ) from error
 
-    def made_of(self, sources: set[int]) -> list[RegisteredGroup]:
+    def serve(self, group: RegisteredGroup) -> None:
+        """Apply what the online store lacks of a group and of those that are made of it, as far as they are online."""
+        for made in self.made_of({group.id}):  # first, as in `apply`
+            self.catch_up(made)
+        if self._is_online(group):
+            self.catch_up(group)
+
+    def made_of(self, sources: Collection[int]) -> list[RegisteredGroup]:
         """Return the groups that are made of others and served."""
         made = self._parts.registry.made()
         return [group for group in made if group.definition.online and group.stored.id in sources]
+
+    def _grow(self, group: RegisteredGroup, fresh: Fresh = ()) -> int:
+        """Bring commits to a group's trees; return how many events they moved.
+
+        Where a user's function is not, or is another one by now, the trees wait for somebody who has it: reads fail
+        here, and `doctor` tells.
+        """
+        known = self._growers.get(group.id)
+        if known is None or known.group is not group:
+            try:
+                self._growers[group.id] = known = Grower(self._parts, group)
+            except (NotFoundError, UsageError, ConflictError):
+                return 0
+        return known.catch_up(fresh)
 
     def _is_online(self, group: RegisteredGroup) -> bool:
         try:
@@ -217,7 +247,7 @@ class OnlineFeed:
             How many rows were put.
         """
         if group.source is not None:
-            return Grower(self._parts, group).catch_up()
+            return self._grow(group)
         put = 0
         for _ in range(ATTEMPTS):
             with self._parts.online.snapshot() as snapshot:
@@ -290,9 +320,9 @@ class OnlineFeed:
 
     def rebuild(self, group: RegisteredGroup) -> int:
         """Build a group's online rows anew from history; return how many rows were put."""
-        if group.source is not None:
-            return Grower(self._parts, group).rebuild()
         self._parts.online.clear(group.id)
+        if group.source is not None:
+            return self._grow(group)
         commits = self._parts.log.commits(group, limit=1)
         if not commits:
             return self.catch_up(group)

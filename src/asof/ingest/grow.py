@@ -4,7 +4,7 @@ Each change replaces whole nodes, and is applied only after the commit that its 
 second one begins again. So a change has whole commits, and what a commit moves is held in memory.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +17,11 @@ from asof.engine.port import NO_TIME, Rows
 from asof.errors import ConflictError, PermanentError, TransientError
 from asof.online.port import Applied, Change, OnlineSnapshot, version_of
 from asof.parts import Parts, pinned_rows
+from asof.parts.pinned import journal_rows
 from asof.parts.trees import SHAPE_KEY, Trees
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
 from asof.registry.port import RegisteredGroup
-from asof.windows.tree import Kept, Op, Order
+from asof.windows.nodes import Kept, Op, Order
 
 ATTEMPTS = 1000
 """Others may be first this often in a row."""
@@ -45,25 +46,31 @@ class Found(NamedTuple):
     kept: Kept | None
 
 
+Fresh = Sequence[tuple[Commit, bytes | None]]
+"""Commits of a source that were just published, in order, each with its block of the journal if that is at hand."""
+
+
 class Grower:
-    """Keeps the trees of a group that is made of events."""
+    """Keeps the trees of a group that is made of events.
+
+    Attributes:
+        group: The group.
+    """
 
     def __init__(self, parts: Parts, group: RegisteredGroup) -> None:
         """Keep the parts."""
+        self.group = group
         self._parts = parts
-        self._group = group
         self._trees = Trees(group)
         self._source = self._trees.source
         self._of = group.definition.source_columns
         self._fixed = set(self._of) <= set(self._source.definition.keys)
 
-    def rebuild(self) -> int:
-        """Build the trees anew from history; return how many events they moved."""
-        self._parts.online.clear(self._group.id)
-        return self.catch_up()
-
-    def catch_up(self) -> int:
+    def catch_up(self, fresh: Fresh = ()) -> int:
         """Apply the commits of the source that the trees lack; return how many events they moved.
+
+        Args:
+            fresh: Commits that the trees may lack: these are enough; without any, all that there are.
 
         Raises:
             TransientError: Others were always first.
@@ -71,10 +78,16 @@ class Grower:
         moved = 0
         for _ in range(ATTEMPTS):
             with self._parts.online.snapshot() as snapshot:
-                (shape,) = snapshot.get([(self._group.id, SHAPE_KEY)])
-                mark = snapshot.applied.get(self._group.id, Applied())
+                (shape,) = snapshot.get([(self.group.id, SHAPE_KEY)])
+                mark = snapshot.applied.get(self.group.id, Applied())
             if mark.commit and shape != self._trees.mark:  # the group has other features by now
-                self._parts.online.clear(self._group.id)
+                self._parts.online.clear(self.group.id)
+                continue
+            if fresh and mark.commit >= fresh[-1][0].number:
+                return moved
+            table = self._at_hand(mark, fresh)
+            if table is not None:
+                moved += self._move(mark, fresh[-1][0], table, ())
                 continue
             missing = self._parts.log.commits(self._source, after=mark.commit)
             if not missing:
@@ -82,13 +95,13 @@ class Grower:
             try:
                 moved += self._apply(mark, missing)
             except ConflictError:  # retention dropped rows of that time: only the present can be built
-                self._parts.online.clear(self._group.id)
-        raise TransientError(f"other writers kept changing {self._group.ref} online", todo="try again")
+                self._parts.online.clear(self.group.id)
+        raise TransientError(f"other writers kept changing {self.group.ref} online", todo="try again")
 
     def compare(self) -> tuple[int, int]:
         """Compare the trees with history; return how many there should be, and how many are otherwise."""
         with self._parts.online.snapshot() as snapshot:
-            mark = snapshot.applied.get(self._group.id, Applied())
+            mark = snapshot.applied.get(self.group.id, Applied())
             rows, past = pinned_rows(self._parts, self._source, pin=mark.commit)
             until_us = max(self._trees.shape.needless_until(mark.committed_at_us), past.horizon_us or NO_TIME)
             wanted: dict[bytes, list[Kept]] = {}
@@ -100,7 +113,7 @@ class Grower:
 
     def _holds(self, snapshot: OnlineSnapshot, entity: bytes, events: Sequence[Kept], until_us: int) -> bool:
         """Return whether a tree has these events, and knows what is made of them."""
-        group, trees = self._group.id, self._trees
+        group, trees = self.group.id, self._trees
         (root,) = snapshot.get([(group, trees.key(entity))])
         tree = trees.tree(entity, root, lambda key: snapshot.get([(group, key)])[0])
         try:
@@ -124,9 +137,20 @@ class Grower:
                 break
             last = commit
         rows, _ = pinned_rows(self._parts, self._source, pin=last.number, after=mark.commit)
-        table = self._stamped(rows)
+        return self._move(mark, last, self._stamped(rows), rows.retracted)
+
+    def _at_hand(self, mark: Applied, fresh: Fresh) -> pa.Table | None:
+        """Return the rows of all commits that the trees lack, as far as is known; None if some are not at hand."""
+        lacking = [(commit, block) for commit, block in fresh if commit.number > mark.commit and block is not None]
+        numbers = [commit.number for commit, _ in lacking]
+        if not mark.commit or not numbers or numbers != [*range(mark.commit + 1, fresh[-1][0].number + 1)]:
+            return None
+        return journal_rows(self._source, lacking)
+
+    def _move(self, mark: Applied, last: Commit, table: pa.Table, hidden: Collection[int]) -> int:
+        """Apply the rows of the commits from a mark to another, without those of hidden ones."""
         before = {} if self._fixed or self._new(mark, table) else self._newest(mark.commit, table)
-        return self.put(mark, Applied.of(last), self.found(table, rows.retracted), before)
+        return self.put(mark, Applied.of(last), self.found(table, hidden), before)
 
     def _retract(self, mark: Applied, retract: Commit) -> int:
         """Let the events of a retracted commit be again what they are without it."""
@@ -175,7 +199,7 @@ class Grower:
             return rows.schema.empty_table()
         return self._parts.engine.stamped(rows, keys=keys).read_all()
 
-    def found(self, table: pa.Table, hidden: Iterable[int]) -> dict[Order, Found]:
+    def found(self, table: pa.Table, hidden: Collection[int]) -> dict[Order, Found]:
         """Return the newest row of each event among rows, without those of hidden commits; by the events' orders."""
         if hidden:
             table = table.filter(pc.invert(pc.is_in(table.column(COMMIT_COLUMN), pa.array(list(hidden), pa.int64()))))
@@ -224,12 +248,12 @@ class Grower:
                 ops.setdefault(entity, {})[order] = kept
         with self._parts.online.snapshot() as snapshot:
             rows = self._grown(snapshot, ops, last)
-            if snapshot.applied.get(self._group.id, Applied()).commit != mark.commit:
+            if snapshot.applied.get(self.group.id, Applied()).commit != mark.commit:
                 return 0  # somebody was first
         rows[SHAPE_KEY] = self._trees.mark
         keys = sorted(rows)
         change = Change(
-            self._group.id, mark.commit, last.commit, last.committed_at_us, keys, [rows[k] for k in keys], replace=True
+            self.group.id, mark.commit, last.commit, last.committed_at_us, keys, [rows[k] for k in keys], replace=True
         )
         self._parts.online.apply([change])
         return len(now)
@@ -238,7 +262,7 @@ class Grower:
         self, snapshot: OnlineSnapshot, ops: Mapping[bytes, Mapping[Order, Kept | None]], last: Applied
     ) -> dict[bytes, bytes | None]:
         """Return the rows of the trees after the ops."""
-        group, trees = self._group.id, self._trees
+        group, trees = self.group.id, self._trees
         entities = sorted(ops)
         roots = snapshot.get([(group, trees.key(entity)) for entity in entities])
         until_us = trees.shape.needless_until(last.committed_at_us)

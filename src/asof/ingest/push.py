@@ -38,10 +38,24 @@ ATTEMPTS = 100
 Records = Sequence[Mapping[str, object]] | pa.Table
 
 
+class _Known(msgspec.Struct, frozen=True):
+    """What was read of the definitions, under one generation of them.
+
+    Attributes:
+        generation: Which one.
+        encoders: How the records of a group are stored, by the name that it was asked by.
+        made: The served groups that are made of others.
+    """
+
+    generation: int = -1
+    encoders: Mapping[str, RecordEncoder] = {}
+    made: Sequence[RegisteredGroup] = ()
+
+
 class _Ready(msgspec.Struct, frozen=True):
     """A push that may be published, under one generation of the definitions."""
 
-    generation: int
+    known: _Known
     group: RegisteredGroup
     draft: Draft
     rows: pa.Table | None = None
@@ -50,7 +64,7 @@ class _Ready(msgspec.Struct, frozen=True):
     def published(self, commit: Commit) -> Published:
         if commit.repeated:
             return Published(self.group, commit, None)
-        return Published(self.group, commit, self.rows, self.record)
+        return Published(self.group, commit, self.rows, self.record, self.draft.payload)
 
 
 def _taken() -> threading.Lock:
@@ -91,7 +105,7 @@ class Pusher:
         self._led = False
         self._expected = 1
         self._all_here = threading.Condition(self._lock)
-        self._encoders: tuple[int, dict[str, RecordEncoder]] = (-1, {})
+        self._known = _Known()
 
     def push(self, name: str, records: Records, options: Options) -> Commit:
         """Store records as one commit.
@@ -103,9 +117,9 @@ class Pusher:
         try:
             ready = self._ready(name, records, options)
         except AsofError:
-            if self._encoders[0] == self._parts.registry.generation():
+            if self._known.generation == self._parts.registry.generation():
                 raise
-            self._encoders = (-1, {})  # it may fit the definitions of now
+            self._known = _Known()  # it may fit the definitions of now
             ready = self._ready(name, records, options)
         item = _Waiting(name, records, options, ready)
         with self._lock:
@@ -131,10 +145,10 @@ class Pusher:
         return item.commit
 
     def _ready(self, name: str, records: Records, options: Options) -> _Ready:
-        generation, encoders = self._encoders
-        encoder = encoders.get(name)
-        if encoder is None:
-            generation, encoder = self._encoder(name)
+        known = self._known
+        if name not in known.encoders:
+            known = self._look_up(name)
+        encoder = known.encoders[name]
         group, now_us = encoder.group, self._parts.now_us()
         if isinstance(records, list) and len(records) == 1 and options.on_conflict in ON_CONFLICT:
             found = encoder.encode(records[0], now_us=now_us) if isinstance(records[0], dict) else None
@@ -143,9 +157,9 @@ class Pusher:
                 event_us = found.event_us
                 events = event_us, event_us
                 draft = draft_of(group, "push", options, rows=1, events=events, digest=digest, payload=found.block)
-                return _Ready(generation, group, draft, None, (found.key, event_us or 0, found.payload))
+                return _Ready(known, group, draft, None, (found.key, event_us or 0, found.payload))
         if isinstance(records, pa.Table):
-            return self._of_frame(generation, group, records, options, now_us)
+            return self._of_frame(known, group, records, options, now_us)
         rows: list[object] = list(records) if isinstance(records, Iterable) else [records]  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         if not all(isinstance(row, Mapping) for row in rows):
             raise UsageError(
@@ -153,20 +167,23 @@ class Pusher:
                 where=f"group {group.definition.name}",
                 todo="pass a dict, or a list of dicts; for a frame use write",
             )
-        return self._of_frame(generation, group, rows, options, now_us)
+        return self._of_frame(known, group, rows, options, now_us)
 
-    def _of_frame(self, generation: int, group: RegisteredGroup, rows: Frame, options: Options, now_us: int) -> _Ready:
+    def _of_frame(self, known: _Known, group: RegisteredGroup, rows: Frame, options: Options, now_us: int) -> _Ready:
         prepared = prepare(group, rows, "push", options, now_us=now_us)
         columns = journal_schema(group).names
         payload = encode_block(prepared.rows.select(columns)) if prepared.rows.num_rows else None
-        return _Ready(generation, group, replace(prepared.draft, payload=payload), prepared.rows)
+        return _Ready(known, group, replace(prepared.draft, payload=payload), prepared.rows)
 
-    def _encoder(self, name: str) -> tuple[int, RecordEncoder]:
-        generation = self._parts.registry.generation()  # before the group: never newer than it
+    def _look_up(self, name: str) -> _Known:
+        generation = self._parts.registry.generation()  # before the groups: never newer than they are
         encoder = RecordEncoder(writable(self._parts.registry.group(name).writable))
-        known, encoders = self._encoders
-        self._encoders = (generation, {**(encoders if known == generation else {}), name: encoder})
-        return generation, encoder
+        known = self._known
+        if known.generation != generation:
+            made = [group for group in self._parts.registry.made() if group.definition.online]
+            known = _Known(generation, {}, made)
+        self._known = known = _Known(generation, {**known.encoders, name: encoder}, known.made)
+        return known
 
     def _gather(self) -> None:
         """Wait for as many as came together the last time, while they keep coming.
@@ -225,7 +242,8 @@ class Pusher:
 
     def _store(self, together: Sequence[_Waiting]) -> None:
         items, answers = self._published(together)
-        served = {group.stored.id for group in self._parts.registry.made() if group.definition.online}
+        made = self._made(items)
+        served = {group.stored.id for group in made}
         grown: list[tuple[RegisteredGroup, int]] = []
         new: list[tuple[_Waiting, Commit]] = []
         repeated: list[tuple[_Waiting, Commit]] = []
@@ -241,12 +259,19 @@ class Pusher:
             else:  # and it still was when this was published, under its generation
                 item.commit = commit
         self._upkeep.pushed(grown)
-        self._serve(new)
-        self._serve(repeated)  # the first time they may have been stored, and the online store have failed
+        self._serve(new, made)
+        self._serve(repeated, made)  # the first time they may have been stored, and the online store have failed
 
-    def _serve(self, commits: Sequence[tuple[_Waiting, Commit]]) -> None:
+    def _made(self, items: Sequence[_Waiting]) -> list[RegisteredGroup]:
+        """Return the served groups that are made of those of the items."""
+        groups = {item.ready.group.id for item in items}
+        return [group for group in items[0].ready.known.made if group.stored.id in groups] if items else []
+
+    def _serve(self, commits: Sequence[tuple[_Waiting, Commit]], made: Sequence[RegisteredGroup]) -> None:
+        if not commits:
+            return
         try:
-            self._feed.apply([item.ready.published(commit) for item, commit in commits])
+            self._feed.apply([item.ready.published(commit) for item, commit in commits], made=made)
         except AsofError as error:
             for item, _ in commits:
                 item.error = error
@@ -258,22 +283,22 @@ class Pusher:
         """Publish pushes; return those that could be prepared, with their answers."""
         items = list(together)
         for _ in range(ATTEMPTS):
-            generation = self._encoders[0]
+            generation = self._known.generation
             for item in items:
-                if item.ready.generation != generation:
+                if item.ready.known.generation != generation:
                     self._prepare_again(item)
             items = [item for item in items if item.error is None]
-            if any(item.ready.generation != items[0].ready.generation for item in items):
+            if any(item.ready.known.generation != items[0].ready.known.generation for item in items):
                 continue  # definitions changed between two of them
             try:
                 return items, self._parts.log.publish(
                     [[item.ready.draft] for item in items],
                     clock=self._parts.now_us,
                     writer=self._parts.writer,
-                    generation=items[0].ready.generation if items else None,
+                    generation=items[0].ready.known.generation if items else None,
                 )
             except StaleDefinitionsError:
-                self._encoders = (-1, {})
+                self._known = _Known()
         raise TransientError("others kept changing definitions", todo="try again")
 
     def _prepare_again(self, item: _Waiting) -> None:

@@ -14,7 +14,7 @@ from asof.engine.port import Rows
 from asof.external import external_rows
 from asof.offline.port import Table
 from asof.parts.open import Parts
-from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, DataFile, Family, Snapshot
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Commit, DataFile, Family, Snapshot, Stamp
 from asof.registry.port import RegisteredGroup
 
 
@@ -139,20 +139,19 @@ def _rows(parts: Parts, group: RegisteredGroup, snapshot: Snapshot) -> Rows:
         pin=snapshot.pin,
         layout=group.layout,
         files=tuple((parts.history.location(file.path), file, stamp) for file, stamp in snapshot.files),
-        journal=_journal(group, snapshot),
+        journal=journal_rows(group, snapshot.journal) if snapshot.journal else None,
         retracted=snapshot.retracted,
         sources=None if snapshot.sources is None else _rows(parts, group, snapshot.sources),
         cold=snapshot.cold,
     )
 
 
-def _journal(group: RegisteredGroup, snapshot: Snapshot) -> pa.Table | None:
-    if not snapshot.journal:
-        return None
-    rows, counts = decode_blocks([payload for _, payload in snapshot.journal], journal_schema(group))
+def journal_rows(group: RegisteredGroup, blocks: Sequence[tuple[Stamp | Commit, bytes]]) -> pa.Table:
+    """Return the rows of the journal's blocks, each with its commit, in the shape of a data file."""
+    rows, counts = decode_blocks([payload for _, payload in blocks], journal_schema(group))
     table = stored_rows(group.definition, rows)
-    commits = np.repeat([stamp.number for stamp, _ in snapshot.journal], counts)
-    times = np.repeat([stamp.committed_at_us for stamp, _ in snapshot.journal], counts)
+    commits = np.repeat([stamp.number for stamp, _ in blocks], counts)
+    times = np.repeat([stamp.committed_at_us for stamp, _ in blocks], counts)
     for name, values in (
         (COMMIT_COLUMN, pa.array(commits, pa.int64())),
         (AVAILABLE_COLUMN, pa.array(times, pa.int64()).cast(TIMESTAMP)),

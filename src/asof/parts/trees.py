@@ -6,9 +6,9 @@ entity's key, and the number of the node; the root is number 0. A further row sa
 
 import hashlib
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -22,14 +22,20 @@ from asof.registry.port import RegisteredGroup
 from asof.windows import states
 from asof.windows.aggregation import Aggregation
 from asof.windows.functions import Function
-from asof.windows.tree import Entry, Kept, Node, Run, Shape, State, Summary, Tree, is_leaf
-from asof.windows.values import unpacked
+from asof.windows.nodes import Branch, Leaf, Node
+from asof.windows.shape import Shape, State
+from asof.windows.tree import Tree
+from asof.windows.values import packable, read_extension
 
 SHAPE_KEY = b"shape"
 """The key of the row that says what the trees keep."""
 
 _NUMBER = struct.Struct(">Q")
 _encode = msgspec.msgpack.Encoder().encode
+_nodes = msgspec.msgpack.Decoder(Node, ext_hook=read_extension)
+_roots = msgspec.msgpack.Decoder(tuple[int, Node], ext_hook=read_extension)
+
+N = TypeVar("N")
 
 
 class Trees:
@@ -87,43 +93,30 @@ class Trees:
                     f"a part of the events of {self.group.ref} is missing online",
                     todo="run `asof doctor --repair`: it is built again from history",
                 )
-            return self._node(unpacked(row[HEAD_BYTES:]))
+            return self._read(_nodes, row)
 
         if root is None:
-            return Tree(self.shape, [], 1, load)
-        unused, node = unpacked(root[HEAD_BYTES:])
-        return Tree(self.shape, self._node(node), unused, load)
+            return Tree(self.shape, Leaf(), 1, load)
+        unused, node = self._read(_roots, root)
+        return Tree(self.shape, node, unused, load)
 
     def rows(self, entity: bytes, tree: Tree, commit: int) -> list[tuple[bytes, bytes | None]]:
         """Return the rows that became of a tree that was updated, by their keys; None is to be deleted."""
         head = version_head(0, commit)
-        root = head + _encode([tree.unused, self._plain(tree.root)]) if tree.root else None
+        root = head + _encode((tree.unused, _packable(tree.root))) if len(tree.root) else None
         found: list[tuple[bytes, bytes | None]] = [(self.key(entity), root)]
         for number, node in tree.written.items():
-            found.append((self.key(entity, number), None if node is None else head + _encode(self._plain(node))))
+            found.append((self.key(entity, number), None if node is None else head + _encode(_packable(node))))
         return found
 
-    def _plain(self, node: Node) -> list[Any]:
-        if is_leaf(node):
-            return [0, *node]
-        return [1, *(self._plain_entry(entry) for entry in node if isinstance(entry, Entry))]
+    def _read(self, decoder: msgspec.msgpack.Decoder[N], row: bytes) -> N:
+        try:
+            return decoder.decode(row[HEAD_BYTES:])
+        except msgspec.DecodeError as error:
+            todo = "run `asof doctor --repair`: it is built again from history"
+            raise PermanentError(f"events of {self.group.ref} cannot be read online: {error}", todo=todo) from error
 
-    def _plain_entry(self, entry: Entry) -> list[Any]:
-        kept = zip(self.shape.parts, entry.summary.states, strict=True)
-        written = [states.plain(part.function, state) for part, state in kept]
-        return [entry.node, entry.first, entry.last_us, entry.summary.runs, written]
 
-    def _node(self, plain: Sequence[Any]) -> Node:
-        if plain[0] == 0:
-            return [Kept(*event) for event in plain[1:]]
-        return [self._entry(*entry) for entry in plain[1:]]
-
-    def _entry(
-        self, node: int, first: list[Any], last_us: int, runs: list[list[int] | None], written: list[Any]
-    ) -> Entry:
-        read = zip(self.shape.parts, written, strict=True)
-        summary = Summary(
-            tuple(None if run is None else Run(*run) for run in runs),
-            tuple(states.read(part.function, state) for part, state in read),
-        )
-        return Entry(node, (first[0], first[1]), last_us, summary)
+def _packable(node: Node) -> Node:
+    """Return a node in the types of msgpack; values of events are, since they travel as such."""
+    return msgspec.structs.replace(node, states=packable(node.states)) if isinstance(node, Branch) else node

@@ -195,6 +195,10 @@ def _keys(parts: Parts, group: RegisteredGroup) -> int:
 def _online(parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: bool) -> tuple[int, list[Finding]]:
     todo = "run `asof doctor --repair`"
     findings: list[Finding] = []
+    try:
+        grower = None if group.source is None else Grower(parts, group)
+    except AsofError as error:  # a user's function is not here: who has it repairs
+        return 0, [Finding("online", f"{group.ref}: {error.what}", todo=error.todo)]
     commits = parts.log.commits(group.stored, limit=1)
     head = commits[0].number if commits else 0
     applied = _applied(parts, group)
@@ -216,7 +220,7 @@ def _online(parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: b
         if not repair:
             return 0, findings
     try:
-        count, wrong = _compare(parts, group) if group.source is None else Grower(parts, group).compare()
+        count, wrong = _compare(parts, group) if grower is None else grower.compare()
     except AsofError as error:
         return 0, [*findings, Finding("online", f"{group.ref}: {error}", todo=todo)]
     if wrong:

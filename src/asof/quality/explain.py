@@ -21,10 +21,24 @@ from asof.engine.families import FAMILIES, is_split, of_family
 from asof.engine.port import EVENT_COLUMN, EXPIRED, MISSING, RETIRED, STATUS_COLUMN, Rows
 from asof.errors import NotFoundError, UnsupportedError, UsageError
 from asof.parts import Parts, Pins, Question, pinned_rows, resolve
-from asof.quality.explanation import JOURNAL, Explained, Explanation, Reason, Version, about, listed
+from asof.quality.explanation import (
+    JOURNAL,
+    Explained,
+    Explanation,
+    Reason,
+    Version,
+    about,
+    future,
+    later,
+    listed,
+    retracted_by,
+    unavailable,
+    unpinned,
+)
+from asof.quality.windowed import Windowed
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Commit, Status
 from asof.registry.port import RegisteredGroup
-from asof.training.historical import Answered, HistoricalReader, check_horizon, known_mode
+from asof.training.historical import Answered, HistoricalReader, check_horizon, check_windows, known_mode
 
 LIMIT = 5
 
@@ -56,16 +70,10 @@ def explain(  # noqa: PLR0913 - the words of `Quality.explain`
     times = pa.chunked_array([pa.array([t_us], pa.int64()).cast(TIMESTAMP)])
     mode = None if known is None else known_mode(known)
     check_horizon(pinned, times, mode)
+    check_windows([lookups[number] for number in wanted], pinned, times)
     spine, _ = to_table([dict(keys)], where="keys")
     answered = reader.answer(question, lookups, spine, times, pinned, mode)
     explained: list[Explained] = []
-    for made in (lookups[number].group for number in wanted):
-        if made.source is not None:
-            raise UnsupportedError(
-                f"group {made.name!r} has no rows to explain: it is made of the events of {made.source.name!r}",
-                where=question.ref,
-                todo=f"read them: store.read({made.source.name!r}, ...), or pass feature= of another group",
-            )
     for number, names in wanted.items():
         asked = _Asked(
             parts=parts,
@@ -76,7 +84,8 @@ def explain(  # noqa: PLR0913 - the words of `Quality.explain`
             t_us=t_us,
             names=names,
         )
-        explained.append(asked.explained(answered, whole=commits is None, limit=limit))
+        tell = asked.explained if lookups[number].group.source is None else asked.windowed
+        explained.append(tell(answered, whole=commits is None, limit=limit))
     return Explanation(question.ref, dict(keys), from_us(t_us), tuple(explained))
 
 
@@ -114,7 +123,7 @@ def _wanted(question: Question, lookups: Sequence[Lookup], feature: str | None) 
 
 def _clock_us(parts: Parts, question: Question, pinned: Mapping[str, tuple[Rows, int | None]]) -> int:
     """Return the T of an online answer from the pinned commits."""
-    snapshots = (parts.log.snapshot(group, pin=pinned[name][0].pin) for name, group in question.groups.items())
+    snapshots = (parts.log.snapshot(group.stored, pin=pinned[name][0].pin) for name, group in question.groups.items())
     return max([parts.now_us(), *(snapshot.committed_at_us for snapshot in snapshots if snapshot.pin)])
 
 
@@ -175,6 +184,24 @@ class _Asked:
         because = self._because(answer, counts, answered)
         return self._named(answer, versions[len(first) :], counts, because, answered)
 
+    def windowed(self, answered: Sequence[Answered], *, whole: bool, limit: int) -> Explained:
+        """Explain a look-up of a group that is made of events; see `explained`."""
+        source = self.group.stored
+        windows = Windowed(
+            parts=self.parts,
+            source=source,
+            answered=self.answered,
+            key=self.key,
+            rows=self.rows,
+            every=None if whole else pinned_rows(self.parts, source)[0],
+            t_us=self.t_us,
+            limit=limit,
+            missing=lambda: self._missing({}, answered),
+        )
+        because = f"made of the events of {source.ref}"
+        named = self._named(None, (), {}, because, answered)
+        return replace(named, made_of=source.ref, windows=windows.explained(self.names))
+
     def _named(
         self,
         answer: Version | None,
@@ -193,7 +220,7 @@ class _Asked:
             keys={name: self.key.column(name)[0].as_py() for name in self.key.column_names},
             sources={
                 key: source if isinstance(source, str) else f"{answered[source[0]].label}.{source[1]}"
-                for key, source in zip(self.rows.keys, self.answered.lookup.sources, strict=True)
+                for key, source in zip(self.key.column_names, self.answered.lookup.sources, strict=True)
             },
             known=from_us(known) if isinstance(known, int) else known,
             pin=self.rows.pin,
@@ -246,24 +273,22 @@ class _Asked:
         """Return why a row did not answer."""
         known = self.answered.known
         until_us = known if isinstance(known, int) else self.t_us
-        until = "K" if isinstance(known, int) else "T"
         if row.commit > self.rows.pin:
-            return "not in the pins", f"its commit is {row.commit}, the pin is {self.rows.pin}"
+            return "not in the pins", unpinned(row.commit, self.rows.pin)
         if row.commit in self.rows.retracted:
             since = self.rows.retracted[row.commit]
             if known == "event" or since is None or since <= until_us:
-                return "retracted", _retracted_by(retracts[row.commit], always=since is None)
+                return "retracted", retracted_by(retracts[row.commit], always=since is None)
         if row.event_us is not None and row.event_us > self.t_us:
-            return "in the future", f"it was true {_later(row.event_us, self.t_us)} after T"
+            return "in the future", future(row.event_us, self.t_us)
         if known != "event" and row.available_us is not None and row.available_us > until_us:
-            since = f"known since {show_us(row.available_us)}, {_later(row.available_us, until_us)} after {until}"
-            return "not yet available", since
+            return "not yet available", unavailable(row.available_us, known, self.t_us)
         newer = first[0]
         if row.event_us == newer.event_us:
             return "older", f"commit {newer.commit} has a later row" + (
                 "" if row.event_us is None else " for the same event time"
             )
-        return "older", f"{_later(cast('int', newer.event_us), cast('int', row.event_us))} before the row that answered"
+        return "older", f"{later(cast('int', newer.event_us), cast('int', row.event_us))} before the row that answered"
 
     def _because(self, answer: Version | None, counts: Mapping[Reason, int], answered: Sequence[Answered]) -> str:
         """Return why the answer has its status."""
@@ -281,7 +306,7 @@ class _Asked:
         return f"the newest row that counts, known {since}"
 
     def _missing(self, counts: Mapping[Reason, int], answered: Sequence[Answered]) -> str:
-        for key, source in zip(self.rows.keys, self.answered.lookup.sources, strict=True):
+        for key, source in zip(self.key.column_names, self.answered.lookup.sources, strict=True):
             if self.key.column(key)[0].as_py() is not None:
                 continue
             if isinstance(source, str):
@@ -345,18 +370,8 @@ def _status(found: pa.Table, feature: str) -> Status:
     return "NULL" if found.column(feature)[0].as_py() is None else "PRESENT"
 
 
-def _retracted_by(retract: Commit, *, always: bool) -> str:
-    reach = ", at every time" if always else ""
-    reason = f": {retract.reason}" if retract.reason else ""
-    return f"by {about(retract)}{reach}{reason}"
-
-
 def _hidden(answer: Version) -> str:
-    return f"retracted later, {_retracted_by(cast('Commit', answer.retracted_by), always=False)}"
-
-
-def _later(late_us: int, early_us: int) -> str:
-    return show_duration(late_us - early_us)
+    return f"retracted later, {retracted_by(cast('Commit', answer.retracted_by), always=False)}"
 
 
 def _us(column: pa.ChunkedArray) -> list[int | None]:

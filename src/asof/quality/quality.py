@@ -65,6 +65,8 @@ class Quality:
     ) -> Explanation:
         """Say which row answers for one key set, where it came from, and why the other rows of the key do not.
 
+        Of a group that is made of events: which of them are in its windows, and why the entity's other rows are not.
+
         For an online answer pass what its receipt says: `at=receipt.clock, known="served", commits=receipt.commits`.
 
         Args:
@@ -74,7 +76,7 @@ class Quality:
             feature: One feature of the view, by its output name; default: all.
             known: Knowledge mode, as in `historical`.
             commits: Pins, as in `historical`.
-            limit: How many of the other rows to show.
+            limit: How many of the other rows to show; of events that count the first so many, and the last.
 
         Raises:
             NotFoundError: Unknown view, key column or feature. UsageError: A key is missing, a time has no zone.

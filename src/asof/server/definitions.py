@@ -57,12 +57,14 @@ class AggregationDefinition(Struct, forbid_unknown_fields=True):
     """How a feature is made of the events of the group's source.
 
     Attributes:
-        function: Such as count, sum, mean, min, max, first, last, last_k, count_distinct.
+        function: Such as count, sum, mean, min, max, first, last, last_k, count_distinct. "module:name" is what the
+            registry may have; it is not taken from a client.
         window: Which events count.
         column: The column of the source; null: the events themselves.
         most: How many values, of a function that gives several; else 0.
         where: Which events count, such as ["and", [">", "delay", 15], ["not", ["null", "dest"]]]; null: all.
         q: Which quantile, from 0 to 1; null of other functions.
+        digest: What the registry knows of "module:name"; it is left out of others.
     """
 
     function: str
@@ -71,6 +73,7 @@ class AggregationDefinition(Struct, forbid_unknown_fields=True):
     most: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     where: list[Any] | None = None
     q: Annotated[float, Meta(ge=0, le=1)] | None = None
+    digest: str | UnsetType = UNSET
 
 
 class TransformDefinition(Struct, forbid_unknown_fields=True):

@@ -63,7 +63,10 @@ def _verify(store: Store, asked: requests.Verify, progress: Wanted) -> Result:
 
 
 def _explain(store: Store, asked: requests.Explain, _: Wanted) -> Result:
-    return store.quality.explain(asked.view, asked.keys, **_words(asked, "view", "keys"))
+    explained = store.quality.explain(asked.view, asked.keys, **_words(asked, "view", "keys"))
+    for source in dict.fromkeys(each.made_of for each in explained.lookups if each.made_of):
+        calling().need("reader", store.catalog.find(source).definition)  # it shows single events
+    return explained
 
 
 def _commits(store: Store, asked: requests.Commits, _: Wanted) -> Result:

@@ -1,6 +1,9 @@
 """What a run of a stream counts."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from asof.streams.intake import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,8 @@ class Figures:
         lag: Messages that wait with the broker; None if it does not say.
         behind_seconds: How old the newest message taken was, by the broker's clock, when it was stored, while others
             wait; 0 when none do; None if the broker does not say.
+        reasons: How much of `quarantined` there is for each kind of reason.
+        newest_event_us: The greatest event time that was stored; None: none yet, or the group has none.
         seconds: How long it has run.
         trouble: What is being tried again, "" if nothing is.
     """
@@ -29,6 +34,8 @@ class Figures:
     partitions: int = 0
     lag: int | None = None
     behind_seconds: float | None = None
+    reasons: Mapping[Reason, int] = field(default_factory=dict[Reason, int])
+    newest_event_us: int | None = None
     seconds: float = 0.0
     trouble: str = ""
 
@@ -41,3 +48,16 @@ class Figures:
         said += [f"{self.behind_seconds:.1f} s behind"] if self.behind_seconds else []
         said += [f"{self.partitions} partitions"]
         return ", ".join(said) + (f" - {self.trouble}" if self.trouble else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch that was stored, and can be read.
+
+    Attributes:
+        seconds: How long it took, from the moment at which its messages were there.
+        age_seconds: How old its newest event was then, by the store's clock; None if it has none.
+    """
+
+    seconds: float
+    age_seconds: float | None

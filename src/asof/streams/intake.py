@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -25,6 +25,11 @@ MOST_BODY_BYTES = 64 * 1024
 MOST_REASON = 1000
 
 
+Reason = Literal["empty", "undecodable", "schema", "future", "check"]
+"""Why something goes to quarantine: a message without content, or that is none of its format; a row that has not the
+columns and types of its group, that lies in the future, or that breaks a check."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sorted:
     """What became of messages.
@@ -32,10 +37,12 @@ class Sorted:
     Attributes:
         rows: The rows, in the columns and types of their group.
         letters: The messages and rows that may not be stored, with the reason.
+        reasons: The kind of reason of each letter.
     """
 
     rows: pa.Table
     letters: tuple[Letter, ...]
+    reasons: tuple[Reason, ...]
 
 
 class Intake:
@@ -55,7 +62,7 @@ class Intake:
 
     def sort(self, messages: Sequence[Message], group: RegisteredGroup, *, now_us: int) -> Sorted:
         """Return the rows of messages that keep the group's rules, in order, and letters about the others."""
-        letters: list[Letter] = []
+        letters: list[tuple[Letter, Reason]] = []
         tables: list[pa.Table] = []
         for kind, piece in groupby(self._decoded(messages, letters), lambda each: each.kind):
             parts = list(piece)
@@ -68,26 +75,30 @@ class Intake:
                 else:
                     part = parts[bisect_right(ends, found[0])]
                     row = found[0] - ends[bisect_right(ends, found[0])] + len(part.rows)
-                    letters.append(self._letter(part.message, found[1], row if len(part.rows) > 1 else None))
+                    _, error, reason = found
+                    letters.append((self._letter(part.message, error, row if len(part.rows) > 1 else None), reason))
         schema = declared_schema(group.definition)
-        return Sorted(pa.concat_tables([schema.empty_table(), *tables]), tuple(letters))
+        kept, reasons = zip(*letters, strict=True) if letters else ((), ())
+        return Sorted(pa.concat_tables([schema.empty_table(), *tables]), kept, reasons)
 
-    def _decoded(self, messages: Sequence[Message], letters: list[Letter]) -> "Iterator[_Decoded]":
+    def _decoded(self, messages: Sequence[Message], letters: list[tuple[Letter, Reason]]) -> "Iterator[_Decoded]":
         for message in messages:
             if message.value is None:
-                letters.append(self._letter(message, "the message has no content"))
+                letters.append((self._letter(message, "the message has no content"), "empty"))
                 continue
             try:
                 rows = self._decode(message.value)
             except AsofError as error:
-                letters.append(self._letter(message, str(error)))
+                letters.append((self._letter(message, str(error)), "undecodable"))
             except Exception as error:  # noqa: BLE001 - libraries raise anything for bytes that are no message of theirs
-                letters.append(self._letter(message, f"{type(error).__name__}: {error}"))
+                letters.append((self._letter(message, f"{type(error).__name__}: {error}"), "undecodable"))
             else:
                 yield _Decoded(message, rows, rows.schema if isinstance(rows, pa.Table) else None)
 
-    def _fitting(self, rows: Frame, group: RegisteredGroup, now_us: int) -> Iterator[pa.Table | tuple[int, str]]:
-        """Give the rows that fit, in order, and the numbers of the others with the reason: by halves."""
+    def _fitting(
+        self, rows: Frame, group: RegisteredGroup, now_us: int
+    ) -> Iterator[pa.Table | tuple[int, str, Reason]]:
+        """Give the rows that fit, in order, and the numbers of the others with the reason and its kind: by halves."""
         spans = [(0, len(rows))]
         while spans:
             start, end = spans.pop()
@@ -97,7 +108,7 @@ class Intake:
                 )
             except (DataError, UsageError) as error:
                 if end - start == 1:
-                    yield start, str(error)
+                    yield start, str(error), _reason(error)
                 else:
                     middle = (start + end) // 2
                     spans += [(middle, end), (start, middle)]
@@ -134,6 +145,11 @@ class Intake:
             row=row,
             body=body if len(body) <= MOST_BODY_BYTES else b"",
         )
+
+
+def _reason(error: AsofError) -> Reason:
+    """Return the kind of reason of a row that does not fit."""
+    return "check" if "violations" in error.data else "future" if "limit_us" in error.data else "schema"
 
 
 @dataclass(frozen=True, slots=True)

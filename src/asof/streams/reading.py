@@ -7,10 +7,14 @@ what the positions say, since they moved with it or did not.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from asof.arrow.frames import Frame
 from asof.errors import AsofError, BackendError, DataError, TransientError
@@ -19,7 +23,7 @@ from asof.ingest.write import Writer
 from asof.parts import Parts
 from asof.records import Commit, Step, Taken
 from asof.registry.port import RegisteredGroup, StalePositionsError
-from asof.streams.figures import Figures
+from asof.streams.figures import Batch, Figures
 from asof.streams.intake import Intake, Sorted
 from asof.streams.port import Message, Stream
 
@@ -52,6 +56,7 @@ class Settings:
     most_quarantined: int
     progress: Callable[[Figures], None] | None
     stop: threading.Event = field(default_factory=threading.Event)
+    stored: Callable[[Batch], None] | None = None
 
 
 class _ElsewhereError(Exception):
@@ -84,6 +89,12 @@ class Reading:
         self._told = 0.0
         self._bad_in_a_row = 0
         self._trouble: TransientError | None = None
+        self._at_hand: int | None = None
+
+    @property
+    def figures(self) -> Figures:
+        """How far it is."""
+        return self._figures
 
     def run(self) -> Figures:
         """Read until it is stopped, or idle.
@@ -177,6 +188,7 @@ class Reading:
         name = self._settings.name
         steps = tuple(Step(name, each, self._positions[each], place) for each, place in reached.items())
         pause = FIRST_PAUSE_SECONDS
+        begun = time.monotonic()
         while True:
             try:
                 self._publish(batch, steps)
@@ -192,6 +204,7 @@ class Reading:
                 pause = min(2 * pause, LAST_PAUSE_SECONDS)
         self._positions |= reached
         self._behind(batch)
+        self._observe(time.monotonic() - begun)
 
     def _publish(self, batch: Sequence[Message], steps: tuple[Step, ...]) -> None:
         for last in (False,) * DEFINITION_ATTEMPTS + (True,):
@@ -199,6 +212,7 @@ class Reading:
             if found.letters and self._redefined():  # nothing is put aside by a definition of yesterday
                 continue
             self._look_out(batch, found)
+            self._at_hand = _newest_us(found.rows, self._group)
             options = Options(
                 on_conflict="last", meta={"stream": self._settings.name}, taken=Taken(steps, found.letters)
             )
@@ -213,6 +227,7 @@ class Reading:
                 messages=self._figures.messages + len(batch),
                 rows=self._figures.rows + commit.rows,
                 quarantined=self._figures.quarantined + commit.quarantined,
+                reasons=dict(Counter(self._figures.reasons) + Counter(found.reasons)),
                 batches=self._figures.batches + 1,
             )
             return
@@ -262,9 +277,9 @@ class Reading:
     def _serve(self, stream: Stream) -> None:
         """Have the online store catch up: it failed after a batch was stored in history."""
         pause = FIRST_PAUSE_SECONDS
-        while self._group.definition.online:
+        while True:
             try:
-                self._writer.feed.catch_up(self._group)
+                self._writer.feed.serve(self._group)
                 break
             except TransientError as error:
                 self._again(str(error))
@@ -289,6 +304,15 @@ class Reading:
         if newest is not None:
             self._count(behind_seconds=max(self._parts.now_us() - newest, 0) / 1e6)
 
+    def _observe(self, seconds: float) -> None:
+        """Say that a batch was stored, and can be read."""
+        newest = self._at_hand
+        if newest is not None:
+            self._count(newest_event_us=max(newest, self._figures.newest_event_us or newest))
+        if self._settings.stored is not None:
+            age = None if newest is None else max(self._parts.now_us() - newest, 0) / 1e6
+            self._settings.stored(Batch(seconds, age))
+
     def _again(self, trouble: str) -> None:
         self._count(retries=self._figures.retries + 1, trouble=trouble)
         self._tell(None)
@@ -309,3 +333,9 @@ class Reading:
             self._count(partitions=len(held), lag=total, behind_seconds=behind)
         if self._settings.progress is not None:
             self._settings.progress(self._figures)
+
+
+def _newest_us(rows: pa.Table, group: RegisteredGroup) -> int | None:
+    """Return the greatest event time of rows; None if there is none."""
+    name = group.definition.event_time
+    return None if name is None else pc.max(rows.column(name).cast(pa.int64())).as_py()

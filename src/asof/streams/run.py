@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asof.definitions.serving_log import is_log
@@ -50,6 +51,7 @@ def run(  # noqa: PLR0913 - one for each thing that may be said
     most_quarantined: int = MOST_QUARANTINED,
     stop: threading.Event | None = None,
     progress: Callable[[Figures], None] | None = None,
+    metrics: str | None = None,
 ) -> Figures:
     """Read a stream into a group until it is stopped: each message once, whatever fails, however many do it together.
 
@@ -73,6 +75,7 @@ def run(  # noqa: PLR0913 - one for each thing that may be said
         most_quarantined: Stop with an error when so many messages in a row cannot be stored.
         stop: An event that ends it after the batch at hand.
         progress: Told how far it is, twice a second.
+        metrics: HOST:PORT at which Prometheus reads the figures while it runs.
 
     Returns:
         What was done.
@@ -103,7 +106,15 @@ def run(  # noqa: PLR0913 - one for each thing that may be said
         named, batch_rows, batch_ms / 1000, until_idle, most_quarantined, progress, stop or threading.Event()
     )
     intake = Intake(named, decode, ignore_extra=ignore_extra)
-    return Reading(parts, writer, registered, opened=opened, intake=intake, settings=settings).run()
+    if metrics is None:
+        return Reading(parts, writer, registered, opened=opened, intake=intake, settings=settings).run()
+    from asof.streams.metrics import Metrics  # noqa: PLC0415 - its package is that of an extra
+
+    shown = Metrics(registered.ref, named, now_us=parts.now_us)
+    settings = replace(settings, stored=shown.stored)
+    reading = Reading(parts, writer, registered, opened=opened, intake=intake, settings=settings)
+    with shown.served(metrics, lambda: reading.figures):
+        return reading.run()
 
 
 def positions(store: "Store", group: str) -> dict[tuple[str, str], str]:

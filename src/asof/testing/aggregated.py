@@ -1,24 +1,29 @@
 """Groups that are made of a played history's events, held to the oracle of windows."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pyarrow as pa
 from hypothesis import strategies as st
 
 from asof.arrow.types import arrow_type
-from asof.clock import from_us
+from asof.clock import from_us, to_us
 from asof.definitions import Entity, FeatureGroup
 from asof.definitions.aggregate import Aggregate
 from asof.testing.played import Played, known_of, times
 from asof.testing.reference import Known, Stored
 from asof.testing.strategies import HOUR_US
 from asof.testing.values import canonical
-from asof.testing.windows import Happening, Span, aggregate, events, in_window, satisfied
+from asof.testing.windows import Happening, Span, aggregate, events, in_window, reasons, satisfied
 from asof.windows.aggregation import ALONE, Aggregation
 from asof.windows.conditions import col
 from asof.windows.kinds import Window
 
 Values = tuple[object, ...]
+
+ExplainedWindow = Any
+"""An `asof.quality.explanation.ExplainedWindow`, which stands above this package."""
 
 SPANS = [
     Span("exact", HOUR_US),
@@ -106,10 +111,75 @@ class Aggregated:
             got = {each.name: (told(found[each.name]), found[f"{each.name}__status"]) for each, _ in self._asked}
             assert got == self._wanted(key, t, known, pin), f"{key} at {t}, known={known}, pin={pin}"
 
+    def check_explained(self, key: Values, t: int, known: Known, pin: int | None = None) -> None:
+        """Compare what `explain` says of a key without nulls: the answers, what counts, and why the rest does not.
+
+        The events that it lists, and nothing else, are made into the answers once more.
+        """
+        found = self._played.store.quality.explain(
+            self.name,
+            self.key_set(key),
+            at=from_us(t),
+            known=known_of(known),
+            commits=self._played.pins(pin),
+            limit=1000,
+        )
+        (lookup,) = found.lookups
+        assert lookup.made_of == self._played.ref
+        wanted = self._wanted(key, t, known, pin)
+        assert {name: (told(value), lookup.statuses[name]) for name, value in lookup.values.items()} == wanted
+        for window, (each, span) in zip(lookup.windows, self._asked, strict=True):
+            assert (window.feature, told(window.value), window.status) == (each.name, *wanted[each.name])
+            happened = [Happening(to_us(row.event_time), tuple(row.keys.values()), row.value) for row in window.events]
+            assert told(_of_window(happened, t, each, q=each.q)) == told(window.value)
+            assert all(window.after is None or row.event_time > window.after for row in window.events)
+            assert all(row.event_time <= window.until for row in window.events)
+            assert self._told(window) == self._reasons(key, t, each, span, known, pin)
+            assert window.count == len(window.events)
+            assert window.counts == Counter(row.reason for row in window.others)
+
+    def _told(self, window: ExplainedWindow) -> dict[tuple[Values, int, int], str]:
+        """Return the reasons of an explanation by rows; what else it says of them is compared here."""
+        places = {commit.number: place for place, commit in enumerate(self._played.commits, 1)}
+        rows = {(row.key, row.event_time, row.commit): row for row in self._played.reference.rows(retracted=True)}
+        found: dict[tuple[Values, int, int], str] = {}
+        for each in (*window.events, *window.others):
+            place = tuple(each.keys.values()), to_us(each.event_time), places[each.commit.number]
+            row = rows[place]
+            assert each.commit == self._played.commits[row.commit - 1]
+            assert each.available_at == (None if row.available_at is None else from_us(row.available_at))
+            assert bool(each.because) == bool(each.reason)
+            assert place not in found
+            found[place] = each.reason
+        return found
+
+    def _reasons(  # noqa: PLR0917 - one question
+        self, key: Values, t: int, each: Aggregate, span: Span, known: Known, pin: int | None
+    ) -> dict[tuple[Values, int, int], str]:
+        """Return the oracle's reasons."""
+        source = self._played.reference
+        known_rows = reasons(
+            source,
+            lambda row: self._of(row) == key,
+            t,
+            span=span,
+            where=lambda row: each.where is None or satisfied(each.where, self._row(row)),
+            column=each.column,
+            known=known,
+            pin=pin,
+        )
+        every = [row for row in source.rows(retracted=True) if not row.retired and self._of(row) == key]
+        unpinned = [row for row in every if pin is not None and row.commit > pin]
+        return {(row.key, row.event_time or 0, row.commit): "not in the pins" for row in unpinned} | known_rows
+
+    def key_set(self, key: Values) -> dict[str, object]:
+        """Return a key as reads take it."""
+        return {f"e{at}": value for at, value in enumerate(key)}
+
     def check_online(self, keys: Iterable[Values]) -> None:
         """Compare online answers, and their replay."""
         every = list(keys)
-        asked = [{f"e{at}": value for at, value in enumerate(key)} for key in every]
+        asked = [self.key_set(key) for key in every]
         for key, vector in zip(every, self._played.store.online(self.name, asked), strict=True):
             t = vector.receipt.clock_us
             got = {name: (told(value), vector.statuses[name]) for name, value in vector.values.items()}
@@ -143,11 +213,17 @@ def expected(
     visible: Sequence[Stored], t: int, asked: Aggregate | Aggregation, span: Span, *, q: float | None = None
 ) -> object:
     """Give what the oracle makes of visible events."""
-    column, function = asked.column, asked.function
+    column = asked.column
     happened = [Happening(row.event_time or 0, row.key, column and row.values.get(column)) for row in visible]
-    if column is not None and function in ALONE:
+    return _of_window(in_window(happened, span, t), t, asked, q=q)
+
+
+def _of_window(held: Sequence[Happening], t: int, asked: Aggregate | Aggregation, *, q: float | None) -> object:
+    """Give what the oracle makes of the events of a window."""
+    function = asked.function
+    if asked.column is not None and function in ALONE:
         function = {"count": "count_values", "since_last": "since_value"}[function]
-    return aggregate(function, in_window(happened, span, t), t, most=asked.most, q=q or 0)
+    return aggregate(function, held, t, most=asked.most, q=q or 0)
 
 
 def told(value: object) -> str:

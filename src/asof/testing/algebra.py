@@ -9,9 +9,10 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from asof.windows.exact import UNIT, float_sum, rounded
+from asof.windows import states
+from asof.windows.exact import UNIT, rounded, units_of
 from asof.windows.functions import Event, Function
-from asof.windows.states import decode, encode
+from asof.windows.values import packed, unpacked
 
 LogSum = tuple[int, int]
 Ends = tuple[int, int] | None
@@ -41,6 +42,8 @@ def check_laws(function: Function[Any], values: st.SearchStrategy[Any], *, examp
         assert kept == tiles
         merged = function.merge(function.merge(kept[0], kept[2]), kept[3])
         assert repr(function.finish(merged, 20)) == wanted
+        assert repr(function.finish(function.joined(kept), 20)) == wanted
+        assert repr(function.finish(function.joined(kept[::-1]), 20)) == wanted
         if function.remove is not None:
             rest = function.remove(once, function.of(events[:3]))
             assert repr(function.finish(rest, 20)) == repr(function.finish(function.of(events[3:]), 20))
@@ -48,11 +51,22 @@ def check_laws(function: Function[Any], values: st.SearchStrategy[Any], *, examp
     hold()
 
 
+def encode(function: Function[Any], state: Any) -> bytes:  # noqa: ANN401 - any function's
+    """Return a state as bytes."""
+    return packed(states.plain(function, state))
+
+
+def decode(function: Function[Any], data: bytes) -> Any:  # noqa: ANN401 - any function's
+    """Return the state of bytes."""
+    (state,) = states.read(function, [unpacked(data)])
+    return state
+
+
 def _log(event: Event) -> LogSum | None:
     value = event.value
     if not isinstance(value, float) or not 0 < value < math.inf:
         return None
-    return 1, float_sum(math.log(value)).units
+    return 1, units_of(math.log(value))
 
 
 geometric_mean = Function[LogSum](

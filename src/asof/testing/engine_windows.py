@@ -14,15 +14,29 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asof.clock import from_us
-from asof.engine.port import EVENT_COLUMN, FOUND, MISSING, NO_TIME, STATUS_COLUMN, TIME_COLUMN, Engine, Known
+from asof.engine.port import (
+    BY_COLUMN,
+    EVENT_COLUMN,
+    FOUND,
+    MISSING,
+    NO_TIME,
+    OF_COLUMN,
+    REASON_COLUMN,
+    STATUS_COLUMN,
+    TIME_COLUMN,
+    VALUE_COLUMN,
+    Engine,
+    Known,
+)
 from asof.errors import DataError, NotFoundError, UsageError
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN
 from asof.testing.aggregated import expected, told
 from asof.testing.layouts import Laid, lay, layouts
 from asof.testing.played import declared, times
-from asof.testing.reference import Group, Stored
+from asof.testing.reference import Group, Key, Stored
 from asof.testing.stored import AT_US, every_type, every_value, rows_of, stored_as
 from asof.testing.strategies import BASE_US, FEATURE_TYPES, HOUR_US, Case, History, cases, instants, modes, pins, play
-from asof.testing.windows import Happening, Span, aggregate, events, in_window, satisfied
+from asof.testing.windows import Happening, Span, aggregate, events, in_window, ordered_key, reasons, satisfied
 from asof.windows.aggregation import ALONE, SEVERAL, Aggregation
 from asof.windows.conditions import Condition, col
 from asof.windows.kinds import Window
@@ -167,6 +181,30 @@ class WindowsSuite:
             )
             status = (MISSING, None) if None in key else (FOUND, newest)
             assert _told(found[place]) == _told([*wanted, *status]), f"{on} = {key} at {t}, known={known}"
+
+    @settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], deadline=None)
+    @given(case=cases(static=False), asked=_ASKED, data=st.data())
+    def test_explain_gives_each_row_of_an_entity_the_oracles_reason(
+        self, engine: Engine, folder: Path, case: Case, asked: list[tuple[Aggregation, Span]], data: st.DataObject
+    ) -> None:
+        history = case.history
+        known, pin = data.draw(modes(history)), data.draw(pins(history))
+        laid = self.lay(history, play(history), data.draw(layouts(history)), folder, pin=pin)
+        on = data.draw(st.sampled_from([laid.rows.keys, laid.rows.keys[:1], ("s",), ("n",), ("s", laid.rows.keys[0])]))
+        (each, span), *_ = asked
+        for key, t in [(key, t) for key, t in _spine(laid, data, on) if None not in key][:3]:
+            found = _reasons(engine, laid, key, t, on=on, aggregation=each, known=known)
+            wanted = reasons(
+                laid.reference,
+                lambda row, key=key: _values(laid, row, on) == key,
+                t,
+                span=span,
+                where=lambda row: each.where is None or satisfied(each.where, _row(laid, row)),
+                column=each.column,
+                known=known,
+                pin=pin,
+            )
+            assert found == wanted, f"{on} = {key} at {t}, known={known}"
 
     @pytest.mark.parametrize("where", ["file", "journal"])
     def test_a_sum_that_does_not_fit_is_refused_and_one_that_fits_in_the_end_is_not(
@@ -316,6 +354,42 @@ def _aggregated(
     assert found.num_rows == len(spine)
     assert found.column_names == [*(each.name for each in aggregations), STATUS_COLUMN, EVENT_COLUMN]
     return [list(row.values()) for row in found.to_pylist()]
+
+
+def _reasons(  # noqa: PLR0913 - one question
+    engine: Engine,
+    laid: Laid,
+    key: tuple[object, ...],
+    t: int,
+    *,
+    on: Sequence[str],
+    aggregation: Aggregation,
+    known: Known,
+) -> dict[tuple[Key, int, int], str]:
+    """Return the reasons that an engine gives; what else it says of the rows is compared here."""
+    spine = pa.table(
+        {name: pa.array([key[place]], laid.rows.schema.field(name).type) for place, name in enumerate(on)}
+        | {TIME_COLUMN: times([t])}
+    )
+    table = engine.explain(spine, laid.rows, on=on, aggregation=aggregation, known=known).read_all()
+    stored = {(row.key, row.event_time, row.commit): row for row in laid.reference.rows(retracted=True)}
+    found: dict[tuple[Key, int, int], str] = {}
+    order: list[tuple[object, ...]] = []
+    for each in table.to_pylist():
+        place = (tuple(each[name] for name in laid.rows.keys), each[EVENT_COLUMN], each[COMMIT_COLUMN])
+        row = stored[place]
+        value = None if aggregation.column is None else row.values.get(aggregation.column)
+        assert told(each[VALUE_COLUMN]) == told(value)
+        assert each[AVAILABLE_COLUMN] == (None if row.available_at is None else from_us(row.available_at))
+        by = stored.get((*place[:2], each[BY_COLUMN]))
+        assert (by is None) == (each[BY_COLUMN] is None)
+        if by is not None:
+            assert tuple(each[OF_COLUMN].values()) == _values(laid, by, on)
+        assert place not in found
+        found[place] = each[REASON_COLUMN]
+        order.append((place[1], ordered_key(place[0]), place[2]))
+    assert order == sorted(order)
+    return found
 
 
 def _counting(laid: Laid, visible: Sequence[Stored], asked: Aggregation) -> list[Stored]:

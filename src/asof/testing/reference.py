@@ -167,13 +167,17 @@ class Reference:
         """Tell whether a row is one of those of which the newest answers at T."""
         if not _in_pin(row.commit, pin) or (row.event_time is not None and row.event_time > t):
             return False
-        if known == "event":
-            return not self._retracts(row, pin)
-        moment = t if known == "served" else known
-        if row.available_at is not None and row.available_at > moment:
+        if self.is_retracted(row, t, known=known, pin=pin):
             return False
+        moment = t if known == "served" else known
+        return moment == "event" or row.available_at is None or row.available_at <= moment
+
+    def is_retracted(self, row: Stored, t: int, *, known: Known, pin: int | None) -> bool:
+        """Tell whether a row does not count at T because its commit was retracted."""
+        clocks = self._retracts(row, pin)
+        moment = t if known == "served" else known
         # A backfill rewrites the past, so taking it back does too. A live row was served until its retract.
-        return not any(row.kind == "backfill" or clock <= moment for clock in self._retracts(row, pin))
+        return any(row.kind == "backfill" or moment == "event" or clock <= moment for clock in clocks)
 
     def _judge(self, row: Stored, feature: str, t: int) -> Answer:
         if row.retired:

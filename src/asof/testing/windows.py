@@ -103,6 +103,57 @@ def in_window(happened: Sequence[Happening], span: Span, t: int) -> list[Happeni
             return run
 
 
+def reasons(  # noqa: PLR0913 - one question
+    source: Reference,
+    of: Callable[[Stored], bool],
+    t: int,
+    *,
+    span: Span,
+    where: Callable[[Stored], bool],
+    column: str | None,
+    known: Known,
+    pin: int | None = None,
+) -> dict[tuple[Key, int, int], str]:
+    """Give for each row of an entity, by key, event time and commit, why it is no event of a window; "" if it is one.
+
+    Args:
+        source: The events.
+        of: Tells whether a row is of the entity.
+        t: T.
+        span: The window.
+        where: Tells whether a row satisfies the condition.
+        column: Whose values count; None: the events themselves.
+        known: Knowledge mode.
+        pin: The last commit that counts.
+    """
+    own = [row for row in events(source, t, known=known, pin=pin) if of(row) and where(row)]
+    happened = [Happening(row.event_time or 0, row.key, None) for row in own]
+    ended = max((e.time for e in happened if e not in in_window(happened, span, t)), default=None)
+
+    def reason(row: Stored) -> str:
+        at = row.event_time or 0
+        if source.is_retracted(row, t, known=known, pin=pin):
+            return "retracted"
+        if not source.is_candidate(row, t, known=known, pin=pin):
+            return "in the future" if at > t else "not yet available"
+        alone = [Happening(at, row.key, None)]
+        outside = ended is not None and at <= ended if span.kind == "session" else not in_window(alone, span, t)
+        same = [each for each in source.rows(pin, retracted=True) if (each.key, each.event_time) == (row.key, at)]
+        standing = [each for each in same if source.is_candidate(each, t, known=known, pin=pin)][-1]
+        why = {
+            "outside the window": outside,
+            "retired": standing.retired,
+            "of another key": not of(standing),
+            "corrected": standing is not row,
+            "not where": not where(row),
+            "no value": column is not None and row.values.get(column) is None,
+        }
+        return next((name for name, holds in why.items() if holds), "")
+
+    every = [row for row in source.rows(pin, retracted=True) if not row.retired and of(row)]
+    return {(row.key, row.event_time or 0, row.commit): reason(row) for row in every}
+
+
 def aggregate(function: str, held: Sequence[Happening], t: int, *, most: int = 0, q: float = 0) -> object:
     """Give what a function makes of the events of a window; of approximate ones what they should come to."""
     values = [each.value for each in held if each.value is not None]

@@ -25,6 +25,7 @@ class Aggregation:
             number; else 0.
         where: Of which events; None: of all. Any other is no event of this aggregation, nor of the run of its session.
         q: Which quantile, from 0 to 1; None of other functions.
+        digest: Of a user's function: the hash of its module, see `asof.windows.users.source_hash`; "" is not compared.
 
     Raises:
         NotFoundError: No such function. UsageError: A column or a number that it needs is missing, or has no use.
@@ -37,6 +38,7 @@ class Aggregation:
     most: int = 0
     where: Condition | None = None
     q: float | None = None
+    digest: str = ""
 
     def __post_init__(self) -> None:
         """Check the parts."""
@@ -79,7 +81,11 @@ class Aggregation:
         return sketches.FEW_DISTINCT if self.function == "count_distinct_approx" else self.most
 
     def algebra(self, scale: int | None = None) -> Function[Any]:
-        """Return the function; the scale is that of `asof.windows.functions.total`, for functions of numbers."""
+        """Return the function; the scale is that of `asof.windows.functions.total`, for functions of numbers.
+
+        Raises:
+            NotFoundError, UsageError: A user's function cannot be imported. ConflictError: Its module is another one.
+        """
         name = self.function
         if name in ALONE:
             return _OF_EVENTS[name](events=self.column is None)
@@ -91,7 +97,7 @@ class Aggregation:
             return sketches.quantile(self.q)
         if name in DISTINCT and self.exact_up_to:
             return sketches.count_distinct(self.exact_up_to, name=name)
-        return users_function(name) if is_users(name) else _OF_VALUES[name]()
+        return users_function(name, self.digest) if is_users(name) else _OF_VALUES[name]()
 
 
 _OF_EVENTS: Mapping[str, Callable[..., Function[Any]]] = {

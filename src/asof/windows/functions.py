@@ -10,14 +10,16 @@ value: 0 of counts and sums, False of any, True of all, [] of lists, null of the
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
-from typing import Generic, NamedTuple, TypeVar, cast
+from itertools import chain
+from operator import add, mul, sub
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from asof.errors import DataError, UsageError
-from asof.windows.exact import UNIT, FloatSum, float_sum, rounded, sum_of
+from asof.windows.exact import UNIT, rounded, units_of, units_of_floats
 
 S = TypeVar("S")
 Order = tuple[object, ...]
@@ -53,7 +55,9 @@ class Function(Generic[S]):
         merge: Joins the states of two sets of events that share none.
         finish: Says what a state comes to at a time (microseconds); None is null. Raises DataError if it does not fit.
         remove: Takes the second state out of the first, which holds it; None if that cannot be done.
-        gather: Makes the state of many events, if there is a quicker way than to add one after the other.
+        gather: Makes the state of events of their values, nulls among them: of functions for which times and identities
+            do not matter, if that is quicker than to join the states of each.
+        join: Joins the states of several sets, at least one, if there is a quicker way than one after the other.
         gives: The type of what it comes to, as `asof.definitions.types` writes it; "" of functions of ours, where it
             follows from that of the column.
     """
@@ -64,22 +68,21 @@ class Function(Generic[S]):
     merge: Callable[[S, S], S]
     finish: Callable[[S, int], object]
     remove: Callable[[S, S], S] | None = None
-    gather: Callable[[Iterable[Event]], S] | None = None
+    gather: Callable[[Sequence[object]], S] | None = None
+    join: Callable[[Sequence[S]], S] | None = None
     gives: str = ""
-
-    def add(self, state: S, event: Event) -> S:
-        """Return the state with an event."""
-        part = self.prepare(event)
-        return state if part is None else self.merge(state, part)
 
     def of(self, events: Iterable[Event]) -> S:
         """Return the state of events."""
         if self.gather is not None:
-            return self.gather(events)
-        state = self.empty
-        for event in events:
-            state = self.add(state, event)
-        return state
+            return self.gather([event.value for event in events])
+        return self.joined([part for event in events if (part := self.prepare(event)) is not None])
+
+    def joined(self, states: Sequence[S]) -> S:
+        """Return the state of several sets of events that share none."""
+        if len(states) <= 1:
+            return states[0] if states else self.empty
+        return reduce(self.merge, states) if self.join is None else self.join(states)
 
 
 # ---- counts and truths
@@ -94,7 +97,8 @@ def count(*, events: bool = True) -> Function[int]:
         merge=lambda one, other: one + other,
         finish=lambda state, _: state,
         remove=lambda state, part: state - part,
-        gather=lambda found: sum(1 for event in found if events or event.value is not None),
+        gather=lambda values: len(values) if events else len(values) - values.count(None),
+        join=sum,
     )
 
 
@@ -125,6 +129,7 @@ def _truths(name: str, finish: Callable[[tuple[int, int], int], object]) -> Func
         merge=lambda one, other: (one[0] + other[0], one[1] + other[1]),
         finish=finish,
         remove=lambda state, part: (state[0] - part[0], state[1] - part[1]),
+        join=lambda states: (sum(state[0] for state in states), sum(state[1] for state in states)),
     )
 
 
@@ -136,21 +141,39 @@ class Moments(NamedTuple):
 
     Attributes:
         many: How many values.
-        total: Their sum: of integers and decimals in units of their last digit, of floats in units of 2**-1074.
-        squares: The sum of their squares, in the square of that unit; 0 where nobody asks.
+        units: The sum of the finite ones: of integers and decimals in units of their last digit, of floats in units of
+            2**-1074.
+        nans, infs, minus_infs: How many of these.
+        squares: The sum of the squares of the finite ones, in the square of that unit; 0 where nobody asks.
     """
 
-    many: int
-    total: FloatSum
-    squares: int
+    many: int = 0
+    units: int = 0
+    nans: int = 0
+    infs: int = 0
+    minus_infs: int = 0
+    squares: int = 0
 
-    def plus(self, other: "Moments") -> "Moments":
-        """Return both together."""
-        return Moments(self.many + other.many, self.total.plus(other.total), self.squares + other.squares)
+    @property
+    def odd(self) -> float | None:
+        """What the sum is if not all are finite: NaN or an infinity."""
+        if self.nans or (self.infs and self.minus_infs):
+            return math.nan
+        if self.infs or self.minus_infs:
+            return math.inf if self.infs else -math.inf
+        return None
 
-    def minus(self, other: "Moments") -> "Moments":
-        """Return what is left without the other."""
-        return Moments(self.many - other.many, self.total.minus(other.total), self.squares - other.squares)
+
+def _plus(one: Moments, other: Moments) -> Moments:
+    return Moments(*map(add, one, other))
+
+
+def _minus(one: Moments, other: Moments) -> Moments:
+    return Moments(*map(sub, one, other))
+
+
+def _sum(several: Sequence[Moments]) -> Moments:
+    return Moments(*map(sum, zip(*several, strict=True)))
 
 
 def total(scale: int | None = None) -> Function[Moments]:
@@ -161,9 +184,9 @@ def total(scale: int | None = None) -> Function[Moments]:
     """
 
     def finish(state: Moments, _: int) -> object:
-        units = state.total.units
+        units = state.units
         if scale is None:
-            return rounded(units, UNIT) if state.total.odd is None else state.total.odd
+            return rounded(units, UNIT) if state.odd is None else state.odd
         if scale == 0:
             if not LEAST <= units <= GREATEST:
                 raise DataError(f"the sum {units} does not fit int64", todo="declare the column as float64")
@@ -181,9 +204,7 @@ def mean(scale: int | None = None) -> Function[Moments]:
     def finish(state: Moments, _: int) -> float | None:
         if not state.many:
             return None
-        if state.total.odd is not None:
-            return state.total.odd
-        return rounded(state.total.units, state.many * _unit(scale))
+        return rounded(state.units, state.many * _unit(scale)) if state.odd is None else state.odd
 
     return _moments("mean", scale, finish)
 
@@ -206,9 +227,9 @@ def stddev(scale: int | None = None) -> Function[Moments]:
 def _variance(state: Moments, scale: int | None) -> float | None:
     if state.many < 2:  # noqa: PLR2004 - a sample
         return None
-    if state.total.odd is not None:
+    if state.odd is not None:
         return math.nan
-    spread = state.many * state.squares - state.total.units**2
+    spread = state.many * state.squares - state.units**2
     return rounded(spread, state.many * (state.many - 1) * _unit(scale) ** 2)
 
 
@@ -219,29 +240,31 @@ def _unit(scale: int | None) -> int:
 def _moments(
     name: str, scale: int | None, finish: Callable[[Moments, int], object], *, squares: bool = False
 ) -> Function[Moments]:
-    def prepare(event: Event) -> Moments | None:
-        value = event.value
-        if value is None:
-            return None
+    def units(value: object) -> int:
         if scale is None and isinstance(value, float):
-            summed = float_sum(value)
-        elif scale == 0 and isinstance(value, int):
-            summed = FloatSum(int(value))
-        elif scale and isinstance(value, Decimal):
-            summed = FloatSum(_units_of(value, scale))
-        else:
-            raise _refused(name, "floats" if scale is None else f"decimals with {scale} digits", value)
-        return Moments(1, summed, summed.units**2 if squares else 0)
+            return units_of(value)
+        if scale == 0 and isinstance(value, int):
+            return int(value)
+        if scale and isinstance(value, Decimal):
+            return _units_of(value, scale)
+        raise _refused(name, "floats" if scale is None else f"decimals with {scale} digits", value)
 
-    def gather(events: Iterable[Event]) -> Moments:
-        values = [event.value for event in events if event.value is not None]
-        if scale is not None or squares or not all(isinstance(value, float) for value in values):
-            parts = (part for value in values if (part := prepare(Event(0, b"", value))) is not None)
-            return reduce(Moments.plus, parts, empty)
-        return Moments(len(values), sum_of(cast("list[float]", values)), 0)
+    def gather(given: Sequence[object]) -> Moments:
+        values = [value for value in given if value is not None]
+        found = units_of_floats(values) if scale is None else None
+        if found is not None:
+            return Moments(len(values), sum(found), 0, 0, 0, sum(map(mul, found, found)) if squares else 0)
+        odd = [value for value in values if isinstance(value, float) and not math.isfinite(value)]
+        if odd and scale is None:
+            values = [value for value in values if not isinstance(value, float) or math.isfinite(value)]
+        found = list(map(units, values))
+        counts = sum(map(math.isnan, odd)), odd.count(math.inf), odd.count(-math.inf)
+        return Moments(len(values) + len(odd), sum(found), *counts, sum(map(mul, found, found)) if squares else 0)
 
-    empty = Moments(0, FloatSum(), 0)
-    return Function(name, empty, prepare, Moments.plus, finish, Moments.minus, gather)
+    def prepare(event: Event) -> Moments | None:
+        return None if event.value is None else gather([event.value])
+
+    return Function(name, Moments(), prepare, _plus, finish, _minus, gather, _sum)
 
 
 def _units_of(value: Decimal, scale: int) -> int:
@@ -264,22 +287,22 @@ class Found(NamedTuple):
 
 def last() -> Function[Found | None]:
     """Return the value of the last event that has one; of equal times that of the greatest identity."""
-    return _best("last", _moment, greatest=True)
+    return _best("last", _moment, max)
 
 
 def first() -> Function[Found | None]:
     """Return the value of the first event that has one; of equal times that of the least identity."""
-    return _best("first", _moment, greatest=False)
+    return _best("first", _moment, min)
 
 
-def greatest() -> Function[Found | None]:
+def greatest() -> Function[Any]:
     """Return the greatest value; NaN is above all."""
-    return _best("max", lambda event: order_of(event.value), greatest=True)
+    return _extreme("max", max)
 
 
-def least() -> Function[Found | None]:
+def least() -> Function[Any]:
     """Return the least value; NaN is above all."""
-    return _best("min", lambda event: order_of(event.value), greatest=False)
+    return _extreme("min", min)
 
 
 def last_k(most: int) -> Function[tuple[Found, ...]]:
@@ -300,6 +323,7 @@ def since_last(*, events: bool = True) -> Function[int | None]:
         prepare=lambda event: event.time_us if events or event.value is not None else None,
         merge=lambda one, other: max((each for each in (one, other) if each is not None), default=None),
         finish=lambda state, t_us: None if state is None else rounded(t_us - state, SECOND_US),
+        join=lambda states: max((state for state in states if state is not None), default=None),
     )
 
 
@@ -307,23 +331,38 @@ def _moment(event: Event) -> Order:
     return event.time_us, event.identity
 
 
-def _best(name: str, order: Callable[[Event], Order], *, greatest: bool) -> Function[Found | None]:
-    def merge(one: Found | None, other: Found | None) -> Found | None:
-        if one is None or other is None:
-            return one or other
-        return max(one, other, key=_order) if greatest else min(one, other, key=_order)
+def _extreme(name: str, pick: Callable[..., Any]) -> Function[Any]:
+    """Return a function whose state is a value: that of states is found as that of values is."""
 
-    def gather(events: Iterable[Event]) -> Found | None:
-        found = [Found(order(event), event.value) for event in events if event.value is not None]
-        return (max if greatest else min)(found, key=_order, default=None)
+    def found(given: Sequence[Any]) -> object:
+        values = [value for value in given if value is not None]
+        if any([value != value for value in values]):  # noqa: C419, PLR0124 - NaN has no order of its own; a list is quicker
+            return pick(values, key=order_of)
+        return pick(values, default=None)
+
+    return Function[Any](
+        name,
+        None,
+        prepare=lambda event: event.value,
+        merge=lambda one, other: found((one, other)),
+        finish=lambda state, _: state,
+        gather=found,
+        join=found,
+    )
+
+
+def _best(name: str, order: Callable[[Event], Order], pick: Callable[..., Any]) -> Function[Found | None]:
+    def join(states: Sequence[Found | None]) -> Found | None:
+        found = [state for state in states if state is not None]
+        return pick(found, key=_order, default=None)
 
     return Function[Found | None](
         name,
         None,
-        gather=gather,
         prepare=lambda event: None if event.value is None else Found(order(event), event.value),
-        merge=merge,
+        merge=lambda one, other: join((one, other)),
         finish=lambda state, _: None if state is None else state.value,
+        join=join,
     )
 
 
@@ -335,6 +374,7 @@ def _some(name: str, most: int, kept: Callable[[list[Found]], list[Found]]) -> F
         prepare=lambda event: None if event.value is None else (Found(_moment(event), event.value),),
         merge=lambda one, other: tuple(kept(sorted((*one, *other), key=_order))),
         finish=lambda state, _: [found.value for found in state],
+        join=lambda states: tuple(kept(sorted(chain.from_iterable(states), key=_order))),
     )
 
 
@@ -386,7 +426,7 @@ def _counts(name: str, finish: Callable[[Counts, int], object]) -> Function[Coun
     return Function[Counts](
         name,
         {},
-        prepare=lambda event: None if event.value is None else {order_of(event.value): (event.value, 1)},
+        prepare=lambda event: counted([event.value]) or None,
         merge=lambda one, other: _both(one, other, 1),
         finish=finish,
         remove=lambda state, part: _both(state, part, -1),
@@ -394,13 +434,13 @@ def _counts(name: str, finish: Callable[[Counts, int], object]) -> Function[Coun
     )
 
 
-def counted(events: Iterable[Event]) -> Counts:
-    """Return the values of events with how often they occur, by what they are ordered by."""
+def counted(values: Iterable[object]) -> Counts:
+    """Return values with how often they occur, by what they are ordered by."""
     counts: dict[Order, tuple[object, int]] = {}
-    for event in events:
-        if event.value is not None:
-            order = order_of(event.value)
-            counts[order] = (event.value, counts.get(order, (None, 0))[1] + 1)
+    for value in values:
+        if value is not None:
+            order = order_of(value)
+            counts[order] = (value, counts.get(order, (None, 0))[1] + 1)
     return counts
 
 

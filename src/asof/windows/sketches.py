@@ -9,7 +9,7 @@ frequent values depend on the order: beyond the exact ones two answers may diffe
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
@@ -99,7 +99,7 @@ def count_distinct(exact_up_to: int = FEW_DISTINCT, *, name: str = "count_distin
         prepare=lambda event: None if event.value is None else frozenset([_digest(event.value)]),
         merge=merge,
         finish=finish,
-        gather=lambda events: of(frozenset(_digest(each.value) for each in events if each.value is not None)),
+        gather=lambda values: of(frozenset(_digest(value) for value in values if value is not None)),
     )
 
 
@@ -164,13 +164,13 @@ def quantile(q: float) -> Function[Ranked]:
             return math.nan
         return float(state.values[place - 1] if found is None else found.get_quantile(place / many, True))  # noqa: FBT003
 
-    def gather(events: Iterable[Event]) -> Ranked:
-        values = [_number(each.value) for each in events if each.value is not None]
+    def gather(given: Sequence[object]) -> Ranked:
+        values = [_number(value) for value in given if value is not None]
         finite = [value for value in values if not math.isnan(value)]
         return of(len(values) - len(finite), finite)
 
     def prepare(event: Event) -> Ranked | None:
-        return None if event.value is None else gather([event])
+        return None if event.value is None else gather([event.value])
 
     return Function("quantile", Ranked(), prepare, merge, finish, gather=gather)
 
@@ -233,10 +233,10 @@ def top_k(most: int) -> Function[Frequent]:
     return Function[Frequent](
         "top_k_approx",
         {},
-        prepare=lambda event: counted([event]) or None,
+        prepare=lambda event: counted([event.value]) or None,
         merge=merge,
         finish=finish,
-        gather=lambda events: of(counted(events)),
+        gather=lambda values: of(counted(values)),
     )
 
 

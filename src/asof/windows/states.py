@@ -1,71 +1,38 @@
-"""States of functions as bytes, for stores that keep tiles.
+"""States of functions as lists of values, for stores that keep trees of them.
 
-A byte for the version of the form, then msgpack. States that are equal give equal bytes, but for sketches whose states
-depend on the order in which events came. Sizes: a count takes 2 to 10 bytes, a sum of everyday floats some 60 (at most
-600, with squares), a value found that of the value and its event's identity, a distinct count 18 a value or 4 kB, a
-quantile 9 a value or some 12 kB.
+States that are equal give equal bytes, but for sketches whose states depend on the order in which events came. Sizes: a
+count takes 1 to 9 bytes, a sum of everyday floats some 60 (at most 600, with squares), a value found that of the value
+and its event's identity, a distinct count 18 a value or 4 kB, a quantile 9 a value or some 12 kB.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-import msgspec
-
 from asof.errors import PermanentError
-from asof.windows.exact import FloatSum
 from asof.windows.functions import Found, Function, Moments, order_of
 from asof.windows.sketches import Ranked
-from asof.windows.values import packable, packed, unpacked
 
 VERSION = 1
-
-_VERSION = bytes([VERSION])
-
-
-def encode(function: Function[Any], state: Any) -> bytes:  # noqa: ANN401 - any function's
-    """Return the state of a function as bytes."""
-    return _VERSION + packed(_form(function)[0](state))
-
-
-def decode(function: Function[Any], data: bytes) -> Any:  # noqa: ANN401 - any function's
-    """Return the state of bytes.
-
-    Raises:
-        PermanentError: They are no state of this function, or of a later version of asof.
-    """
-    if data[:1] != _VERSION:
-        raise PermanentError(
-            f"a state of {function.name} has form {data[:1].hex() or 'nothing'}, not {VERSION:02x}",
-            todo="rebuild the online store from history",
-        )
-    try:
-        plain = unpacked(data[1:])
-    except msgspec.DecodeError as error:
-        raise _unreadable(function, error) from error
-    return read(function, plain)
+"""Of what they are written as."""
 
 
 def plain(function: Function[Any], state: Any) -> object:  # noqa: ANN401 - any function's
-    """Return the state of a function in the types of msgpack: a part of what is packed as one."""
-    return packable(_form(function)[0](state))
+    """Return the state of a function as lists of values, which `asof.windows.values` writes."""
+    return _form(function)[0](state)
 
 
-def read(function: Function[Any], plain: Any) -> Any:  # noqa: ANN401 - any function's
-    """Return the state of what `plain` gave, as it was unpacked.
+def read(function: Function[Any], plain: Iterable[Any]) -> list[Any]:
+    """Return the states of what `plain` gave, as they were unpacked.
 
     Raises:
-        PermanentError: It is no state of this function.
+        PermanentError: One is no state of this function.
     """
     try:
-        return _form(function)[1](plain)
+        return [*map(_form(function)[1], plain)]
     except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise _unreadable(function, error) from error
-
-
-def _unreadable(function: Function[Any], error: Exception) -> PermanentError:
-    todo = "rebuild the online store from history"
-    return PermanentError(f"a state of {function.name} cannot be read: {error}", todo=todo)
+        todo = "rebuild the online store from history"
+        raise PermanentError(f"a state of {function.name} cannot be read: {error}", todo=todo) from error
 
 
 def _form(function: Function[Any]) -> "Form":
@@ -89,15 +56,6 @@ def _tuples(state: Any) -> Any:  # noqa: ANN401 - any state
     return tuple(map(_tuples, cast("list[object]", state))) if isinstance(state, list) else _canonical(state)
 
 
-def _moments(state: Moments) -> object:
-    return [state.many, *state.total, state.squares]
-
-
-def _read_moments(state: list[int]) -> Moments:
-    many, units, nans, infs, minus_infs, squares = state
-    return Moments(many, FloatSum(units, nans, infs, minus_infs), squares)
-
-
 def _found(state: Found | None) -> object:
     return None if state is None else [*state.order, state.value]
 
@@ -107,14 +65,6 @@ def _read_found(state: list[Any] | None) -> Found | None:
         return None
     time, identity, value = state
     return Found((time, identity), _canonical(value))
-
-
-def _value(state: Found | None) -> object:
-    return None if state is None else state.value
-
-
-def _read_value(state: object) -> Found | None:
-    return None if state is None else Found(order_of(state), _canonical(state))
 
 
 def _several(state: tuple[Found, ...]) -> object:
@@ -165,9 +115,9 @@ def _read_ranked(state: list[Any]) -> Ranked:
 
 
 _PLAIN: Form = (_same, _tuples)
-_MOMENTS: Form = (_moments, _read_moments)
+_MOMENTS: Form = (list, Moments._make)
 _FOUND: Form = (_found, _read_found)
-_VALUE: Form = (_value, _read_value)
+_VALUE: Form = (_same, _canonical)
 _SEVERAL: Form = (_several, _read_several)
 _COUNTS: Form = (_counts, _read_counts)
 _DISTINCT: Form = (_distinct, _read_distinct)

@@ -34,7 +34,7 @@ def unpacked(data: bytes) -> Any:  # noqa: ANN401 - any value; a tuple comes bac
 def packable(value: object) -> object:
     """Return a value in the types of msgpack."""
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in _PLAIN or (kind is int and LEAST <= cast("int", value) < MOST):
         return value
     match value:
         case int():
@@ -57,7 +57,8 @@ def _integer(value: int) -> bytes:
     return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
 
 
-def _read(code: int, data: memoryview) -> object:
+def read_extension(code: int, data: memoryview) -> object:
+    """Return the value of a type of ours."""
     if code == DECIMAL:
         return Decimal(bytes(data).decode())
     number = int.from_bytes(data, "big", signed=True)
@@ -70,4 +71,4 @@ def _read(code: int, data: memoryview) -> object:
             return number
 
 
-_decoder = msgspec.msgpack.Decoder(ext_hook=_read)
+_decoder = msgspec.msgpack.Decoder(ext_hook=read_extension)

@@ -134,13 +134,17 @@ def _parents_of(group: FeatureGroup) -> list[FeatureGroup]:
 
 def refuse_code(document: Document) -> None:
     """Refuse to import what a client names: that would run it."""
+    where = f"group {document.get('name')}"
     transform: Document | None = document.get("transform")
     if transform is not None and transform.get("language") == "python":
-        raise UnsupportedError(
-            "a transformation in Python is not taken from a client",
-            where=f"group {document.get('name')}",
-            todo="apply it where the store is, with its code; or write it as SQL",
-        )
+        todo = "apply it where the store is, with its code; or write it as SQL"
+        raise UnsupportedError("a transformation in Python is not taken from a client", where=where, todo=todo)
+    features: list[Document] = document["features"]
+    for feature in features:
+        made: Document = feature.get("aggregation") or {}
+        if ":" in made.get("function", ""):
+            what = f"the function {made['function']} of an aggregate is not taken from a client"
+            raise UnsupportedError(what, where=where, todo="apply it where the store is, with its code")
 
 
 def _groups_of(view: FeatureView) -> list[FeatureGroup]:

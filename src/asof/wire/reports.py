@@ -7,7 +7,7 @@ import msgspec
 
 from asof.engine.port import Profile
 from asof.errors import UsageError
-from asof.quality.explanation import Explained, Explanation, Version
+from asof.quality.explanation import Explained, ExplainedWindow, Explanation, Version
 from asof.records import ExternalRead, Status
 from asof.training.frame import HistoricalFrame
 from asof.training.plan import ReadPlan
@@ -66,5 +66,6 @@ def explanation_of(said: Mapping[str, Any]) -> Explanation:
 def _explained(said: Mapping[str, Any]) -> Explained:
     """Return a look-up of an explanation; msgspec takes no type that is a text or a time, as `known` is."""
     answer = None if said["answer"] is None else record(Version, said["answer"])
-    parts: dict[str, Any] = {**said, "answer": answer, "others": tuple(record(list[Version], said["others"]))}
+    others, windows = record(list[Version], said["others"]), record(list[ExplainedWindow], said["windows"])
+    parts: dict[str, Any] = {**said, "answer": answer, "others": tuple(others), "windows": tuple(windows)}
     return Explained(**parts)

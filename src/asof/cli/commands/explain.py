@@ -11,8 +11,10 @@ from asof.cli.lookup import find, key_values, known_mode
 from asof.cli.screen import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asof.cli.screen import Screen
-    from asof.quality.explanation import Explained, Explanation, Version
+    from asof.quality.explanation import Explained, ExplainedWindow, Explanation, StoredEvent, Version
 
 VERSION_SHAPE: Document = {
     "event_time": "2026-01-01T11:00:00Z",
@@ -21,6 +23,17 @@ VERSION_SHAPE: Document = {
     "file": "weather@1.1/5f0c6e2a-1.parquet",
     "retired": False,
     "values": {"temp": 61.0},
+    "retracted_by": None,
+    "reason": "",
+    "because": "",
+}
+
+EVENT_SHAPE: Document = {
+    "keys": {"flight": 7},
+    "event_time": "2026-01-01T11:00:00Z",
+    "available_at": "2026-01-01T11:10:00Z",
+    "commit": COMMIT_SHAPE,
+    "value": 40.0,
     "retracted_by": None,
     "reason": "",
     "because": "",
@@ -45,9 +58,27 @@ SHAPE: Document = {
             "expires_at": "2026-01-01T17:00:00Z",
             "others": [VERSION_SHAPE],
             "counts": {"older": 1},
+            "made_of": "",
+            "windows": [
+                {
+                    "feature": "count_lifetime",
+                    "told": "count of events over all time",
+                    "after": None,
+                    "until": "2026-01-01T12:00:00Z",
+                    "value": 2,
+                    "status": "PRESENT",
+                    "because": "count of events over all time, 2 events up to 2026-01-01T12:00:00Z",
+                    "count": 2,
+                    "events": [EVENT_SHAPE],
+                    "others": [EVENT_SHAPE],
+                    "counts": {"retracted": 1},
+                }
+            ],
         }
     ],
 }
+
+EVENT_COLUMNS = ("event time", "event", "value", "known since", "commit", "why it does not count")
 
 COLUMNS = ("event time", "known since", "values", "commit", "why it did not answer")
 
@@ -66,7 +97,7 @@ COLUMNS = ("event time", "known since", "values", "commit", "why it did not answ
     default=5,
     show_default=True,
     metavar="N",
-    help="Show so many of the other rows of a key.",
+    help="Show so many of the other rows of a key; of events also the first so many that count, and the last.",
 )
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     store: str,
@@ -78,10 +109,11 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     commits: str | None,
     limit: int,
 ) -> Answer:
-    """Say which row answers for a key, and why the others do not.
+    """Say which row answers for a key, or which events do, and why the others do not.
 
     For each look-up of VIEW (a view or a group): the row that answers with its commit, file and writer, and the other
-    rows of the key, the nearest to T first, each with the reason why it lost. KEY=VALUE as in `asof online`.
+    rows of the key, the nearest to T first, each with the reason why it lost. Of a group that is made of events: for
+    each feature its window, the first and last events that count, and the other rows. KEY=VALUE as in `asof online`.
     """
     from asof.clock import parse_time
 
@@ -122,6 +154,37 @@ def _lookup(found: "Explained") -> dict[str, Any]:
         "expires_at": found.expires_at,
         "others": [_version(row) for row in found.others],
         "counts": found.counts,
+        "made_of": found.made_of,
+        "windows": [_window(each) for each in found.windows],
+    }
+
+
+def _window(found: "ExplainedWindow") -> dict[str, Any]:
+    return {
+        "feature": found.feature,
+        "told": found.told,
+        "after": found.after,
+        "until": found.until,
+        "value": found.value,
+        "status": found.status,
+        "because": found.because,
+        "count": found.count,
+        "events": [_event(row) for row in found.events],
+        "others": [_event(row) for row in found.others],
+        "counts": found.counts,
+    }
+
+
+def _event(row: "StoredEvent") -> dict[str, Any]:
+    return {
+        "keys": row.keys,
+        "event_time": row.event_time,
+        "available_at": row.available_at,
+        "commit": commit_document(row.commit),
+        "value": row.value,
+        "retracted_by": None if row.retracted_by is None else commit_document(row.retracted_by),
+        "reason": row.reason,
+        "because": row.because,
     }
 
 
@@ -143,6 +206,10 @@ def _show(screen: "Screen", found: "Explanation") -> None:
     for place, each in enumerate(found.lookups):
         if place:
             screen.line()
+        for window in each.windows:
+            _show_window(screen, window, each.keys, found)
+        if each.windows:
+            continue
         screen.line(each.sentence(found.at), style="bold")
         answer = each.answer
         if answer is not None:
@@ -153,6 +220,24 @@ def _show(screen: "Screen", found: "Explanation") -> None:
         left = sum(each.counts.values()) - len(each.others)
         if left:
             screen.line(f"and {counted(left, 'more row')}; --limit N shows more", style="dim")
+
+
+def _show_window(screen: "Screen", found: "ExplainedWindow", keys: "Mapping[str, Any]", of: "Explanation") -> None:
+    screen.line(found.sentence(keys, of.at), style="bold")
+    if found.events or found.others:
+        screen.table(EVENT_COLUMNS, [_event_cells(row) for row in (*found.events, *found.others)])
+    between, left = found.count - len(found.events), sum(found.counts.values()) - len(found.others)
+    if between or left:
+        counted_rows = f"{counted(between, 'more event')} in between, {counted(left, 'more row')} that do not count"
+        screen.line(f"and {counted_rows}; --limit N shows more", style="dim")
+
+
+def _event_cells(row: "StoredEvent") -> list[Any]:
+    from asof.quality.explanation import shown
+
+    keys = ", ".join(f"{name} {shown(value)}" for name, value in row.keys.items())
+    why = f"{row.reason}: {row.because}" if row.reason else ""
+    return [row.event_time, keys, row.value, row.available_at or "always", row.commit.id, why]
 
 
 def _cells(row: "Version") -> list[Any]:

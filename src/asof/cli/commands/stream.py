@@ -90,6 +90,7 @@ def command() -> None:
     show_default=True,
     help="Stop when so many messages in a row cannot be stored.",
 )
+@click.option("--metrics", metavar="HOST:PORT", help="Where Prometheus reads the figures, such as 127.0.0.1:9464.")
 def run(  # noqa: PLR0913, PLR0917 - an option each
     store: str,
     group: str,
@@ -105,6 +106,7 @@ def run(  # noqa: PLR0913, PLR0917 - an option each
     batch_ms: float,
     until_idle: float | None,
     most_quarantined: int,
+    metrics: str | None,
 ) -> Answer:
     """Read a stream until it is stopped (Ctrl-C, SIGTERM): each message once.
 
@@ -132,6 +134,7 @@ def run(  # noqa: PLR0913, PLR0917 - an option each
             most_quarantined=most_quarantined,
             stop=stop,
             progress=told,
+            metrics=metrics,
         )
     document = {each: getattr(figures, each) for each in RUN_SHAPE}
     return Answer(document, lambda screen: screen.line(str(figures)))

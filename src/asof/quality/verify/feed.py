@@ -15,7 +15,7 @@ from asof.online.port import Applied, Change
 from asof.parts import Parts
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
 from asof.registry.port import RegisteredGroup
-from asof.windows.tree import Order
+from asof.windows.nodes import Order
 
 
 def feed_of(parts: Parts, group: RegisteredGroup, rows: Rows) -> "Feed":
