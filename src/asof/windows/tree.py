@@ -190,6 +190,11 @@ class Shape:
             reach_us = None if after is None else each.window.length_us + each.window.hop_us
             self._reach_us = None if reach_us is None or self._reach_us is None else max(self._reach_us, reach_us)
 
+    @property
+    def reach_us(self) -> int | None:
+        """How far the windows reach back at most; None: to the first event."""
+        return self._reach_us
+
     def needless_until(self, t_us: int) -> int:
         """Return until when events count in no window at T or later."""
         return LONG_AGO if self._reach_us is None else t_us - self._reach_us
@@ -283,16 +288,23 @@ class Tree:
             self.root = self._node(only.node)
             self.written[only.node] = None
 
-    def prune(self, until_us: int) -> None:
-        """Take out nodes whose events are all at or before a time."""
+    def prune(self, until_us: int) -> bool:
+        """Take out nodes whose events are all at or before a time: those below the root, and events of a root alone.
+
+        Of two that begin with the same root, the one with the later time takes out all that the other one does.
+
+        Returns:
+            Whether there were any.
+        """
         entries = [entry for entry in self.root if isinstance(entry, Entry)]
         gone = [entry for entry in entries if entry.last_us <= until_us]
         for entry in gone:
             self._drop(entry.node)
-        if gone:
-            self.root = entries[len(gone) :]
-        if is_leaf(self.root):
-            self.root = [event for event in self.root if isinstance(event, Kept) and event.time_us > until_us]
+        events = [event for event in self.root if isinstance(event, Kept)]
+        left: Node = [event for event in events if event.time_us > until_us] if events else entries[len(gone) :]
+        changed = len(left) < len(self.root)
+        self.root = left
+        return changed
 
     def _drop(self, number: int) -> None:
         for below in self._node(number):
