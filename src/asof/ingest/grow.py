@@ -15,10 +15,10 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.rows import to_wire
 from asof.engine.port import NO_TIME, Rows
 from asof.errors import ConflictError, PermanentError, TransientError
-from asof.online.port import Applied, Change, OnlineSnapshot, version_of
+from asof.online.port import Applied, Change, OnlineSnapshot, StaleSnapshotError, version_of
 from asof.parts import Parts, pinned_rows
 from asof.parts.pinned import journal_rows
-from asof.parts.trees import SHAPE_KEY, Trees
+from asof.parts.trees import SHAPE_KEY, SWEPT_KEY, Trees, swept_row
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
 from asof.registry.port import RegisteredGroup
 from asof.windows.nodes import Kept, Op, Order
@@ -85,15 +85,16 @@ class Grower:
                 continue
             if fresh and mark.commit >= fresh[-1][0].number:
                 return moved
-            table = self._at_hand(mark, fresh)
-            if table is not None:
-                moved += self._move(mark, fresh[-1][0], table, ())
-                continue
-            missing = self._parts.log.commits(self._source, after=mark.commit)
-            if not missing:
-                return moved
             try:
-                moved += self._apply(mark, missing)
+                table = self._at_hand(mark, fresh)
+                if table is not None:
+                    moved += self._move(mark, fresh[-1][0], table, ())
+                elif missing := self._parts.log.commits(self._source, after=mark.commit):
+                    moved += self._apply(mark, missing)
+                else:
+                    return moved
+            except StaleSnapshotError:  # others changed what was read
+                continue
             except ConflictError:  # retention dropped rows of that time: only the present can be built
                 self._parts.online.clear(self.group.id)
         raise TransientError(f"other writers kept changing {self.group.ref} online", todo="try again")
@@ -215,10 +216,10 @@ class Grower:
         retired = table.column(RETIRED_COLUMN).to_pylist()
         return {
             (event.time_us, event.identity): Found(entity, None if gone else event)
-            for event, entity, gone in zip(kept, self._entities(table), retired, strict=True)
+            for event, entity, gone in zip(kept, self.entities(table), retired, strict=True)
         }
 
-    def _entities(self, table: pa.Table) -> list[bytes | None]:
+    def entities(self, table: pa.Table) -> list[bytes | None]:
         """Return the encoded key of the entity that each row names."""
         named = table.select(list(self._of))
         valid = np.ones(table.num_rows, dtype=bool)
@@ -251,6 +252,8 @@ class Grower:
             if snapshot.applied.get(self.group.id, Applied()).commit != mark.commit:
                 return 0  # somebody was first
         rows[SHAPE_KEY] = self._trees.mark
+        if not mark.commit:
+            rows[SWEPT_KEY] = swept_row(self._trees.shape.needless_until(last.committed_at_us))
         keys = sorted(rows)
         change = Change(
             self.group.id, mark.commit, last.commit, last.committed_at_us, keys, [rows[k] for k in keys], replace=True
@@ -270,8 +273,8 @@ class Grower:
         for entity, root in zip(entities, roots, strict=True):
             tree = trees.tree(entity, root, lambda key: snapshot.get([(group, key)])[0])
             wanted: list[Op] = [(order, kept) for order, kept in sorted(ops[entity].items()) if order[0] > until_us]
+            tree.prune(until_us)  # first: what a sweep took out meanwhile must not be a part of what is made now
             tree.update(wanted)
-            tree.prune(until_us)
             found |= trees.rows(entity, tree, last.commit)
         return found
 

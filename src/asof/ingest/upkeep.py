@@ -17,6 +17,7 @@ from asof.ingest.feed import current_group
 from asof.ingest.merge import MOST_BYTES, SOON_BYTES, mergeable
 from asof.ingest.retention import aged, horizon_of
 from asof.ingest.rewrite import current_rows, rewritten, rows_in
+from asof.ingest.sweep import Sweep
 from asof.parts import Kind, Parts, apart, rewriting, table_of_kind, tables_of
 from asof.progress import Progress, unheard
 from asof.records import DataFile, Snapshot
@@ -150,6 +151,8 @@ class Upkeep:
             self._tried(group, _sealing(group), lambda g=group, to=moved: to.append(self.seal(g, least=JOURNAL_ROWS)))
             if any(moved):
                 mirror[group.id] = group
+        for group in (seal | mirror).values():
+            self._tried(group, _sweeping(group), lambda g=group: self.sweep_trees(g))
         for group in mirror.values():
             self._tried(group, _merging(group), lambda g=group: self.merge(g))
             self._tried(group, _mirroring(group), lambda g=group: self._mirror_now(g))
@@ -211,6 +214,24 @@ class Upkeep:
         self.merged[group.ref] = Merged(had.merges + 1, had.files + len(chosen), had.rows + count)
         return len(chosen)
 
+    def sweep_trees(self, source: RegisteredGroup) -> int:
+        """Take events that no window reaches any more out of trees that are made of a group's; return the steps done.
+
+        Nothing happens if the store's settings say so, or while others write files anew, or erase.
+        """
+        steps = 0
+        for group in self._made_of(source) if self._parts.compaction == "auto" else ():
+            more = True
+            while more and not (steps and self._closing.is_set()):  # a store that is closed does one step
+                with rewriting(self._parts.root, wait=False) as ours:
+                    more = ours and Sweep(self._parts, group).step()
+                steps += more
+        return steps
+
+    def _made_of(self, source: RegisteredGroup) -> list[RegisteredGroup]:
+        made = self._parts.registry.made()
+        return [group for group in made if group.definition.online and group.stored.id == source.id]
+
     def _drop_answers(self, group: RegisteredGroup) -> int:
         """Drop the files of a serving log that are too old as a whole; return how many."""
         now_us = self._parts.now_us()
@@ -259,6 +280,8 @@ class Upkeep:
                     done = self._compact(group, now_us)
                     break
             done = done or self._compact(group, now_us)
+            for made in self._made_of(group):
+                self._tried(group, _sweeping(group), Sweep(self._parts, made).all)
         for what in (_sealing(group), _merging(group), _mirroring(group)):
             self.failures.pop(what, None)  # that is done now
         return done
@@ -411,6 +434,10 @@ class Upkeep:
 
 def _sealing(group: RegisteredGroup) -> str:
     return f"moving the journal of {group.ref} to files"
+
+
+def _sweeping(group: RegisteredGroup) -> str:
+    return f"sweeping what is made of {group.ref}"
 
 
 def _merging(group: RegisteredGroup) -> str:

@@ -65,6 +65,9 @@ class Change:
         replace: Set the rows whatever is there (a retract); else a row applies only if its version is greater. They are
             made of what was there: nothing is applied where a commit between `after` and this one is already.
         final: Whether this is the commit's last step.
+
+    A change that comes after its own commit tidies what this commit and those before it left: it replaces rows, where
+    exactly this commit is applied, by others that give the same answers, and leaves the mark as it is.
     """
 
     group_id: int
@@ -75,6 +78,11 @@ class Change:
     rows: Sequence[bytes | None] = ()
     replace: bool = False
     final: bool = True
+
+    @property
+    def tidies(self) -> bool:
+        """Whether it comes after its own commit."""
+        return self.after == self.commit
 
 
 class StaleSnapshotError(TransientError):
@@ -123,9 +131,10 @@ class OnlineStore(Protocol):
     def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:
         """Apply changes in one step, all or none.
 
-        A change whose commit is applied already is skipped: repeating is harmless. If a group has not applied the
-        commit that a change comes `after`, or, of a change that replaces rows, a later one, nothing at all is applied;
-        the caller sees it in the answer, applies the missing commits or makes the change anew, and tries again.
+        A change whose commit is applied already is skipped, unless it tidies: repeating is harmless. If a group has not
+        applied the commit that a change comes `after`, or, of one that replaces rows, a later one, nothing at all is
+        applied; the caller sees it in the answer, applies the missing commits or makes the change anew, and tries
+        again.
 
         Returns:
             How far each group of the changes is applied now.
@@ -204,6 +213,11 @@ def pending(changes: Sequence[Change], applied: Mapping[int, Applied]) -> list[C
     reached = {change.group_id: applied.get(change.group_id, Applied()).commit for change in changes}
     todo: list[Change] = []
     for change in changes:
+        if change.tidies:
+            if reached[change.group_id] != change.commit:
+                return None
+            todo.append(change)
+            continue
         if reached[change.group_id] >= change.commit:
             continue
         if reached[change.group_id] < change.after or (change.replace and reached[change.group_id] > change.after):
@@ -216,6 +230,8 @@ def pending(changes: Sequence[Change], applied: Mapping[int, Applied]) -> list[C
 
 def marked(change: Change, before: Applied) -> Applied:
     """Return how far a group is applied after a change."""
+    if change.tidies:
+        return before
     if change.final:
         return Applied(change.commit, change.committed_at_us)
     return Applied(before.commit, before.committed_at_us, applying=True)

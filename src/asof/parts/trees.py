@@ -1,7 +1,8 @@
 """The trees of a group that is made of events, as rows of the online store.
 
 An entity's tree is a row for its root, and one for each other node. All have keys of 28 bytes: 20 of a hash of the
-entity's key, and the number of the node; the root is number 0. A further row says what the trees keep.
+entity's key, and the number of the node; the root is number 0. Two further rows say what the trees keep, and how far
+they are swept.
 """
 
 import hashlib
@@ -23,14 +24,18 @@ from asof.windows import states
 from asof.windows.aggregation import Aggregation
 from asof.windows.functions import Function
 from asof.windows.nodes import Branch, Leaf, Node
-from asof.windows.shape import Shape, State
+from asof.windows.shape import LONG_AGO, Shape, State
 from asof.windows.tree import Tree
 from asof.windows.values import packable, read_extension
 
 SHAPE_KEY = b"shape"
 """The key of the row that says what the trees keep."""
 
+SWEPT_KEY = b"swept"
+"""The key of the row that says until when no tree has events any more that no window reaches."""
+
 _NUMBER = struct.Struct(">Q")
+_TIME = struct.Struct(">q")
 _encode = msgspec.msgpack.Encoder().encode
 _nodes = msgspec.msgpack.Decoder(Node, ext_hook=read_extension)
 _roots = msgspec.msgpack.Decoder(tuple[int, Node], ext_hook=read_extension)
@@ -120,3 +125,13 @@ class Trees:
 def _packable(node: Node) -> Node:
     """Return a node in the types of msgpack; values of events are, since they travel as such."""
     return msgspec.structs.replace(node, states=packable(node.states)) if isinstance(node, Branch) else node
+
+
+def swept_row(until_us: int) -> bytes:
+    """Return the row that says until when trees are swept."""
+    return version_head(0, 0) + _TIME.pack(until_us)
+
+
+def swept_until(row: bytes | None) -> int:
+    """Return until when trees are swept."""
+    return LONG_AGO if row is None else _TIME.unpack(row[HEAD_BYTES:])[0]

@@ -49,11 +49,11 @@ WHERES = [None, None, col("n") > 0, col("s").is_null() | (col("k1") != "a")]
 
 
 @st.composite
-def aggregations(draw: st.DrawFn) -> list[tuple[Aggregate, Span]]:
-    """Make aggregates over the features of a history, each under a name of its own."""
+def aggregations(draw: st.DrawFn, spans: Sequence[Span] = SPANS) -> list[tuple[Aggregate, Span]]:
+    """Make aggregates over the features of a history, each under a name of its own, over some windows."""
     asked = draw(
         st.lists(
-            st.tuples(st.sampled_from(MADE), st.sampled_from(SPANS), st.sampled_from(WHERES)), min_size=1, max_size=4
+            st.tuples(st.sampled_from(MADE), st.sampled_from(spans), st.sampled_from(WHERES)), min_size=1, max_size=4
         )
     )
     return [
@@ -171,6 +171,10 @@ class Aggregated:
         every = [row for row in source.rows(retracted=True) if not row.retired and self._of(row) == key]
         unpinned = [row for row in every if pin is not None and row.commit > pin]
         return {(row.key, row.event_time or 0, row.commit): "not in the pins" for row in unpinned} | known_rows
+
+    def table(self, key: Values) -> pa.Table:
+        """Return a key as a table of one row."""
+        return pa.table({f"e{at}": pa.array([key[at]], dtype) for at, dtype in enumerate(self._types)})
 
     def key_set(self, key: Values) -> dict[str, object]:
         """Return a key as reads take it."""

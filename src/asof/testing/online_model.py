@@ -66,7 +66,7 @@ class Model:
         fits = True
         for change in changes:
             mark = marks.get(change.group_id, Applied())
-            if mark.commit >= change.commit:
+            if mark.commit >= change.commit and not change.tidies:
                 continue
             fits = fits and (mark.commit == change.after or (mark.commit > change.after and not change.replace))
             for key, row in zip(change.keys, change.rows, strict=True):
@@ -77,7 +77,8 @@ class Model:
                     rows[place] = row
             done = Applied(change.commit, change.committed_at_us)
             partly = Applied(mark.commit, mark.committed_at_us, applying=True)
-            marks[change.group_id] = done if change.final else partly
+            if not change.tidies:
+                marks[change.group_id] = done if change.final else partly
         if fits:
             self.rows, self.applied = rows, marks
         return {change.group_id: self.applied.get(change.group_id, Applied()) for change in changes}
@@ -89,9 +90,9 @@ def changes_of(draw: st.DrawFn, model: Model) -> Change:
     group = draw(st.sampled_from((1, 2)))
     reached = model.applied.get(group, Applied()).commit
     after = max(0, reached + draw(st.sampled_from((0, 0, 0, 0, 1, -1))))
-    commit = after + draw(st.sampled_from((1, 1, 2)))
-    replace = draw(st.booleans())
+    commit = after + draw(st.sampled_from((1, 1, 2, 0) if after else (1, 1, 2)))
+    replace = commit == after or draw(st.booleans())
     put: st.SearchStrategy[Any] = st.tuples(st.integers(-1, 2), st.sampled_from((b"", b"v", b"w")))
     puts: Puts = draw(st.dictionaries(st.sampled_from(KEYS), st.one_of(st.none(), put) if replace else put))
-    final = draw(st.sampled_from((True, True, False)))
+    final = commit == after or draw(st.sampled_from((True, True, False)))
     return change_of(commit, puts, group=group, after=after, replace=replace, final=final)

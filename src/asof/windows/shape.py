@@ -112,6 +112,11 @@ class Shape:
             reach_us = None if after is None else each.window.length_us + each.window.hop_us
             self._reach_us = None if reach_us is None or self._reach_us is None else max(self._reach_us, reach_us)
 
+    @property
+    def reach_us(self) -> int | None:
+        """How far the windows reach back at most; None: to the first event."""
+        return self._reach_us
+
     def needless_until(self, t_us: int) -> int:
         """Return until when events count in no window at T or later."""
         return LONG_AGO if self._reach_us is None else t_us - self._reach_us

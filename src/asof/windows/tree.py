@@ -57,17 +57,25 @@ class Tree:
             self.root = self._node(only)
             self.written[only] = None
 
-    def prune(self, until_us: int) -> None:
-        """Take out nodes whose events are all at or before a time."""
+    def prune(self, until_us: int) -> bool:
+        """Take out nodes whose events are all at or before a time: those below the root, and events of a root alone.
+
+        Of two that begin with the same root, the one with the later time takes out all that the other one does.
+
+        Returns:
+            Whether there were any.
+        """
         root = self.root
-        if isinstance(root, Branch):
-            gone = bisect_right(root.lasts_us, until_us)
-            for number in root.nodes[:gone]:
-                self._drop(number)
-            rest = [*root.entries()][gone:]
-            self.root = Branch.of(rest) if rest else Leaf()
-        else:
-            self.root = Leaf.of([event for event in root.events() if event.time_us > until_us])
+        gone = bisect_right(root.times_us if isinstance(root, Leaf) else root.lasts_us, until_us)
+        if not gone:
+            return False
+        if isinstance(root, Leaf):
+            self.root = Leaf.of([*root.events()][gone:])
+            return True
+        for number in root.nodes[:gone]:
+            self._drop(number)
+        self.root = Branch.of([*root.entries()][gone:]) if gone < len(root) else Leaf()
+        return True
 
     def _drop(self, number: int) -> None:
         node = self._node(number)
