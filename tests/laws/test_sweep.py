@@ -108,8 +108,12 @@ def clock():
     return Clock(BASE_US)
 
 
-@pytest.fixture
-def store(tmp_path, clock, alone):
+@pytest.fixture(params=["lmdb", "redis"])
+def store(tmp_path, clock, alone, request):
+    """Give a store whose snapshots stay, and one whose readers see that others wrote."""
+    online = "lmdb:online/" if request.param == "lmdb" else request.getfixturevalue("redis_server").url
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "asof.toml").write_text(f'format = 1\nonline = "{online}"\n')
     with asof.open(tmp_path / "s", clock=clock) as opened:
         of = source()
         opened.apply(of, by_card(of))
