@@ -15,7 +15,7 @@ from asof import Entity, Feature, FeatureGroup
 from asof.aggregates import Count, Sum
 from asof.arrow.keys import encode_keys
 from asof.clock import from_us
-from asof.ingest import sweep, upkeep
+from asof.ingest import grow, sweep, upkeep
 from asof.ingest.grow import Grower
 from asof.ingest.sweep import Sweep
 from asof.online.port import Applied
@@ -40,6 +40,7 @@ def small(monkeypatch):
     monkeypatch.setattr(tree, "FILLED", 2)
     monkeypatch.setattr(sweep, "STEP_ROWS", 2)
     monkeypatch.setattr(sweep, "LOT", 2)
+    monkeypatch.setattr(grow, "STEP_ROWS", 2)
 
 
 @pytest.fixture

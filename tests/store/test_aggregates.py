@@ -2,6 +2,7 @@
 
 import math
 import os
+import random
 import sys
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -15,6 +16,7 @@ from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.aggregates import Count, Custom, LastK, Mean, Quantile, Sum, TopK, col, hop, lifetime, sawtooth, session
 from asof.clock import from_us
 from asof.errors import ConflictError, DataError, NotFoundError, UnsupportedError, UsageError
+from asof.ingest import grow
 from asof.testing.played import Clock
 from asof.windows.users import users_function
 
@@ -385,6 +387,7 @@ def test_other_source_of_a_users_function_is_another_version(store, module, tmp_
         with pytest.raises(ConflictError, match="not what it was when it was applied"):
             other.online("by_carrier", {"carrier": "UA"})
         other.push("arrivals", [{"flight": 7, "at": T, "carrier": "AA", "dest": "SFO", "delay": 7.0}])
+        other.compact("arrivals")
         assert "not what it was" in str(other.quality.doctor().findings)
         other.apply(source, by_carrier(source, Custom("my_means:geometric", "delay", over="24h")))
         (now,) = other.online("by_carrier", {"carrier": "UA"}).values.values()
@@ -413,3 +416,23 @@ def test_a_definition_is_known_where_the_module_of_a_users_function_is_not(store
 def test_what_is_no_function_of_a_user_is_refused(name):
     with pytest.raises(UsageError, match="module:name"):
         Custom(name, "delay", over="1h")
+
+
+def test_trees_are_built_some_time_of_the_events_after_the_other(store, monkeypatch):
+    chance = random.Random(7)
+    monkeypatch.setattr(grow, "STEP_ROWS", 10)
+    source = arrivals()
+    store.apply(source)
+    many = [(n, chance.uniform(-30, 2), chance.choice(["AA", "UA", None]), "JFK", n / 7) for n in range(300)]
+    store.backfill("arrivals", rows(*many))
+    store.backfill("arrivals", rows(*((n, hour, "UA", dest, delay) for n, hour, _, dest, delay in many[:40])))
+    wrong = store.backfill("arrivals", rows(*((n, hour, "AA", dest, -1.0) for n, hour, _, dest, _ in many[20:80])))
+    store.retract(wrong, reason="wrong")
+    for flight, hour, *_ in many[100:105]:
+        store.retire("arrivals", [{"flight": flight}], event_time=T + hour * HOUR)
+    windows = ["1h", "24h", sawtooth("12h", every="1h"), session(gap="20m")]
+    store.apply(
+        source, by_carrier(source, Count(over=windows), Sum("delay", over=windows), LastK("delay", 3, over="24h"))
+    )
+    assert not store.verify("by_carrier").differences
+    assert store.quality.doctor().healthy

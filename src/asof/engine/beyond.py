@@ -126,9 +126,13 @@ class OutsideEngine:
         horizon_us: int | None = None,
         keys: pa.Table | None = None,
         without: pa.Table | None = None,
+        after_us: int | None = None,
+        until_us: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.stamped`."""
-        return self._stored(rows, "upkeep").stamped(rows, horizon_us=horizon_us, keys=keys, without=without)
+        return self._stored(rows, "upkeep").stamped(
+            rows, horizon_us=horizon_us, keys=keys, without=without, after_us=after_us, until_us=until_us
+        )
 
     def transform(self, statement: str, tables: Mapping[str, pa.Table], *, where: str = "") -> pa.Table:
         """See `Engine.transform`."""

@@ -318,6 +318,8 @@ class DuckDBEngine:
         horizon_us: int | None = None,
         keys: pa.Table | None = None,
         without: pa.Table | None = None,
+        after_us: int | None = None,
+        until_us: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.stamped`."""
         if not rows.files and rows.journal is None:
@@ -329,6 +331,8 @@ class DuckDBEngine:
                 horizon_us=horizon_us,
                 keys_table=names.get("__asof_keys"),
                 without_table=names.get("__asof_without"),
+                after_us=after_us,
+                until_us=until_us,
             )
             return _stream(run, statement, rows.schema)
 

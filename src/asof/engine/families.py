@@ -215,12 +215,23 @@ class FamilyEngine:
         horizon_us: int | None = None,
         keys: pa.Table | None = None,
         without: pa.Table | None = None,
+        after_us: int | None = None,
+        until_us: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.stamped`."""
         if not is_split(rows):
-            return self.engine.stamped(rows, horizon_us=horizon_us, keys=keys, without=without)
+            return self.engine.stamped(
+                rows, horizon_us=horizon_us, keys=keys, without=without, after_us=after_us, until_us=until_us
+            )
         hot, cold = (
-            self.engine.stamped(of_family(rows, family), horizon_us=horizon_us, keys=keys, without=without)
+            self.engine.stamped(
+                of_family(rows, family),
+                horizon_us=horizon_us,
+                keys=keys,
+                without=without,
+                after_us=after_us,
+                until_us=until_us,
+            )
             for family in FAMILIES
         )
         return _beside(hot, cold, rows.schema.names)

@@ -113,11 +113,16 @@ class NearEngine:
         horizon_us: int | None = None,
         keys: pa.Table | None = None,
         without: pa.Table | None = None,
+        after_us: int | None = None,
+        until_us: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.stamped`."""
         with ExitStack() as held:
             local = self._local(held, rows)
-            return _holding(held, self.engine.stamped(local, horizon_us=horizon_us, keys=keys, without=without))
+            found = self.engine.stamped(
+                local, horizon_us=horizon_us, keys=keys, without=without, after_us=after_us, until_us=until_us
+            )
+            return _holding(held, found)
 
     def transform(self, statement: str, tables: Mapping[str, pa.Table], *, where: str = "") -> pa.Table:
         """See `Engine.transform`."""

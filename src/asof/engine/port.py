@@ -338,6 +338,8 @@ class Engine(Protocol):
         horizon_us: int | None = None,
         keys: pa.Table | None = None,
         without: pa.Table | None = None,
+        after_us: int | None = None,
+        until_us: int | None = None,
     ) -> pa.RecordBatchReader:
         """Return all stored rows, retracted ones too, each with its commit and arrival, ordered by key and version.
 
@@ -346,6 +348,8 @@ class Engine(Protocol):
             horizon_us: Leave out rows that no answer at or after this time can show.
             keys: Only the rows of these keys, none of which is null.
             without: Leave out the rows of these keys, none of which is null.
+            after_us: Only rows with later event times; not with a horizon.
+            until_us: Only rows with event times that are no later; not with a horizon.
         """
         ...
 

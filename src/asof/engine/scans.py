@@ -24,12 +24,7 @@ def scan(  # noqa: PLR0913 - the parts of one statement
     features = [name for name in columns if name not in rows.keys]
     stored = [name for name in features if name != rows.event_time] + wanted_time(rows, features)
     sources = competing(rows, stored, journal=journal)
-    conditions = [condition for condition in (visible(rows, known).removeprefix(" WHERE "),) if condition]
-    if after_us is not None:
-        conditions.append(f"__e > {after_us}")
-    if until_us is not None:
-        conditions.append(f"__e <= {until_us}")
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    where = _where(visible(rows, known).removeprefix(" WHERE "), *_within(after_us, until_us))
     keys = ", ".join(quoted(key) for key in rows.keys)
     first = "row_number" if rows.outside is None else "rank"  # rows that tie are told apart by who reads them
     newest = f" QUALIFY {first}() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1" if latest else ""
@@ -66,13 +61,15 @@ def newest(rows: Rows, *, journal: str, keys_table: str | None) -> str:
     return f"SELECT {', '.join(wanted)} {best} ORDER BY {keys}"
 
 
-def stamped(
+def stamped(  # noqa: PLR0913 - the parts of one statement
     rows: Rows,
     *,
     journal: str,
     horizon_us: int | None,
     keys_table: str | None = None,
     without_table: str | None = None,
+    after_us: int | None = None,
+    until_us: int | None = None,
 ) -> str:
     """Return the statement that gives all rows with their stamps; see `Engine.stamped`."""
     features = _features(rows)
@@ -89,7 +86,7 @@ def stamped(
     ]
     only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
     only += f" ANTI JOIN {without_table} USING ({keys})" if without_table else ""
-    relation = f"(SELECT * FROM ({sources}){only})"
+    relation = f"(SELECT * FROM ({sources}){only}{_where(*_within(after_us, until_us))})"
     if horizon_us is not None:
         version = Packing.of(rows).version()
         hidden = f" AND __c NOT IN ({listed(rows.retracted)})" if rows.retracted else ""
@@ -99,6 +96,17 @@ def stamped(
         )
     relation = filled(rows, relation, features, journal=journal)
     return f"SELECT {', '.join(wanted)} FROM {relation} ORDER BY {keys}, __e, __c"
+
+
+def _within(after_us: int | None, until_us: int | None) -> list[str]:
+    """Return the conditions that an event time lies in (after, until]."""
+    after = [] if after_us is None else [f"__e > {after_us}"]
+    return after if until_us is None else [*after, f"__e <= {until_us}"]
+
+
+def _where(*conditions: str) -> str:
+    given = " AND ".join(filter(None, conditions))
+    return f" WHERE {given}" if given else ""
 
 
 def _features(rows: Rows) -> list[str]:

@@ -4,7 +4,7 @@ Each change replaces whole nodes, and is applied only after the commit that its 
 second one begins again. So a change has whole commits, and what a commit moves is held in memory.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.rows import to_wire
 from asof.engine.port import NO_TIME, Rows
 from asof.errors import ConflictError, PermanentError, TransientError
+from asof.ingest.spans import spans
 from asof.online.port import Applied, Change, OnlineSnapshot, StaleSnapshotError, version_of
 from asof.parts import Parts, pinned_rows
 from asof.parts.pinned import journal_rows
@@ -32,6 +33,13 @@ STEP_ROWS = 100_000
 
 FEW = 1000
 """Rows whose predecessors are looked for online first."""
+
+
+Ops = dict[bytes, dict[Order, Kept | None]]
+"""What becomes of the events of an entity."""
+
+Read = Callable[[Sequence[bytes]], Sequence[bytes | None]]
+"""Gives the rows of keys."""
 
 
 class Found(NamedTuple):
@@ -126,9 +134,8 @@ class Grower:
 
     def _apply(self, mark: Applied, missing: list[Commit]) -> int:
         """Apply some of the commits that are missing, at least one."""
-        if not mark.commit:  # there are no trees: no event moves from one to another
-            rows, _ = pinned_rows(self._parts, self._source, pin=missing[-1].number)
-            return self.put(mark, Applied.of(missing[-1]), self.found(self._stamped(rows), rows.retracted), {})
+        if not mark.commit:
+            return self._build(missing[-1])
         if missing[0].kind == "retract":
             return self._retract(mark, missing[0])
         last, count = missing[0], missing[0].rows
@@ -139,6 +146,27 @@ class Grower:
             last = commit
         rows, _ = pinned_rows(self._parts, self._source, pin=last.number, after=mark.commit)
         return self._move(mark, last, self._stamped(rows), rows.retracted)
+
+    def _build(self, last: Commit) -> int:
+        """Build all trees, some time of the events after the other: there are none from which an event could move."""
+        rows, _ = pinned_rows(self._parts, self._source, pin=last.number)
+        needless_us = self._trees.shape.needless_until(last.committed_at_us)
+        built: dict[bytes, bytes | None] = {}
+
+        def read(keys: Sequence[bytes]) -> list[bytes | None]:
+            return [built.get(key) for key in keys]
+
+        count = 0
+        for after_us, until_us in spans(rows, needless_us, most=STEP_ROWS):
+            table = self._parts.engine.stamped(rows, after_us=after_us, until_us=until_us).read_all()
+            ops: Ops = {}
+            for order, (entity, kept) in self.found(table, rows.retracted).items():
+                if entity is not None and kept is not None:
+                    ops.setdefault(entity, {})[order] = kept
+                    count += 1
+            built.update(self._grown(read, ops, Applied.of(last)))
+        self._replace(Applied(), Applied.of(last), {**built, SWEPT_KEY: swept_row(needless_us)})
+        return count
 
     def _at_hand(self, mark: Applied, fresh: Fresh) -> pa.Table | None:
         """Return the rows of all commits that the trees lack, as far as is known; None if some are not at hand."""
@@ -240,7 +268,7 @@ class Grower:
             now: The events that it and those before it touched, as they are by then.
             before: The same events as they were, unless each is the entity's for good.
         """
-        ops: dict[bytes, dict[Order, Kept | None]] = {}
+        ops: Ops = {}
         for order, (entity, kept) in now.items():
             old = entity if self._fixed else _holder(before.get(order))
             if old is not None:
@@ -248,30 +276,30 @@ class Grower:
             if entity is not None and kept is not None:
                 ops.setdefault(entity, {})[order] = kept
         with self._parts.online.snapshot() as snapshot:
-            rows = self._grown(snapshot, ops, last)
+            rows = self._grown(lambda keys: snapshot.get([(self.group.id, key) for key in keys]), ops, last)
             if snapshot.applied.get(self.group.id, Applied()).commit != mark.commit:
                 return 0  # somebody was first
-        rows[SHAPE_KEY] = self._trees.mark
-        if not mark.commit:
-            rows[SWEPT_KEY] = swept_row(self._trees.shape.needless_until(last.committed_at_us))
+        self._replace(mark, last, rows)
+        return len(now)
+
+    def _replace(self, mark: Applied, last: Applied, rows: Mapping[bytes, bytes | None]) -> None:
+        """Replace rows by those of a later commit, unless somebody was first."""
+        rows = {**rows, SHAPE_KEY: self._trees.mark}
         keys = sorted(rows)
         change = Change(
             self.group.id, mark.commit, last.commit, last.committed_at_us, keys, [rows[k] for k in keys], replace=True
         )
         self._parts.online.apply([change])
-        return len(now)
 
-    def _grown(
-        self, snapshot: OnlineSnapshot, ops: Mapping[bytes, Mapping[Order, Kept | None]], last: Applied
-    ) -> dict[bytes, bytes | None]:
+    def _grown(self, read: Read, ops: Ops, last: Applied) -> dict[bytes, bytes | None]:
         """Return the rows of the trees after the ops."""
-        group, trees = self.group.id, self._trees
+        trees = self._trees
         entities = sorted(ops)
-        roots = snapshot.get([(group, trees.key(entity)) for entity in entities])
+        roots = read([trees.key(entity) for entity in entities])
         until_us = trees.shape.needless_until(last.committed_at_us)
         found: dict[bytes, bytes | None] = {}
         for entity, root in zip(entities, roots, strict=True):
-            tree = trees.tree(entity, root, lambda key: snapshot.get([(group, key)])[0])
+            tree = trees.tree(entity, root, lambda key: read([key])[0])
             wanted: list[Op] = [(order, kept) for order, kept in sorted(ops[entity].items()) if order[0] > until_us]
             tree.prune(until_us)  # first: what a sweep took out meanwhile must not be a part of what is made now
             tree.update(wanted)

@@ -11,11 +11,11 @@ writer begin again. The time is noted at the end, so what was interrupted is don
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from asof.engine.port import Rows
 from asof.errors import TransientError
 from asof.ingest.grow import Grower
+from asof.ingest.spans import first_span
 from asof.online.port import Applied, Change, OnlineSnapshot, StaleSnapshotError
 from asof.parts import Parts, pinned_rows
 from asof.parts.trees import SHAPE_KEY, SWEPT_KEY, Trees, swept_row, swept_until
@@ -67,7 +67,7 @@ class Sweep:
         if until_us - after_us <= (reach_us // PARTS if least_us is None else least_us):
             return False
         rows, _ = pinned_rows(self._parts, self._source, pin=mark.commit)
-        after_us, until_us = _some(rows, after_us, until_us)
+        after_us, until_us = first_span(rows, after_us, until_us, most=STEP_ROWS)
         for entities in self._entities(rows, after_us, until_us):
             for at in range(0, len(entities), LOT):
                 self._visit(entities[at : at + LOT])
@@ -138,25 +138,3 @@ class Sweep:
             if self._parts.online.apply([change])[self._group.id].commit == mark.commit:
                 return
         raise TransientError(f"writers kept changing {self._group.ref} online", todo="try again")
-
-
-def _some(rows: Rows, after_us: int, until_us: int) -> tuple[int, int]:
-    """Return the first part of a time that has no more events than a step may have, as far as files tell."""
-    spans = [(file.min_event_us - 1, file.max_event_us, file.rows) for _, file, _ in rows.files]
-    if rows.journal is not None and rows.journal.num_rows:
-        ends = pc.min_max(rows.journal.column(rows.event_time or "").cast(pa.int64()))
-        spans.append((ends["min"].as_py() - 1, ends["max"].as_py(), rows.journal.num_rows))
-    spans = [span for span in spans if span[1] > after_us and span[0] < until_us]
-    after_us = max(after_us, min((before for before, _, _ in spans), default=until_us - 1))
-
-    def too_many(end_us: int) -> bool:
-        held = (
-            (max(min(end_us, last) - max(after_us, first), 0) / (last - first)) * many for first, last, many in spans
-        )
-        return sum(held) > STEP_ROWS
-
-    least, most = after_us + 1, until_us
-    while least < most:
-        middle = (least + most + 1) // 2
-        least, most = (least, middle - 1) if too_many(middle) else (middle, most)
-    return after_us, least

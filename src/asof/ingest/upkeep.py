@@ -281,7 +281,7 @@ class Upkeep:
                     break
             done = done or self._compact(group, now_us)
             for made in self._made_of(group):
-                self._tried(group, _sweeping(group), Sweep(self._parts, made).all)
+                self._tried(group, _sweeping(group), lambda m=made: Sweep(self._parts, m).all())
         for what in (_sealing(group), _merging(group), _mirroring(group)):
             self.failures.pop(what, None)  # that is done now
         return done

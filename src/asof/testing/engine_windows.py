@@ -206,6 +206,20 @@ class WindowsSuite:
             )
             assert found == wanted, f"{on} = {key} at {t}, known={known}"
 
+    @settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], deadline=None)
+    @given(case=cases(static=False), data=st.data())
+    def test_rows_of_a_time_are_all_rows_within_it(
+        self, engine: Engine, folder: Path, case: Case, data: st.DataObject
+    ) -> None:
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        bounds = st.sampled_from([None, *instants(case.history)])
+        after_us, until_us = data.draw(bounds), data.draw(bounds)
+        every = engine.stamped(laid.rows).read_all()
+        times_us = every.column(laid.rows.event_time or "").cast(pa.int64()).to_pylist()
+        within = [(after_us is None or after_us < t) and (until_us is None or t <= until_us) for t in times_us]
+        found = engine.stamped(laid.rows, after_us=after_us, until_us=until_us).read_all()
+        assert repr(found.to_pylist()) == repr(every.filter(pa.array(within, pa.bool_())).to_pylist())
+
     @pytest.mark.parametrize("where", ["file", "journal"])
     def test_a_sum_that_does_not_fit_is_refused_and_one_that_fits_in_the_end_is_not(
         self, engine: Engine, folder: Path, where: str
