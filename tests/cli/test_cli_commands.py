@@ -354,13 +354,13 @@ def test_explain_says_the_answer_in_a_sentence_and_why_other_rows_lost(typed, do
     assert lines[-1] == "and 45 more rows; --limit N shows more"
 
 
-def test_explain_says_which_events_an_aggregate_counts(typed, document, loaded):
-    with asof.open(loaded.store) as store:
+def test_explain_says_which_events_an_aggregate_counts(typed, document, project):
+    with asof.open(project.store) as store:
         source = store.catalog.find("weather").definition
         airport = asof.Entity("airport_hours", keys={"origin": "string"})
         seen = asof.aggregates.Count(over="3h", name="seen")
         store.apply(asof.FeatureGroup("counted", entity=airport, source=source, features=[seen]))
-    words = ("explain", loaded.store, "counted", "origin=JFK", "--at", "2025-01-06T05:02:00Z", "--limit", "1")
+    words = ("explain", project.store, "counted", "origin=JFK", "--at", "2025-01-06T05:02:00Z", "--limit", "1")
     found = document(*words)
     assert same_shape(shape("explain"), found)
     ((window,),) = [each["windows"] for each in found["lookups"]]
@@ -371,7 +371,7 @@ def test_explain_says_which_events_an_aggregate_counts(typed, document, loaded):
     assert lines[-1].startswith("and 1 more event in between, ")
 
 
-def test_explain_takes_the_words_of_historical(document, error, loaded):
+def test_explain_takes_the_words_of_historical(document, error, project):
     words = ("explain", loaded.store, "departure", "origin=JFK", "dest=", "--at", "2025-01-06T05:02:00Z")
     origin, dest = document(*words, "--known", "event")["lookups"]
     assert (origin["known"], origin["answer"]["event_time"]) == ("event", "2025-01-06T05:00:00Z")
