@@ -8,6 +8,7 @@ import pytest
 from pyarrow import parquet
 
 import asof
+import asof.aggregates
 from asof.cli.app import app
 from asof.clock import parse_time
 
@@ -371,7 +372,7 @@ def test_explain_says_which_events_an_aggregate_counts(typed, document, project)
     assert lines[-1].startswith("and 1 more event in between, ")
 
 
-def test_explain_takes_the_words_of_historical(document, error, project):
+def test_explain_takes_the_words_of_historical(document, error, loaded):
     words = ("explain", loaded.store, "departure", "origin=JFK", "dest=", "--at", "2025-01-06T05:02:00Z")
     origin, dest = document(*words, "--known", "event")["lookups"]
     assert (origin["known"], origin["answer"]["event_time"]) == ("event", "2025-01-06T05:00:00Z")
