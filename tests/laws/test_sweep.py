@@ -17,6 +17,7 @@ from asof.arrow.keys import encode_keys
 from asof.clock import from_us
 from asof.ingest import grow, sweep, upkeep
 from asof.ingest.grow import Grower
+from asof.ingest.spans import first_span, spans
 from asof.ingest.sweep import Sweep
 from asof.online.port import Applied
 from asof.parts import open_parts
@@ -304,11 +305,15 @@ def test_writers_and_sweeps_at_the_same_time_lose_nothing(store, clock):
 def test_steps_go_through_all_of_a_time_in_order(store, clock):
     store.write("events", rows(0, 30, "dead", clock.now_us))
     rows_, _ = sweep.pinned_rows(store._parts, store._parts.registry.group("events"))
-    after, spans = BASE_US - 10 * HOUR_US, []
+    after, found = BASE_US - 10 * HOUR_US, []
     while after < BASE_US:
-        begin, end = sweep._some(rows_, after, BASE_US)
+        begin, end = first_span(rows_, after, BASE_US, most=sweep.STEP_ROWS)
         assert after <= begin < end <= BASE_US
-        spans.append((begin, end))
+        found.append((begin, end))
         after = end
-    assert len(spans) >= 10
-    assert all(one[1] == other[0] for one, other in pairwise(spans))
+    assert len(found) >= 10
+    assert all(one[1] == other[0] for one, other in pairwise(found))
+    every = [*spans(rows_, BASE_US - 10 * HOUR_US, most=sweep.STEP_ROWS)]
+    assert every[: len(found) - 1] == found[:-1]
+    assert all(one[1] <= other[0] for one, other in pairwise(every))
+    assert [*spans(rows_, every[-1][1], most=1)] == []
