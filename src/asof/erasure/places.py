@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from asof.arrow.keys import encode_keys
+from asof.checks import without_values
 from asof.engine.spill import sweep
 from asof.erasure.certificate import Erased
 from asof.erasure.history import count_in_history, erase_in_history
@@ -142,7 +143,10 @@ class SpillPlace(_PlaceOf):
 
 
 class QuarantinePlace(_PlaceOf):
-    """What of streams was not stored: nobody can tell whose it is, so all of it goes that could be the entity's."""
+    """What of streams was not stored: nobody can tell whose it is, so all of it goes that could be the entity's.
+
+    So does what reports of checks say of single rows. Rows that checks put aside are those of a group, like others.
+    """
 
     name: ClassVar[str] = "quarantine"
     files: ClassVar[tuple[str, ...]] = ()  # in the registry's database
@@ -156,6 +160,8 @@ class QuarantinePlace(_PlaceOf):
 
     def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
         """See `Place.erase`. That there was a message, and where in the stream, stays known."""
+        for each in holdings:
+            self.parts.reports.redact(each.group, without_values)
         found = [
             Erased("quarantine", each.group.ref, self.parts.streams.blank_letters(each.group)) for each in holdings
         ]

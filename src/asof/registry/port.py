@@ -7,7 +7,7 @@ from typing import Protocol
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
 from asof.errors import AsofError, ConflictError, UsageError
-from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Snapshot, Tag
+from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Reported, Snapshot, Tag
 from asof.registry.plan import Plan
 
 
@@ -220,6 +220,9 @@ class CommitLog(Protocol):
         The steps of a draft move the group's positions in streams, in the same transaction: each must begin where the
         group's position in its partition stands, so that no message is taken twice and none left out. Its letters are
         kept then, with the commit.
+
+        What a draft puts aside becomes a commit of another group in the same step, at the same time, unless the draft
+        itself was published before; its meta says of which commit it is. What checks said is kept with the commit.
 
         Raises:
             StaleDefinitionsError: It is not.
@@ -459,9 +462,32 @@ class Streams(Protocol):
         ...
 
 
+Redacted = Callable[[str], str]
+"""Gives the body of a report without what it says of single rows."""
+
+
+class Reports(Protocol):
+    """What checks said of writes. `CommitLog.publish` writes what they said of commits, in the same transaction.
+
+    They go with their group. Atomic, and safe to call from several threads and processes.
+    """
+
+    def refused(self, group: RegisteredGroup, body: str, *, writer: str, now_us: int) -> None:
+        """Keep what was said of a write that was refused; the oldest of them go when there are very many."""
+        ...
+
+    def of(self, group: RegisteredGroup, *, limit: int | None = None) -> list[Reported]:
+        """Return the reports of a group, in the order in which they were kept; with a limit, the newest ones."""
+        ...
+
+    def redact(self, group: RegisteredGroup, redacted: Redacted) -> int:
+        """Put other bodies in the place of those of a group; return how many changed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What an adapter of the registry opens: seven ports on one database."""
+    """What an adapter of the registry opens: eight ports on one database."""
 
     registry: Registry
     log: CommitLog
@@ -470,3 +496,4 @@ class Metadata:
     keys: Keys
     deeds: Deeds
     streams: Streams
+    reports: Reports

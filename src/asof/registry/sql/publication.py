@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -12,7 +13,15 @@ from asof.registry.port import StalePositionsError, StaleRowsError
 from asof.registry.sql.database import Database
 from asof.registry.sql.generation import READ
 from asof.registry.sql.plain import Cursor, Record
-from asof.registry.sql.tables import commit_record, data_file, group_version, journal, letter, stream_position
+from asof.registry.sql.tables import (
+    check_report,
+    commit_record,
+    data_file,
+    group_version,
+    journal,
+    letter,
+    stream_position,
+)
 
 _GROUP = select(group_version.c.horizon_commit, group_version.c.drops).where(group_version.c.id == bindparam("g"))
 _HEAD = (
@@ -42,6 +51,9 @@ _IN_STREAM = (
 )
 _POSITION = select(stream_position.c.reached).where(*_IN_STREAM)
 _INSERT_LETTERS = insert(letter).inline().values({c.name: bindparam(c.name) for c in letter.c if c.name != "id"})
+_INSERT_REPORTS = (
+    insert(check_report).inline().values({c.name: bindparam(c.name) for c in check_report.c if c.name != "id"})
+)
 _MOVE = update(stream_position).where(*_IN_STREAM).values(reached=bindparam("r"))
 
 
@@ -63,6 +75,7 @@ class Statements:
         self.move = database.plain(_MOVE)
         self.insert_position = database.plain(insert(stream_position))
         self.insert_letters = database.plain(_INSERT_LETTERS)
+        self.insert_reports = database.plain(_INSERT_REPORTS)
 
 
 class Publication:
@@ -79,6 +92,7 @@ class Publication:
         self.journal: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
         self.letters: list[dict[str, Any]] = []
+        self.reports: list[dict[str, Any]] = []
         self.keys: set[tuple[int, str]] = set()
 
     def publish(self, drafts: Sequence[Draft]) -> list[Commit] | AsofError:
@@ -98,14 +112,22 @@ class Publication:
                 self._check_target(draft)
                 self._check_named(draft)
                 self._check_steps(draft)
+            asides = [(draft.aside, self._head(draft.aside.group_id)) for draft in drafts if draft.aside is not None]
         except AsofError as error:
             return error
         time_us = max(
             self.now_us,
             *(head[2] + 1 for head in heads),
+            *(head[2] + 1 for _, head in asides),
             *(draft.max_event_us for draft in drafts if draft.max_event_us is not None),
+            *(aside.max_event_us for aside, _ in asides if aside.max_event_us is not None),
         )
-        return [self._insert(draft, head, time_us) for draft, head in zip(drafts, heads, strict=True)]
+        commits = [self._insert(draft, head, time_us) for draft, head in zip(drafts, heads, strict=True)]
+        for draft, commit in zip(drafts, commits, strict=True):
+            if draft.aside is not None:
+                aside = replace(draft.aside, meta={**draft.aside.meta, "commit": commit.id})
+                self._insert(aside, self._head(aside.group_id), time_us)
+        return commits
 
     def _head(self, group_id: int) -> tuple[str, int, int]:
         if group_id not in self.groups:
@@ -124,6 +146,7 @@ class Publication:
             (statements.insert_journal, self.journal),
             (statements.insert_files, self.files),
             (statements.insert_letters, self.letters),
+            (statements.insert_reports, self.reports),
         ):
             if rows:
                 statement.insert(self.cursor, rows)
@@ -222,6 +245,7 @@ class Publication:
         number = last + 1
         self.groups[draft.group_id] = (ref, number, time_us)
         self._take(draft, number, time_us)
+        writer = draft.writer or self.writer
         self.commits.append(
             {
                 "group_id": draft.group_id,
@@ -239,10 +263,14 @@ class Publication:
                 "idempotency_key": draft.idempotency_key or None,
                 "digest": draft.digest,
                 "meta": json.dumps(dict(draft.meta), ensure_ascii=False) if draft.meta else "{}",
-                "writer": draft.writer or self.writer,
+                "writer": writer,
                 "changes": json.dumps(dict(draft.changes)) if draft.changes else "{}",
             }
         )
+        if draft.report:
+            self.reports.append(
+                {"group_id": draft.group_id, "number": number, "at_us": time_us, "writer": writer, "body": draft.report}
+            )
         if draft.payload is not None:
             self.journal.append({"group_id": draft.group_id, "number": number, "payload": draft.payload})
         for file in draft.files:
@@ -263,7 +291,7 @@ class Publication:
             min_event_us=draft.min_event_us,
             max_event_us=draft.max_event_us,
             changes=dict(draft.changes),
-            writer=draft.writer or self.writer,
+            writer=writer,
         )
 
 
