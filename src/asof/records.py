@@ -156,6 +156,7 @@ class Draft:
         meta: What the caller wants to remember with the commit.
         writer: Who writes, if it is not who publishes.
         taken: What it took from streams, if it did.
+        statistics: Those of its rows, as bytes (`asof.statistics.packing`); None if its rows go to the journal.
     """
 
     group_id: int
@@ -177,6 +178,7 @@ class Draft:
     meta: Mapping[str, str] = field(default_factory=dict[str, str])
     writer: str = ""
     taken: Taken | None = None
+    statistics: bytes | None = None
 
 
 class Commit(msgspec.Struct, frozen=True):  # noqa: PLW1641 - its meta is a dict: it has no hash
@@ -313,6 +315,27 @@ class Snapshot:
     drops: int = 0
     sources: "Snapshot | None" = None
     cold: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Statistics of all rows of the commits of a group from one to another; spans of a group hold no commit twice.
+
+    Attributes:
+        first: The first commit.
+        last: The last.
+        first_committed_us: When the first was committed.
+        last_committed_us: When the last was committed.
+        commits: How many of them wrote rows.
+        body: The statistics, as bytes; empty where only the span was asked for.
+    """
+
+    first: int
+    last: int
+    first_committed_us: int
+    last_committed_us: int
+    commits: int
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

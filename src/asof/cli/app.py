@@ -14,7 +14,7 @@ SECTIONS = {
     "Define": ("plan", "apply"),
     "Write": ("write", "backfill", "materialize", "stream", "retire", "retract", "forget"),
     "Read": ("historical", "online", "read"),
-    "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
+    "Look around": ("ls", "describe", "search", "lineage", "commits", "statistics", "explain", "tag"),
     "Serve": ("serve", "keys", "audit"),
     "Keep": ("verify", "doctor", "compact", "split", "remove"),
 }

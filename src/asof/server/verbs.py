@@ -9,6 +9,7 @@ from asof.progress import Wanted
 from asof.records import Role
 from asof.registry.port import RegisteredGroup
 from asof.server.rights import found, readable
+from asof.statistics.packing import pack
 from asof.store import Store
 from asof.wire import requests
 from asof.wire.definitions import KnownGroup, KnownView, definition_of, known_group, known_view
@@ -17,7 +18,7 @@ from asof.wire.tables import from_bytes
 R = TypeVar("R", bound=requests.Request)
 
 Result = Any
-"""A record of ours, a list of them, or None."""
+"""A record of ours, a list of them, bytes, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,12 @@ def _explain(store: Store, asked: requests.Explain, _: Wanted) -> Result:
     for source in dict.fromkeys(each.made_of for each in explained.lookups if each.made_of):
         calling().need("reader", store.catalog.find(source).definition)  # it shows single events
     return explained
+
+
+def _statistics(store: Store, asked: requests.Statistics, _: Wanted) -> Result:
+    if asked.rebuild:
+        calling().need("writer", store.catalog.find(asked.group).definition)
+    return pack(store.quality.statistics(asked.group, **_words(asked, "group")))
 
 
 def _commits(store: Store, asked: requests.Commits, _: Wanted) -> Result:
@@ -171,6 +178,7 @@ VERBS: Mapping[str, Verb[Any]] = {
         "view",
         lambda store, asked, _: store.quality.serving_log(asked.view, flush=asked.flush),
     ),
+    "quality.statistics": Verb(requests.Statistics, "reader", "group", _statistics, job=True),
     "quality.explain": Verb(requests.Explain, "reader", "view", _explain, job=True),
 }
 """Everything that may be asked. Whoever is asked looks here for the role that it takes."""

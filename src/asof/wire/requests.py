@@ -188,6 +188,16 @@ class Explain(Request):
     limit: Given = 10
 
 
+class Statistics(Request):
+    """For `quality.statistics`."""
+
+    group: Given
+    commits: Given = None
+    start: Given = None
+    end: Given = None
+    rebuild: bool = False
+
+
 class Doctor(Request):
     """For `quality.doctor`."""
 

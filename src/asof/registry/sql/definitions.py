@@ -32,6 +32,7 @@ from asof.registry.sql.tables import (
     group_version,
     journal,
     letter,
+    statistics_span,
     stream_position,
     tag_pin,
     view_version,
@@ -157,7 +158,7 @@ class SqlRegistry:
                 keep_commits(connection, group.id, group.ref)
             record(connection, *(Deed(now_us, writer, "remove", f"{row.name}@{row.version}") for row in found))
             for group in gone:
-                for table in (commit_record, journal, data_file, tag_pin, stream_position, letter):
+                for table in (commit_record, journal, data_file, tag_pin, stream_position, letter, statistics_span):
                     connection.execute(delete(table).where(table.c.group_id == group.id))
             return gone
 
