@@ -158,6 +158,7 @@ class Draft:
         taken: What it took from streams, if it did.
         report: What checks said of it, as JSON; "" for nothing.
         aside: The rows that checks put aside: a commit of the group's quarantine, published with it.
+        statistics: Those of its rows, as bytes (`asof.statistics.packing`); None if its rows go to the journal.
     """
 
     group_id: int
@@ -181,6 +182,7 @@ class Draft:
     taken: Taken | None = None
     report: str = ""
     aside: "Draft | None" = None
+    statistics: bytes | None = None
 
     @property
     def all_files(self) -> tuple[DataFile, ...]:
@@ -341,6 +343,27 @@ class Reported:
     at_us: int
     writer: str
     body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Statistics of all rows of the commits of a group from one to another; spans of a group hold no commit twice.
+
+    Attributes:
+        first: The first commit.
+        last: The last.
+        first_committed_us: When the first was committed.
+        last_committed_us: When the last was committed.
+        commits: How many of them wrote rows.
+        body: The statistics, as bytes; empty where only the span was asked for.
+    """
+
+    first: int
+    last: int
+    first_committed_us: int
+    last_committed_us: int
+    commits: int
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

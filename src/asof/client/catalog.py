@@ -18,9 +18,12 @@ from asof.quality import Quality
 from asof.quality.doctor import Diagnosis
 from asof.quality.explain import LIMIT
 from asof.quality.explanation import Explanation
+from asof.quality.statistics import Commits
 from asof.records import Commit, Deed, Tag
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.serving.log import LogCounts
+from asof.statistics import GroupStatistics
+from asof.statistics.packing import unpack
 from asof.training.frame import HistoricalFrame
 from asof.wire import requests
 from asof.wire.definitions import KnownGroup, KnownView, group_of, view_of
@@ -158,6 +161,20 @@ class RemoteQuality(Quality):
             view=view, keys=dict(keys), at=at, feature=feature, known=known, commits=commits, limit=limit
         )
         return explanation_of(self._link.act("quality.explain", asked, long=True))
+
+    def statistics(
+        self,
+        group: str,
+        *,
+        commits: Commits = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        rebuild: bool = False,
+    ) -> GroupStatistics:
+        """See `Quality.statistics`."""
+        given = commits.id if isinstance(commits, Commit) else commits
+        asked = requests.Statistics(group=group, commits=given, start=start, end=end, rebuild=rebuild)
+        return unpack(self._link.act("quality.statistics", asked, long=True))
 
 
 def _sent(frame: Frame, group: str) -> bytes:

@@ -30,6 +30,7 @@ from asof.ingest.absent import absent_keys, without_keys
 from asof.ingest.around import checking
 from asof.ingest.prepare import Options, Prepared, check_one_moment, digest_of_parts, draft_of, full_digest, prepare
 from asof.ingest.quarantine import aside, items_of, joined, rows_of, settle
+from asof.ingest.statistics import rows_statistics
 from asof.ingest.unchanged import Divided, divided, staged
 from asof.offline.port import Table
 from asof.parts import Parts, table_of
@@ -44,6 +45,8 @@ from asof.records import (
     Stamp,
 )
 from asof.registry.port import RegisteredGroup
+from asof.statistics import GroupStatistics
+from asof.statistics.packing import pack
 
 PART_ROWS = 2_000_000
 PART_BYTES = 192 * 1024**2
@@ -98,6 +101,8 @@ class Load:
         self.asides: list[Draft] = []
         self.kept_back: set[bytes] = set()
         self.given: Sequence[DataFile] = ()
+        self.statistics = GroupStatistics()
+        self.ended = GroupStatistics()
 
     @property
     def table(self) -> Table:
@@ -147,8 +152,17 @@ class Load:
                 seen.add(row_hashes(rows, self.table.sort))
                 if rows.num_rows:
                     ends.append(self.ends(rows))
-                behind.do(lambda rows=rows: self.files.append(self.parts.history.stage(self.table, rows)))
+                behind.do(lambda rows=rows: self.put(rows))
         self.in_order = all(one[1] < other[0] for one, other in pairwise(ends))
+
+    def put(self, rows: pa.Table) -> None:
+        """Store a part, and make its statistics."""
+        self.files.append(self.parts.history.stage(self.table, rows))
+        self.count(rows)
+
+    def count(self, rows: pa.Table) -> None:
+        """Add the statistics of some rows."""
+        self.statistics = self.statistics.merge(rows_statistics(self.group, rows))
 
     def ends(self, rows: pa.Table) -> tuple[tuple[object, ...], ...]:
         """Return the first and the last key of ordered rows."""
@@ -221,6 +235,7 @@ class Load:
         arrivals = AVAILABLE_COLUMN if self.availability == "column" else None
         definition = self.group.definition
         before = list(self.files)
+        self.statistics = GroupStatistics()
         settled: list[list[DataFile]] = []
         for some in np.array_split(doubles, -(-count // PART_ROWS)):
             found = [batch.filter(self.among(batch, some)) for part in before for batch in self.rows(part)]
@@ -235,6 +250,7 @@ class Load:
             )
             settled.append(self.parts.history.stage(self.table, rows))
             self.files.append(settled[-1])
+            self.count(rows)
         for part in before:
             left = pa.RecordBatchReader.from_batches(self.table.schema, self.rows_without(part, doubles))
             settled.append(self.parts.history.stage(self.table, left))
@@ -243,9 +259,11 @@ class Load:
         self.files = settled
 
     def rows_without(self, files: Sequence[DataFile], hashes: np.ndarray) -> Iterator[pa.RecordBatch]:
-        """Return the rows of staged files that have none of some sorted hashes."""
+        """Return the rows of staged files that have none of some sorted hashes, and make their statistics."""
         for batch in self.rows(files):
-            yield batch.filter(pc.invert(self.among(batch, hashes)))
+            left = batch.filter(pc.invert(self.among(batch, hashes)))
+            self.count(pa.Table.from_batches([left]))
+            yield left
 
     def among(self, batch: pa.RecordBatch, hashes: np.ndarray) -> pa.Array:
         """Return which rows have one of some sorted hashes."""
@@ -321,6 +339,7 @@ class Load:
             quarantined=whose.quarantined + count,
             aside=put,
             report=self.checking.report(set_aside=count).to_json() if self.checking.asked else "",
+            statistics=pack(self.statistics.merge(self.ended)) if rows else None,
         )
 
     def take_back(self) -> None:
@@ -340,10 +359,12 @@ class Load:
         every = list(chain(*self.files))
         moment = every[0].max_event_us if self.table.event_time is not None else None
         lacking, drops = absent_keys(self.parts, self.group, self.stored(every), moment)
+        self.ended = GroupStatistics()
         with _Behind() as behind:
             for gone in in_parts(lacking, most_rows=PART_ROWS, most_bytes=PART_BYTES):
                 rows = without_keys(gone, self.group.definition.keys, self.kept_back)
                 if rows.num_rows:
+                    self.ended = self.ended.merge(rows_statistics(self.group, rows))
                     behind.do(lambda rows=rows: self.gone.append(self.parts.history.stage(self.table, rows)))
         count = sum(file.rows for part in self.gone for file in part)
         return Draft(self.group.id, self.kind, changes={ABSENT: count}, drops=drops)

@@ -29,6 +29,7 @@ from asof.ingest.load import PART_BYTES, PART_ROWS, Load, streams
 from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement, writable
 from asof.ingest.push import Pusher, Records
 from asof.ingest.quarantine import aside
+from asof.ingest.statistics import begun
 from asof.ingest.unchanged import Divided, divided, staged, whole
 from asof.ingest.upkeep import Upkeep
 from asof.online.port import Applied
@@ -167,12 +168,16 @@ class Writer:
 
     def _store(self, prepared: Sequence[Prepared], parts: Sequence[Divided]) -> list[Commit]:
         files: list[list[DataFile]] = []
+        made = begun(prepared)
         try:
             for item, part in zip(prepared, parts, strict=True):
                 files.append([])
                 for new in staged(self._parts, item.group, part):
                     files[-1] += new  # a part must be known
-            drafts = [replace(part.draft, files=tuple(new)) for part, new in zip(parts, files, strict=True)]
+            drafts = [
+                replace(part.draft, files=tuple(new), statistics=found)
+                for part, new, found in zip(parts, files, made(), strict=True)
+            ]
         except AsofError:
             self._discard([*files, *(part.draft.all_files for part in parts)])
             raise

@@ -13,8 +13,10 @@ from asof.quality.doctor import Diagnosis, diagnose
 from asof.quality.explain import LIMIT, explain
 from asof.quality.explanation import Explanation
 from asof.quality.quarantine import check, dismiss, quarantine, replay, reports
+from asof.quality.statistics import Commits, statistics
 from asof.records import Commit
 from asof.serving.log import LogCounts, ServingLog
+from asof.statistics import GroupStatistics
 from asof.training.frame import HistoricalFrame
 
 
@@ -166,3 +168,33 @@ class Quality:
             DataError: A key of the wrong type, or a time before what retention left.
         """
         return explain(self._parts, view, keys, at=at, feature=feature, known=known, commits=commits, limit=limit)
+
+    def statistics(
+        self,
+        group: str,
+        *,
+        commits: Commits = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        rebuild: bool = False,
+    ) -> GroupStatistics:
+        """Return statistics of the rows that were written to a group, merged from those kept with its commits.
+
+        No row is read, but for those that wait in the journal. They are of what was written: of a key as many rows
+        count as came, retirements apart, and what retention dropped counts on. Rows of retracted commits do not.
+
+        Spans of older commits are merged in the background, those of a day first. One that a bound cuts counts where
+        it ends, and `approximate` says so; a tag is no bound that cuts.
+
+        Args:
+            group: Name of a group.
+            commits: A tag, pins, a commit or its name ("weather:17"), or (first, last) numbers; default: all.
+            start: Only what was committed after this time.
+            end: Only what was committed at this time or before.
+            rebuild: Make what is missing first, from the files of history: of commits from before there were
+                statistics.
+
+        Raises:
+            NotFoundError: Unknown group or tag. UsageError: The group has no rows of its own, or `commits` are none.
+        """
+        return statistics(self._parts, group, commits=commits, start=start, end=end, rebuild=rebuild)

@@ -9,6 +9,7 @@ from asof.progress import Wanted
 from asof.records import Role
 from asof.registry.port import RegisteredGroup
 from asof.server.rights import found, readable
+from asof.statistics.packing import pack
 from asof.store import Store
 from asof.wire import requests
 from asof.wire.definitions import KnownGroup, KnownView, definition_of, known_group, known_view
@@ -17,7 +18,7 @@ from asof.wire.tables import from_bytes, to_bytes
 R = TypeVar("R", bound=requests.Request)
 
 Result = Any
-"""A record of ours, a list of them, or None."""
+"""A record of ours, a list of them, bytes, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,12 @@ def _quarantine(store: Store, asked: requests.Quarantine, _: Wanted) -> Result:
 def _replay_items(store: Store, asked: requests.ReplayItems, _: Wanted) -> Result:
     frame = None if asked.frame is None else from_bytes(asked.frame)
     return store.quality.replay(asked.group, frame, backfill=asked.backfill)
+
+
+def _statistics(store: Store, asked: requests.Statistics, _: Wanted) -> Result:
+    if asked.rebuild:
+        calling().need("writer", store.catalog.find(asked.group).definition)
+    return pack(store.quality.statistics(asked.group, **_words(asked, "group")))
 
 
 def _commits(store: Store, asked: requests.Commits, _: Wanted) -> Result:
@@ -202,6 +209,7 @@ VERBS: Mapping[str, Verb[Any]] = {
         "group",
         lambda store, asked, _: store.quality.dismiss(asked.group, asked.items, reason=asked.reason),
     ),
+    "quality.statistics": Verb(requests.Statistics, "reader", "group", _statistics, job=True),
     "quality.explain": Verb(requests.Explain, "reader", "view", _explain, job=True),
 }
 """Everything that may be asked. Whoever is asked looks here for the role that it takes."""

@@ -224,6 +224,16 @@ class Dismiss(Request):
     reason: Given
 
 
+class Statistics(Request):
+    """For `quality.statistics`."""
+
+    group: Given
+    commits: Given = None
+    start: Given = None
+    end: Given = None
+    rebuild: bool = False
+
+
 class Doctor(Request):
     """For `quality.doctor`."""
 

@@ -8,6 +8,7 @@ from asof.registry.sql.definitions import SqlRegistry
 from asof.registry.sql.erasures import SqlErasures
 from asof.registry.sql.keys import SqlKeys
 from asof.registry.sql.reports import SqlReports
+from asof.registry.sql.statistics import SqlStatistics
 from asof.registry.sql.streams import SqlStreams
 from asof.registry.sql.tags import SqlTags
 
@@ -18,6 +19,7 @@ __all__ = [
     "SqlKeys",
     "SqlRegistry",
     "SqlReports",
+    "SqlStatistics",
     "SqlStreams",
     "SqlTags",
     "open_sql",
@@ -36,4 +38,5 @@ def open_sql(url: str) -> Metadata:
         SqlDeeds(database),
         SqlStreams(database),
         SqlReports(database),
+        SqlStatistics(database),
     )

@@ -34,6 +34,7 @@ from asof.registry.sql.tables import (
     group_version,
     journal,
     letter,
+    statistics_span,
     stream_position,
     tag_pin,
     view_version,
@@ -159,9 +160,13 @@ class SqlRegistry:
                 keep_commits(connection, group.id, group.ref)
             record(connection, *(Deed(now_us, writer, "remove", f"{row.name}@{row.version}") for row in found))
             for group in gone:
-                for table in (commit_record, journal, data_file, tag_pin, stream_position, letter, check_report):
+                for table in OF_GROUP:
                     connection.execute(delete(table).where(table.c.group_id == group.id))
             return gone
+
+
+OF_GROUP = (commit_record, journal, data_file, tag_pin, stream_position, letter, check_report, statistics_span)
+"""What goes with a group."""
 
 
 def _deed_of(change: Change, now_us: int, writer: str) -> Deed:

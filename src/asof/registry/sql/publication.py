@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 
 from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
-from asof.records import Commit, DataFile, Draft, Step
+from asof.records import Commit, DataFile, Draft, Span, Step
 from asof.registry.port import StalePositionsError, StaleRowsError
 from asof.registry.sql.database import Database
 from asof.registry.sql.generation import READ
@@ -20,6 +20,7 @@ from asof.registry.sql.tables import (
     group_version,
     journal,
     letter,
+    statistics_span,
     stream_position,
 )
 
@@ -76,6 +77,7 @@ class Statements:
         self.insert_position = database.plain(insert(stream_position))
         self.insert_letters = database.plain(_INSERT_LETTERS)
         self.insert_reports = database.plain(_INSERT_REPORTS)
+        self.insert_spans = database.plain(insert(statistics_span))
 
 
 class Publication:
@@ -93,6 +95,7 @@ class Publication:
         self.files: list[dict[str, Any]] = []
         self.letters: list[dict[str, Any]] = []
         self.reports: list[dict[str, Any]] = []
+        self.spans: list[dict[str, Any]] = []
         self.keys: set[tuple[int, str]] = set()
 
     def publish(self, drafts: Sequence[Draft]) -> list[Commit] | AsofError:
@@ -147,6 +150,7 @@ class Publication:
             (statements.insert_files, self.files),
             (statements.insert_letters, self.letters),
             (statements.insert_reports, self.reports),
+            (statements.insert_spans, self.spans),
         ):
             if rows:
                 statement.insert(self.cursor, rows)
@@ -273,6 +277,9 @@ class Publication:
             )
         if draft.payload is not None:
             self.journal.append({"group_id": draft.group_id, "number": number, "payload": draft.payload})
+        if draft.statistics is not None:
+            span = Span(number, number, time_us, time_us, 1, draft.statistics)
+            self.spans.append(span_row(draft.group_id, span))
         for file in draft.files:
             self.files.append(file_row(draft.group_id, file) | {"first_commit": number, "last_commit": number})
         return Commit(
@@ -312,6 +319,19 @@ def file_row(group_id: int, file: DataFile) -> dict[str, Any]:
         "first_commit": file.first_commit,
         "last_commit": file.last_commit,
         "replaced_at_us": None,
+    }
+
+
+def span_row(group_id: int, span: Span) -> dict[str, Any]:
+    """Return the record of a span of statistics."""
+    return {
+        "group_id": group_id,
+        "first_commit": span.first,
+        "last_commit": span.last,
+        "first_committed_us": span.first_committed_us,
+        "last_committed_us": span.last_committed_us,
+        "commits": span.commits,
+        "body": span.body,
     }
 
 

@@ -217,3 +217,14 @@ check_report = Table(
     Column("body", TEXT, nullable=False),
 )
 Index("check_report_of_group", check_report.c.group_id, check_report.c.number, check_report.c.id)
+statistics_span = Table(
+    "statistics_span",
+    metadata,
+    Column("group_id", Integer, primary_key=True, autoincrement=False),
+    Column("first_commit", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_commit", BigInteger, nullable=False),
+    Column("first_committed_us", BigInteger, nullable=False),
+    Column("last_committed_us", BigInteger, nullable=False),
+    Column("commits", BigInteger, nullable=False),
+    Column("body", BYTES, nullable=False),
+)

@@ -1,8 +1,8 @@
-"""What checks said of writes."""
+"""What checks said of writes, and statistics of commits."""
 
 import sqlalchemy as sa
 
-from asof.registry.sql.column_types import TEXT
+from asof.registry.sql.column_types import BYTES, TEXT
 from asof.registry.sql.steps import create_index, create_table
 
 revision = "0007"
@@ -10,7 +10,7 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Add a table; what was there stays as it is."""
+    """Add two tables; what was there stays as it is, and has neither."""
     create_table(
         "check_report",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
@@ -21,3 +21,13 @@ def upgrade() -> None:
         sa.Column("body", TEXT, nullable=False),
     )
     create_index("check_report_of_group", "check_report", ["group_id", "number", "id"])
+    create_table(
+        "statistics_span",
+        sa.Column("group_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("first_commit", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("last_commit", sa.BigInteger, nullable=False),
+        sa.Column("first_committed_us", sa.BigInteger, nullable=False),
+        sa.Column("last_committed_us", sa.BigInteger, nullable=False),
+        sa.Column("commits", sa.BigInteger, nullable=False),
+        sa.Column("body", BYTES, nullable=False),
+    )
