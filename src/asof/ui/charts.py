@@ -16,6 +16,9 @@ WIDTH, HEIGHT = 440, 190
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 26, 26
 """Margins: numbers at the left, the unit above, names of places or times below."""
 
+WIDEST = 48
+"""Of a bar."""
+
 TICKS = 4
 """Numbers at the upright axis, about."""
 
@@ -55,7 +58,7 @@ def bars(each: Sequence[Bar], *, unit: str, about: str) -> Markup:
     """
     top, ticks = _scale(max((bar.value for bar in each), default=0.0))
     step = _across() / max(len(each), 1)
-    width = max(step - (2 if step > 6 else 0.5), 0.5)  # noqa: PLR2004 - where gaps can be seen
+    width = min(max(step - (2 if step > 6 else 0.5), 0.5), WIDEST)  # noqa: PLR2004 - where gaps can be seen
     parts = [_axis(0.0, top, ticks, unit)]
     for number, bar in enumerate(each):
         x, height = LEFT + number * step, _down() * bar.value / top
@@ -104,8 +107,8 @@ def line(points: Sequence[Point], *, unit: str, about: str, level: float | None 
             hover = escape(f"{moment(point.at_us)}: {point.value:,.6g} {unit}")
             parts.append(f'<g class="mark"><title>{hover}</title><circle class="hit" cx="{x:.1f}" cy="{y:.1f}" r="7"/>')
             parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2"/></g>')
-    shown = _spread(len(points), most=3)
-    places = [(place(points[number])[0], _when(points[number].at_us, wide)) for number in shown]
+    times = [first, (first + last) // 2, last] if last > first else [first]
+    places = [(LEFT + _across() * (at_us - first) / wide, _when(at_us, wide)) for at_us in times]
     return _chart([*parts, _below(places)], about)
 
 
@@ -159,11 +162,9 @@ def _below(places: Sequence[tuple[float, str]]) -> str:
     return "".join(parts)
 
 
-def _spread(count: int, most: int = 3) -> list[int]:
-    """Return which of so many marks have a name below, evenly."""
-    if count <= most:
-        return list(range(count))
-    return [round(number * (count - 1) / (most - 1)) for number in range(most)]
+def _spread(count: int) -> list[int]:
+    """Return which of so many marks have a name below: the first, the one in the middle, the last."""
+    return sorted({0, (count - 1) // 2, count - 1}) if count else []
 
 
 def _runs(points: Sequence[Point], place: Callable[[Point], tuple[float, float]]) -> list[str]:

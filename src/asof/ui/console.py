@@ -14,11 +14,14 @@ from asof.quality.explanation import Explanation
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.ui.links import with_query
 from asof.ui.page import Asked
-from asof.ui.shown import age, local, moment, value
+from asof.ui.shown import local, moment, span, value
 from asof.ui.tables import Cell, Column, Table, table_of
 
 PREFIX = "key."
 """Begins the names of keys in the query."""
+
+MOST = 150
+"""Features of a page."""
 
 TONES: Mapping[str, str] = {"PRESENT": "good", "NULL": "", "MISSING": "warn", "EXPIRED": "warn", "RETIRED": "bad"}
 
@@ -165,7 +168,7 @@ def _table(
 
     def old(each: Answer) -> Cell:
         at_us = None if each.event_time is None else to_us(each.event_time)
-        return Cell("" if at_us is None else age(at_us, now_us), None if at_us is None else now_us - at_us)
+        return Cell("" if at_us is None else span((now_us - at_us) / 1e6), None if at_us is None else now_us - at_us)
 
     columns: list[Column[Answer]] = [
         Column("feature", "feature", lambda each: Cell(each.feature, each.feature, tone="code")),
@@ -177,4 +180,4 @@ def _table(
     ]
     name = f"of-{registered.definition.name}"
     caption = f"{registered.ref} at {moment(now_us)}"
-    return table_of(answers, columns, id_=name, caption=caption, query=asked.query, page_rows=1000)
+    return table_of(answers, columns, id_=name, caption=caption, query=asked.query, page_rows=MOST)

@@ -1,8 +1,9 @@
 """What is made of what: sources, groups, views and logs, as a graph that is laid out in layers from left to right."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -110,58 +111,95 @@ def with_streams(graph: Graph, sight: Sight, seen: Seen) -> Graph:
 
 def drawn(graph: Graph, here: str = "") -> Markup:
     """Return a graph as SVG whose boxes are links; `here` is the box of the page."""
-    layers = _layers(graph)
+    layers, ways = _layers(graph)
     places: dict[str, tuple[int, int]] = {}
-    tallest = max((len(layer) for layer in layers), default=1)
-    for number, layer in enumerate(layers):
-        top = (tallest - len(layer)) * (HIGH + DOWN) // 2
-        for row, name in enumerate(layer):
-            places[name] = 1 + number * (WIDE + ACROSS), 1 + top + row * (HIGH + DOWN)
-    width = len(layers) * (WIDE + ACROSS) - ACROSS + 2
-    height = tallest * (HIGH + DOWN) - DOWN + 2
-    lines = "".join(_line(*places[start], *places[end]) for start, end in sorted(graph.edges))
-    boxes = "".join(_box(graph.nodes[name], *places[name], here=name == here) for layer in layers for name in layer)
+    heights = [sum(_height(graph, name) + DOWN for name in layer) - DOWN for layer in layers]
+    tallest = max(heights, default=HIGH)
+    for number, (layer, high) in enumerate(zip(layers, heights, strict=True)):
+        y = 1 + (tallest - high) // 2
+        for name in layer:
+            places[name] = 1 + number * (WIDE + ACROSS), y + _height(graph, name) // 2
+            y += _height(graph, name) + DOWN
+    width = max(len(layers), 1) * (WIDE + ACROSS) - ACROSS + 2
+    lines = "".join(_line([places[name] for name in way]) for way in ways)
+    boxes = "".join(_box(node, *places[name], here=name == here) for name, node in graph.nodes.items())
     return Markup(  # noqa: S704 - numbers, and escaped text
-        f'<svg class="graph" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'<svg class="graph" width="{width}" height="{tallest + 2}" viewBox="0 0 {width} {tallest + 2}" '
         f'aria-label="lineage">{lines}{boxes}</svg>'
     )
 
 
-def _layers(graph: Graph) -> list[list[str]]:
-    """Return the boxes in layers, each after all that leads to it; in a layer near to what leads there."""
-    before: defaultdict[str, list[str]] = defaultdict(list)
+def _height(graph: Graph, name: str) -> int:
+    return HIGH if name in graph.nodes else 0
+
+
+def _layers(graph: Graph) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the boxes in layers, as far to the right as what they lead to allows; and the way of each edge.
+
+    An edge over several layers has a place of its own in each between, so that it crosses no box.
+    """
+    after: defaultdict[str, list[str]] = defaultdict(list)
     for start, end in sorted(graph.edges):
-        before[end].append(start)
+        after[start].append(end)
     depths: dict[str, int] = {}
 
-    def depth(name: str, above: frozenset[str] = frozenset()) -> int:
+    def depth(name: str) -> int:
         if name not in depths:
-            starts = [each for each in before[name] if each not in above]  # a log leads to no view of its own
-            depths[name] = 1 + max((depth(each, above | {name}) for each in starts), default=-1)
+            depths[name] = 0  # definitions have no circles; should one be, it ends here
+            depths[name] = 1 + max(map(depth, after[name]), default=-1)
         return depths[name]
 
-    layers: defaultdict[int, list[str]] = defaultdict(list)
+    deepest = max(map(depth, graph.nodes), default=0)
+    layers: list[list[str]] = [[] for _ in range(deepest + 1)]
     for name in sorted(graph.nodes):
-        layers[depth(name)].append(name)
-    placed: dict[str, float] = {}
-    for number in sorted(layers):
-        layer = layers[number]
-        layer.sort(key=lambda name: (_middle([placed[each] for each in before[name] if each in placed]), name))
-        placed |= {name: row / len(layer) for row, name in enumerate(layer)}
-    return [layers[number] for number in sorted(layers)]
+        layers[deepest - depths[name]].append(name)
+    ways: list[list[str]] = []
+    for start, end in sorted(graph.edges):
+        between = range(deepest - depths[start] + 1, deepest - depths[end])
+        bends = [f"{start} > {end} > {number}" for number in between]
+        for number, name in zip(between, bends, strict=True):
+            layers[number].append(name)
+        ways.append([start, *bends, end])
+    _untangle(layers, ways)
+    return layers, ways
 
 
-def _middle(places: list[float]) -> float:
+def _untangle(layers: list[list[str]], ways: Sequence[Sequence[str]]) -> None:
+    """Order each layer by the middle of its neighbours in the one beside it: to the right, and back again."""
+    before: defaultdict[str, list[str]] = defaultdict(list)
+    after: defaultdict[str, list[str]] = defaultdict(list)
+    for way in ways:
+        for start, end in pairwise(way):
+            before[end].append(start)
+            after[start].append(end)
+    for neighbours, order in ((before, layers), (after, layers[::-1]), (before, layers)):
+        places: dict[str, float] = {}
+        for layer in order:
+            middles = {name: _middle([places[each] for each in neighbours[name]]) for name in layer}
+            layer.sort(key=lambda name, middles=middles: middles[name])
+            places |= {name: (row + 0.5) / len(layer) for row, name in enumerate(layer)}
+
+
+def _middle(places: Sequence[float]) -> float:
     return sum(places) / len(places) if places else 0.5
 
 
-def _line(x1: int, y1: int, x2: int, y2: int) -> str:
-    x1, y1, y2 = x1 + WIDE, y1 + HIGH // 2, y2 + HIGH // 2
-    bend = ACROSS // 2
-    return f'<path class="edge" d="M{x1},{y1} C{x1 + bend},{y1} {x2 - bend},{y2} {x2},{y2}"/>'
+def _line(way: Sequence[tuple[int, int]]) -> str:
+    """Return the way of an edge: curves between layers, straight through those that it only passes."""
+    x, y = way[0]
+    parts = [f"M{x + WIDE},{y}"]
+    for number, (to_x, to_y) in enumerate(way[1:], 1):
+        from_x = x + WIDE
+        bend = (from_x + to_x) // 2
+        parts.append(f"C{bend},{y} {bend},{to_y} {to_x},{to_y}")
+        if number < len(way) - 1:
+            parts.append(f"H{to_x + WIDE}")
+        x, y = to_x, to_y
+    return f'<path class="edge" d="{" ".join(parts)}"/>'
 
 
-def _box(node: Node, x: int, y: int, *, here: bool) -> str:
+def _box(node: Node, x: int, middle: int, *, here: bool) -> str:
+    y = middle - HIGH // 2
     name = node.id if len(node.id) <= LETTERS else f"{node.id[: LETTERS - 1]}…"
     title = escape(f"{node.kind} {node.id}")
     box = (

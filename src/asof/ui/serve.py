@@ -9,6 +9,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp
 
 from asof.errors import TransientError
+from asof.signals import told_to_stop
 from asof.store import Store
 from asof.ui.app import Pages
 from asof.ui.gate import Open
@@ -38,7 +39,7 @@ def serve(path: str, *, port: int, ready: Callable[[str], None]) -> None:
     Raises:
         NotFoundError: No store there. TransientError: The port is taken.
     """
-    with Store.open(path, create=False) as store:
+    with told_to_stop(), Store.open(path, create=False) as store:
         config = uvicorn.Config(
             application(store),
             host=HOST,

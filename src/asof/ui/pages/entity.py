@@ -1,5 +1,7 @@
 """Entities: what features describe, and a console that looks a key up in all groups of one."""
 
+from itertools import accumulate
+
 from asof.definitions.entity import Entity
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.ui.console import console
@@ -7,8 +9,8 @@ from asof.ui.links import page_of
 from asof.ui.page import Asked, Page
 from asof.ui.tables import Column, number, plain, prose, table_of
 
-MOST = 25
-"""Groups that one look-up asks."""
+MOST = 150
+"""Features that one look-up asks for; of one group all."""
 
 
 def entities(asked: Asked) -> Page:
@@ -37,11 +39,13 @@ def entity(asked: Asked) -> Page:
         for each in groups
         if each.definition.online and dict(each.definition.entity.keys) == dict(own.keys)
     ]
+    sums = accumulate(len(each.definition.features) for each, _ in asks)
+    many = max(sum(each <= MOST for each in sums), min(len(asks), 1))
     data = {
         "entity": own,
         "keys": _keys(own),
-        "console": console(asked, asked.url, own.keys, asks[:MOST]) if asks else None,
-        "left": max(len(asks) - MOST, 0),
+        "console": console(asked, asked.url, own.keys, asks[:many]) if asks else None,
+        "left": len(asks) - many,
         "groups": table_of(groups, _group_columns(asked), id_="groups", caption="Groups of it", query=asked.query),
         "views": table_of(views, _view_columns(asked), id_="views", caption="Views that read them", query=asked.query),
     }

@@ -52,11 +52,14 @@ def _columns(seen: Seen, now_us: int) -> list[Column[State]]:
         tone = "warn" if each.stale else ""
         return Cell(age(event_us, now_us), event_us, tone=tone, title="" if event_us is None else moment(event_us))
 
+    def rows(each: State) -> Cell:
+        return number(each.totals.rows) if each.group.source is None else Cell("", title="made of events")
+
     return [
         Column("name", "name", name),
         Column("entity", "entity", lambda each: plain(each.group.definition.entity.name)),
         Column("features", "features", lambda each: number(len(each.group.definition.features)), numeric=True),
-        Column("rows", "rows", lambda each: number(each.totals.rows), numeric=True),
+        Column("rows", "rows", rows, numeric=True),
         Column("newest", "newest row", newest, numeric=True),
         Column("online", "online", lambda each: plain("yes" if each.group.definition.online else "no")),
         Column("owner", "owner", lambda each: plain(each.group.definition.owner)),

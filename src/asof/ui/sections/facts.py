@@ -51,10 +51,16 @@ def _stand(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
     state = state_of(group, asked.sight.total(group), now_us)
     totals = state.totals
     event, committed = totals.max_event_us, totals.committed_at_us
+    of, newest = ("events", "newest event") if group.source is not None else ("rows", "newest row")
     figures = [
-        ("rows", f"{totals.rows:,}", "", ""),
+        (of, f"{totals.rows:,}", "", ""),
         ("commits", f"{totals.commits:,}", "", ""),
-        ("newest row", age(event, now_us), "warn" if state.stale else "", "" if event is None else moment(event)),
+        (
+            newest,
+            age(event, now_us),
+            "warn" if state.stale else "",
+            "" if event is None else moment(event),
+        ),
         ("last commit", age(committed, now_us), "", "" if committed is None else moment(committed)),
     ]
     if totals.quarantined:

@@ -9,7 +9,7 @@ from asof.definitions.group import FeatureRef
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.ui.links import page_of_ref
 from asof.ui.page import Section, Subject
-from asof.ui.tables import Cell, Column, Table, table_of
+from asof.ui.tables import Cell, Column, Table, prose, table_of
 
 MOST = 200
 """Features of a page of the table."""
@@ -28,7 +28,7 @@ def _group(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
     if any(not each.nullable for each in own.features):
         columns.append(Column("null", "null", lambda each: Cell("yes" if each.nullable else "never", each.nullable)))
     if any(each.description for each in own.features):
-        columns.append(Column("about", "description", _description))
+        columns.append(Column("about", "description", lambda each: prose(each.description)))
     if any(each.tags for each in own.features):
         columns.append(Column("tags", "tags", _tags))
     return {"table": _table(own.features, columns, subject), "anchors": [each.name for each in own.features]}
@@ -50,7 +50,7 @@ def _view(subject: Subject[RegisteredView]) -> Mapping[str, Any]:
         Column("type", "type", lambda each: Cell(str(each[1].feature.dtype), str(each[1].feature.dtype), tone="code")),
         Column("of", "of", of),
         Column("keys", "under", lambda each: Cell(_under(each[1]), _under(each[1]) or None, tone="wrap")),
-        Column("about", "description", lambda each: _description(each[1].feature)),
+        Column("about", "description", lambda each: _with_unit(each[1].feature)),
     ]
     return {"table": _table(named, columns, subject), "anchors": list(own.output_names())}
 
@@ -68,14 +68,13 @@ def _under(ref: FeatureRef) -> str:
     return ", ".join(parts)
 
 
-def _description(feature: Feature) -> Cell:
-    text = f"{feature.description} ({feature.unit})" if feature.unit and feature.description else feature.description
-    return Cell(text, text or None, tone="wrap")
+def _with_unit(feature: Feature) -> Cell:
+    unit = f"({feature.unit})" if feature.unit else ""
+    return prose(f"{feature.description} {unit}".strip())
 
 
 def _tags(feature: Feature) -> Cell:
-    text = ", ".join(f"{name}={value}" for name, value in feature.tags.items())
-    return Cell(text, text or None, tone="wrap")
+    return prose(", ".join(f"{name}={value}" for name, value in feature.tags.items()))
 
 
 OF_GROUP: Section[RegisteredGroup] = Section("Features", "sections/table.html", _group)

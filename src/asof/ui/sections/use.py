@@ -19,6 +19,13 @@ EXAMPLES: Mapping[str, tuple[Any, str]] = {
 }
 """A value of each type of keys that is no number, as JSON and as Python."""
 
+IMPORTS = (
+    ("date(", "from datetime import date"),
+    ("datetime(", "from datetime import UTC, datetime"),
+    ("Decimal(", "from decimal import Decimal"),
+)
+"""What the examples in Python need."""
+
 
 def _group(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
     own = subject.registered.definition
@@ -51,7 +58,8 @@ def _snippets(asked: Asked, name: str, keys: Mapping[str, DType], *, online: boo
         python.append(f'rows = store.read("{name}", latest=True)')
         shell.append(f"asof read {place} {name} --latest")
         curl.append(f"curl -s '{asked.base}/v1/groups/{name}/rows?latest=true&limit=100'")
-    snippets = [("Python", "\n".join(["import asof", "", *python])), ("Shell", "\n".join(shell))]
+    needed = [line for word, line in IMPORTS if any(text.startswith(word) for _, text in examples.values())]
+    snippets = [("Python", "\n".join([*needed, "import asof", "", *python])), ("Shell", "\n".join(shell))]
     return {"snippets": [*snippets, *([("curl", "\n".join(curl))] if host and curl else [])]}
 
 
