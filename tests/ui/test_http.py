@@ -43,7 +43,6 @@ PAGES = (
     "/jobs",
     "/audit",
     "/docs",
-    "/sign-in",
 )
 LARGE = (
     "/",
@@ -97,7 +96,7 @@ def test_a_page_is_small_and_forbids_all_but_its_own_files(small, path):
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     for tag, attributes in Tags(text).found:
         assert not [name for name in attributes if name == "style" or name.startswith("on")]
         assert tag != "style"
@@ -292,6 +291,7 @@ def test_without_a_key_there_is_a_form_and_nothing_else(closed):
         assert "spending" not in text.replace("/groups/spending", "").replace(quote("/groups/spending", safe=""), "")
         assert f"next={quote(path, safe='')}" in text
     assert server.get("/static/asof.css")[0] == 200
+    assert (server.get("/sign-in")[0], server.get("/sign-in?next=/views")[0]) == (200, 200)
 
 
 def test_the_cookie_is_for_pages_alone(closed):

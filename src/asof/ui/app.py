@@ -42,7 +42,7 @@ HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "no-referrer",  # addresses hold the keys that were looked up
+    "Referrer-Policy": "same-origin",  # addresses hold keys that were looked up; with none at all forms have no origin
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
@@ -148,11 +148,15 @@ class Pages:
         return Response(text, page.status, HEADERS, "text/html; charset=utf-8")
 
     async def _sign_in(self, request: Request) -> Response:
-        """Show the form; or look at the key that was sent, and keep it in a cookie that no script can read."""
+        """Look at the key that was sent, and keep it in a cookie that no script can read; show the form without."""
         request.scope["asof.operation"] = "page"
         after = _own(request.query_params.get("next", "/"))
         if request.method != "POST":
-            return self._html(_signing_in(after), request, None)
+            try:
+                self._gate.caller(request, request.cookies.get(COOKIE))
+            except AsofError:
+                return self._html(_signing_in(after), request, None)
+            return RedirectResponse(after, 303, HEADERS)  # he is known
         try:
             token = await _field(request, "key")
             self._gate.caller(request, token or None)

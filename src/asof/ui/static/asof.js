@@ -96,6 +96,6 @@ function copyText(button) {
 async function signedInElsewhere(form) {
   if (!form || sessionStorage.getItem("asof-tried")) return;
   sessionStorage.setItem("asof-tried", "1");
-  const answer = await fetch("/search/hits?q=").catch(() => null);
-  if (answer && answer.ok) location.replace(form.dataset.signIn);
+  const answer = await fetch(form.action).catch(() => null); // it leads on who is signed in
+  if (answer && answer.redirected) location.replace(form.dataset.signIn);
 }
