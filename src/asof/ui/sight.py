@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from asof.access import Caller
-from asof.catalog.search import Hit, search
+from asof.catalog.search import Hit, Index
 from asof.definitions.entity import Entity
 from asof.definitions.names import checked_text
 from asof.errors import NotFoundError, UsageError
@@ -103,7 +103,11 @@ class Seen:
 
     def search(self, words: str) -> list[Hit]:
         """Return what matches all the words, the best first."""
-        return search(self.groups, self.views, checked_text(words, "words"))
+        return self._index.search(checked_text(words, "words"))
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index(self.groups, self.views)
 
 
 class Sight:

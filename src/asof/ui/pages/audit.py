@@ -6,7 +6,7 @@ from asof.ui.page import Asked, Page
 from asof.ui.shown import age, moment
 from asof.ui.tables import Cell, Column, table_of
 
-MOST = 500
+MOST = 200
 """Deeds that are looked at: the newest."""
 
 

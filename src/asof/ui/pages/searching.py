@@ -4,7 +4,8 @@ from urllib.parse import quote
 
 from asof.catalog.search import Hit
 from asof.ui.page import Asked, Page
-from asof.ui.tables import Cell, Column, table_of
+from asof.ui.shown import value
+from asof.ui.tables import Cell, Column, prose, table_of
 
 SHOWN = 12
 """Hits that are shown while somebody types."""
@@ -17,7 +18,7 @@ def searching(asked: Asked) -> Page:
         Column("name", "name", lambda hit: Cell(hit.name, hit.name, _page_of(hit))),
         Column("kind", "kind", lambda hit: Cell(hit.kind, hit.kind)),
         Column("where", "found in", lambda hit: Cell(hit.where, hit.where)),
-        Column("text", "text", lambda hit: Cell(hit.text, hit.text or None, tone="wrap")),
+        Column("text", "text", lambda hit: prose(value(hit.text))),
     ]
     table = table_of(asked.seen.search(words), columns, id_="hits", caption="Found", query=asked.query)
     return Page("search.html", f"Search: {words}" if words else "Search", {"table": table, "asked_for": words})
