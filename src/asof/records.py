@@ -156,6 +156,9 @@ class Draft:
         meta: What the caller wants to remember with the commit.
         writer: Who writes, if it is not who publishes.
         taken: What it took from streams, if it did.
+        report: What checks said of it, as JSON; "" for nothing.
+        aside: The rows that checks put aside: a commit of the group's quarantine, published with it.
+        statistics: Those of its rows, as bytes (`asof.statistics.packing`); None if its rows go to the journal.
     """
 
     group_id: int
@@ -177,6 +180,14 @@ class Draft:
     meta: Mapping[str, str] = field(default_factory=dict[str, str])
     writer: str = ""
     taken: Taken | None = None
+    report: str = ""
+    aside: "Draft | None" = None
+    statistics: bytes | None = None
+
+    @property
+    def all_files(self) -> tuple[DataFile, ...]:
+        """Its files, and those of what was put aside."""
+        return self.files if self.aside is None else (*self.files, *self.aside.files)
 
 
 class Commit(msgspec.Struct, frozen=True):  # noqa: PLW1641 - its meta is a dict: it has no hash
@@ -332,6 +343,46 @@ class Snapshot:
     drops: int = 0
     sources: "Snapshot | None" = None
     cold: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What checks said of a write.
+
+    Attributes:
+        group: The group, "weather@1".
+        commit: The number of the commit; 0 if the write was refused.
+        at_us: When it was published or refused.
+        writer: Who wrote.
+        body: What they said, as JSON.
+    """
+
+    group: str
+    commit: int
+    at_us: int
+    writer: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Statistics of all rows of the commits of a group from one to another; spans of a group hold no commit twice.
+
+    Attributes:
+        first: The first commit.
+        last: The last.
+        first_committed_us: When the first was committed.
+        last_committed_us: When the last was committed.
+        commits: How many of them wrote rows.
+        body: The statistics, as bytes; empty where only the span was asked for.
+    """
+
+    first: int
+    last: int
+    first_committed_us: int
+    last_committed_us: int
+    commits: int
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

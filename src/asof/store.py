@@ -59,7 +59,7 @@ class Store(OfParts):
         self._online = OnlineReader(parts, log=self._log)
         self.catalog = Catalog(parts, self._online.forget_plans)
         self.keys = Keys(parts)
-        self.quality = Quality(parts, self._writer.feed, self._writer.upkeep, self._log)
+        self.quality = Quality(parts, self._writer, self._log)
         opened.add(self)
 
     @classmethod

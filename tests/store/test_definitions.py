@@ -183,12 +183,6 @@ def test_a_name_is_a_group_or_a_view(store, weather):
         store.apply(FeatureGroup("departure", entity=group.entity, features=group.features))
 
 
-def test_what_is_declared_for_later_is_refused_by_name(store, weather):
-    with pytest.raises(UnsupportedError, match="quarantine"):
-        store.apply(weather(on_violation="quarantine"))
-    assert store.catalog.groups() == []
-
-
 def test_apply_of_something_else_says_what_to_pass(store):
     with pytest.raises(UsageError, match="Feature is no definition -> pass groups, views, or a Python file"):
         store.apply(Feature("temp", "float64"))

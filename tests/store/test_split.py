@@ -12,7 +12,7 @@ from asof import Feature, FeatureGroup, FeatureView
 from asof.engine.families import _beside
 from asof.errors import ConflictError, NotFoundError, PermanentError, UsageError
 from asof.ingest import merge, upkeep
-from asof.ingest.prepare import Options, prepare
+from asof.ingest.prepare import Options
 from asof.ingest.unchanged import divided, whole
 from asof.parts import pinned_rows
 
@@ -145,7 +145,7 @@ def test_another_process_notices_a_split_and_one_that_did_not_stores_whole_rows(
         assert ("cold", True, 3) in files(split)
     stale = group_of(split)
     before = files(split)
-    late = prepare(stale, load(at, 2, EWR=(6.0, 10.0)), "write", Options(), now_us=split._parts.now_us())
+    late = split._writer.prepared(stale, load(at, 2, EWR=(6.0, 10.0)), "write", Options())
     split._writer._store([late], [whole(late)])
     assert files(split) == sorted([*before, ("", False, 3)])
     assert split.write("weather", load(at, 3, EWR=(6.0, 10.0))).unchanged == 3
@@ -155,7 +155,7 @@ def test_another_process_notices_a_split_and_one_that_did_not_stores_whole_rows(
 def test_a_split_between_comparison_and_publication_spoils_nothing(store, skipping, at):
     store.apply(skipping)
     store.write("weather", load(at, 0))
-    late = prepare(group_of(store), load(at, 1, EWR=(6.0, 10.0)), "write", Options(), now_us=store._parts.now_us())
+    late = store._writer.prepared(group_of(store), load(at, 1, EWR=(6.0, 10.0)), "write", Options())
     part = divided(store._parts, late)
     store.catalog.split("weather", cold=["visib"])
     store._writer._store([late], [part])

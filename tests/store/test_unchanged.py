@@ -11,7 +11,7 @@ from asof.erasure.history import erase_in_history
 from asof.erasure.target import Target
 from asof.errors import ConflictError, UsageError
 from asof.ingest import upkeep, write
-from asof.ingest.prepare import Options, prepare
+from asof.ingest.prepare import Options
 from asof.parts import pinned_rows
 from asof.records import Commit
 from asof.testing.stored import every_type, every_value
@@ -180,8 +180,7 @@ def test_rows_are_stored_if_their_writer_does_not_know_all_features(store, weath
     old = store._parts.registry.group("weather")
     store.apply(weather(on_unchanged="skip", features=[*weather().features, Feature("wind", "float64")]))
     store.write("weather", [row | {"wind": 1.0} for row in load(at, 0)])
-    now_us = store._parts.now_us()
-    prepared = prepare(old, load(at, 1), "write", Options(), now_us=now_us)
+    prepared = store._writer.prepared(old, load(at, 1), "write", Options())
     assert store._writer.publish([prepared])[0].unchanged == 0
     assert store.read("weather", latest=True).to_arrow()["wind"].to_pylist() == [None] * 3
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from asof import Check, Entity, Feature, FeatureGroup
 from asof.arrow.rows import encode_block
+from asof.checks import Checking, NoStore
 from asof.clock import from_us
 from asof.errors import AsofError
 from asof.ingest.feed import encode_online, newest_of
@@ -26,6 +27,9 @@ CHECKS = [
     Check.one_of("s", "a", "ä", ""),
     Check.not_null("b"),
     Check.matches("s", "^a"),
+    Check.length("s", 1, 3),
+    Check.max_null_share("s", 0.5),
+    Check.sql("k is not null"),
 ]
 ODD = [
     None, True, False, 0, 1, -1, 100, 2**31, 2**53 + 1, 2**63, -(2**63), 0.0, -0.0, 0.5, -1.5, -2.0, 1e300, math.nan, math.inf,
@@ -96,7 +100,8 @@ def test_a_record_is_what_the_table_makes_of_it(data):
     if found is None:
         return
     options = Options(idempotency_key="once")
-    prepared = prepare(group, [record], "push", options, now_us=NOW_US)
+    checks = Checking(group.definition, NoStore(), now_us=NOW_US, whole=False)
+    prepared = prepare(group, [record], "push", options, now_us=NOW_US, checking=checks)
     assert found.block == encode_block(prepared.rows.select(journal_schema(group).names))
     assert (found.event_us, found.event_us) == (prepared.draft.min_event_us, prepared.draft.max_event_us)
     assert encoder.digest(found) == prepared.draft.digest
@@ -111,7 +116,8 @@ def test_what_the_table_refuses_is_not_encoded(dtype, value):
     group = FeatureGroup("g", entity=Entity("e", keys={"k": "int64"}), features=[Feature("x", dtype)])
     registered = RegisteredGroup(1, 1, group, "served", 0, ("x",))
     try:
-        prepare(registered, [{"k": 1, "x": value}], "push", Options(), now_us=NOW_US)
+        checks = Checking(registered.definition, NoStore(), now_us=NOW_US, whole=False)
+        prepare(registered, [{"k": 1, "x": value}], "push", Options(), now_us=NOW_US, checking=checks)
     except AsofError:
         assert RecordEncoder(registered).encode({"k": 1, "x": value}, now_us=NOW_US) is None
 

@@ -14,7 +14,7 @@ def row_hashes(table: pa.Table, columns: Sequence[str]) -> np.ndarray:
     """Return a uint64 for each row of some columns without nulls; it holds within this process."""
     found = np.zeros(table.num_rows, np.uint64)
     for name in columns:
-        found = _mixed(found * np.uint64(31) + _numbers(table.column(name)))
+        found = mixed(found * np.uint64(31) + _numbers(table.column(name)))
     return found
 
 
@@ -28,7 +28,8 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
     return hashes[encoded.indices.to_numpy()].view(np.uint64)
 
 
-def _mixed(numbers: np.ndarray) -> np.ndarray:
+def mixed(numbers: np.ndarray) -> np.ndarray:
+    """Mix the bits of uint64 numbers in place, and return them: the finalizer of SplitMix64."""
     for shift, factor in zip((30, 27), FACTORS, strict=True):
         numbers ^= numbers >> np.uint64(shift)
         numbers *= factor

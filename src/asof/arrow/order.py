@@ -73,6 +73,19 @@ def arrange(  # noqa: PLR0913 - one rule
     return ordered.take(earliest[np.flatnonzero(np.append(True, runs[earliest][1:] != runs[earliest][:-1]))])
 
 
+def order_by(table: pa.Table, keys: Sequence[str], event_time: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the order by (keys, event time), equal rows as they came; and whether each has the key of the one before.
+
+    The second has one value less than there are rows.
+    """
+    codes = key_codes(table, keys)
+    order = _stable_order(codes, _integers(table, event_time, len(codes)))
+    if order is None:
+        order = np.arange(len(codes))
+    ordered = codes[order]
+    return order, ordered[1:] == ordered[:-1]
+
+
 def newest_per_key(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     """Return the last row of each key of rows that are ordered by key and version."""
     last = last_of_keys(table, keys)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from asof.definitions import FeatureGroup, FeatureView
-from asof.errors import AsofError, NotFoundError, UnsupportedError, UsageError
+from asof.errors import AsofError, NotFoundError, UsageError
 
 Definition = FeatureGroup | FeatureView
 
@@ -44,23 +44,14 @@ def definitions_of(given: Sequence[Definition | str | Path]) -> list[Definition]
     """Return definitions, and those of the Python files among them.
 
     Raises:
-        UsageError: Something is none. UnsupportedError: A definition asks for what is not built yet.
+        UsageError: Something is none.
     """
     found: list[Definition] = []
     for item in given:
         found += load_definitions(Path(item)) if isinstance(item, str | Path) else [item]
     for definition in found:
-        if isinstance(definition, FeatureGroup):
-            _refuse_unsupported(definition)
-        elif not isinstance(definition, FeatureView):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        if not isinstance(definition, FeatureGroup | FeatureView):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
             raise UsageError(
                 f"{type(definition).__name__} is no definition", todo="pass groups, views, or a Python file"
             )
     return found
-
-
-def _refuse_unsupported(group: FeatureGroup) -> None:
-    if group.on_violation == "quarantine":
-        raise UnsupportedError(
-            "on_violation='quarantine' is not there yet", where=f"group {group.name}", todo='"strict"'
-        )

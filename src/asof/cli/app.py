@@ -15,8 +15,9 @@ SECTIONS = {
     "Write": ("write", "backfill", "materialize", "stream", "retire", "retract", "forget"),
     "Read": ("historical", "online", "read"),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
+    "Trust": ("check", "reports", "quarantine", "statistics", "verify", "doctor"),
     "Serve": ("serve", "ui", "keys", "audit"),
-    "Keep": ("verify", "doctor", "compact", "split", "remove"),
+    "Keep": ("compact", "split", "remove"),
 }
 """Commands in the order of the help; `name` lives in `asof.cli.commands.name`, with `-` as `_`."""
 

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from asof.arrow.frames import Frame, Origin, to_table
 from asof.catalog import Catalog
 from asof.catalog.catalog import Description, Lineage
 from asof.catalog.search import Hit
 from asof.catalog.split import Split
+from asof.checks import CheckReport
 from asof.client.link import Link
 from asof.erasure import Certificate
 from asof.parts import Pins
@@ -16,12 +18,17 @@ from asof.quality import Quality
 from asof.quality.doctor import Diagnosis
 from asof.quality.explain import LIMIT
 from asof.quality.explanation import Explanation
+from asof.quality.statistics import Commits
 from asof.records import Commit, Deed, Tag
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.serving.log import LogCounts
+from asof.statistics import GroupStatistics
+from asof.statistics.packing import unpack
+from asof.training.frame import HistoricalFrame
 from asof.wire import requests
 from asof.wire.definitions import KnownGroup, KnownView, group_of, view_of
 from asof.wire.reports import explanation_of
+from asof.wire.tables import from_bytes, to_bytes
 from asof.wire.values import record
 
 
@@ -112,6 +119,32 @@ class RemoteQuality(Quality):
         """See `Quality.serving_log`; counts are those of the server's process that answers."""
         return record(LogCounts, self._link.act("quality.serving_log", requests.ServingLog(view=view, flush=flush)))
 
+    def check(self, group: str, frame: Frame) -> CheckReport:
+        """See `Quality.check`."""
+        asked = requests.Check(group=group, frame=_sent(frame, group))
+        return record(CheckReport, self._link.act("quality.check", asked, long=True))
+
+    def reports(self, group: str, *, limit: int | None = None) -> list[CheckReport]:
+        """See `Quality.reports`."""
+        return record(list[CheckReport], self._link.act("quality.reports", requests.Reports(group=group, limit=limit)))
+
+    def quarantine(self, group: str) -> HistoricalFrame:
+        """See `Quality.quarantine`."""
+        found: Mapping[str, Any] = self._link.act("quality.quarantine", requests.Quarantine(group=group), long=True)
+        return HistoricalFrame(from_bytes(found["rows"]), Origin("arrow"), found["commits"])
+
+    def replay(self, group: str, frame: Frame | None = None, *, backfill: bool = False) -> list[Commit]:
+        """See `Quality.replay`."""
+        rows = None if frame is None else _sent(frame, group)
+        asked = requests.ReplayItems(group=group, frame=rows, backfill=backfill)
+        return record(list[Commit], self._link.act("quality.replay", asked, again=False, long=True))
+
+    def dismiss(self, group: str, items: Sequence[str], *, reason: str) -> int:
+        """See `Quality.dismiss`."""
+        given = items if isinstance(items, str) else list(items)
+        asked = requests.Dismiss(group=group, items=given, reason=reason)
+        return record(int, self._link.act("quality.dismiss", asked, again=False))
+
     def explain(  # noqa: PLR0913 - one question
         self,
         view: str,
@@ -128,3 +161,21 @@ class RemoteQuality(Quality):
             view=view, keys=dict(keys), at=at, feature=feature, known=known, commits=commits, limit=limit
         )
         return explanation_of(self._link.act("quality.explain", asked, long=True))
+
+    def statistics(
+        self,
+        group: str,
+        *,
+        commits: Commits = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        rebuild: bool = False,
+    ) -> GroupStatistics:
+        """See `Quality.statistics`."""
+        given = commits.id if isinstance(commits, Commit) else commits
+        asked = requests.Statistics(group=group, commits=given, start=start, end=end, rebuild=rebuild)
+        return unpack(self._link.act("quality.statistics", asked, long=True))
+
+
+def _sent(frame: Frame, group: str) -> bytes:
+    return to_bytes(to_table(frame, where=f"group {group}")[0])

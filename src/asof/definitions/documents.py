@@ -243,13 +243,22 @@ def _aggregation_from(document: Mapping[str, Any], name: str) -> Aggregation:
     )
 
 
+FIRST_OF_CHECK = ("kind", "column", "low", "high", "values", "pattern")
+"""What documents of checks always say; the rest only where it is not the default, so that older ones stay equal."""
+
+
 def _check_document(check: Check) -> Document:
-    return {f.name: getattr(check, f.name) for f in fields(check)} | {"values": list(check.values)}
+    said = {
+        f.name: getattr(check, f.name)
+        for f in fields(check)
+        if f.name in FIRST_OF_CHECK or getattr(check, f.name) != f.default
+    }
+    return said | {name: list(said[name]) for name in ("values", "columns") if name in said}
 
 
 def _check_from(document: Mapping[str, Any]) -> Check:
-    parts: Document = {**document, "values": tuple(document["values"])}
-    return Check(**parts)
+    lists: Document = {name: tuple(document[name]) for name in ("values", "columns") if name in document}
+    return Check(**{**document, **lists})
 
 
 def _ref_document(ref: FeatureRef, pins: Mapping[str, int]) -> Document:

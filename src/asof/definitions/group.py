@@ -12,6 +12,7 @@ from asof.definitions.durations import duration_us
 from asof.definitions.entity import Entity
 from asof.definitions.external import checked_place
 from asof.definitions.feature import Feature
+from asof.definitions.foreign_checks import ForeignChecks, checks_of
 from asof.definitions.names import EVERY_PROJECT, checked_name, checked_project, checked_projects
 from asof.definitions.transformation import Given, Transformation, transformation_of
 from asof.definitions.types import DType
@@ -40,8 +41,9 @@ class FeatureGroup:
             `online=True`, else "event". Fixed at creation.
         timezone: Zone of naive event times; None refuses them.
         retention: How long superseded history is kept; None: for ever.
-        checks: Rules over the values.
-        on_violation: What happens to rows that break a check.
+        checks: Rules over the rows: `Check`s, Pandera schemas, suites of Great Expectations; see docs/quality.md.
+        on_violation: What happens to rows that break a check: "strict" refuses the write, "quarantine" stores the
+            others and keeps these with the reasons, "warn" stores all of them and says so, "off" does not look.
         on_unchanged: "skip" compares the rows of `write` and `backfill` with the newest row of their key, and stores
             no values of those that are equal: for groups whose rows are states. Two equal events are two events:
             a group of events must "store".
@@ -104,7 +106,7 @@ class FeatureGroup:
         known: Known | None = None,
         timezone: str | None = None,
         retention: str | timedelta | None = None,
-        checks: Sequence[Check] = (),
+        checks: Sequence[Check | ForeignChecks] = (),
         on_violation: OnViolation = "strict",
         on_unchanged: OnUnchanged = "store",
         description: str = "",
@@ -137,7 +139,7 @@ class FeatureGroup:
         put(self, "known", known)
         put(self, "timezone", timezone)
         put(self, "retention_us", None if retention is None else duration_us(retention, what="retention"))
-        put(self, "checks", tuple(checks))
+        put(self, "checks", checks_of(checks))
         put(self, "on_violation", on_violation)
         put(self, "on_unchanged", on_unchanged)
         put(self, "description", description)
@@ -159,9 +161,7 @@ class FeatureGroup:
             if column in seen:
                 raise UsageError(f"column {column!r} is declared twice", where=where)
             seen.add(column)
-        for check in self.checks:
-            if check.column not in seen:
-                raise NotFoundError.named("column", check.column, seen, where=f"{where}, check {check}")
+        self._check_checks(seen, where)
         self._check_parent(where)
         if self.event_time is None and (self.ttl_us is not None or self.delay_us or self.retention_us is not None):
             raise UsageError(
@@ -183,6 +183,15 @@ class FeatureGroup:
                 ZoneInfo(self.timezone)
             except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of zones is an OSError
                 raise UsageError(f"unknown time zone {self.timezone!r}", where=where) from error
+
+    def _check_checks(self, columns: set[str], where: str) -> None:
+        """Refuse checks of columns that there are not, and of times of a group without any."""
+        for check in self.checks:
+            for column in check.read:
+                if column not in columns:
+                    raise NotFoundError.named("column", column, columns, where=f"{where}, check {check}")
+            if check.kind in ("increasing", "freshness") and self.event_time is None:
+                raise UsageError(f"check '{check}' is for groups with event_time=", where=where)
 
     def _check_parent(self, where: str) -> None:
         if self.source is not None:

@@ -10,14 +10,12 @@ from datetime import timedelta
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup
+from asof.definitions.kept import ABOUT, about, kept_type
 from asof.definitions.types import DType
 from asof.definitions.view import LOG_SUFFIX, FeatureView, Lookup, Source
 from asof.records import Status
 
 KEY = "answer"
-ABOUT = "about"
-"""The tag that says whom answers are about: "airport=origin airport=dest", entities with the columns of their keys."""
-
 CLOCK = "clock"
 STATUS_LETTERS: Mapping[str, Status] = {"P": "PRESENT", "N": "NULL", "M": "MISSING", "E": "EXPIRED", "R": "RETIRED"}
 """How the log writes statuses: a letter for each value, in the order of the outputs."""
@@ -46,12 +44,6 @@ def ways(view: FeatureView) -> dict[str, set[tuple[str, ...]]]:
     return found
 
 
-def logged_ways(log: FeatureGroup, entity: str) -> set[tuple[str, ...]]:
-    """Return the ways of an entity that a log says itself: its view may be gone."""
-    said = log.tags.get(ABOUT, "").split()
-    return {tuple(columns.split(",")) for name, _, columns in (word.partition("=") for word in said) if name == entity}
-
-
 def derived_keys(view: FeatureView) -> dict[str, tuple[Source, DType]]:
     """Return the keys of a view that come from other groups' answers: where from, and their types."""
     lookups = view.lookups()
@@ -66,7 +58,9 @@ def derived_keys(view: FeatureView) -> dict[str, tuple[Source, DType]]:
 def log_group(view: FeatureView) -> FeatureGroup:
     """Return the group that keeps the answers of a view: offline only, a row an answer, at its clock T."""
     keys = tuple(view.spine_keys.items())
-    outputs = tuple((n, _kept(ref.feature.dtype)) for n, ref in zip(view.output_names(), view.features, strict=True))
+    outputs = tuple(
+        (n, kept_type(ref.feature.dtype)) for n, ref in zip(view.output_names(), view.features, strict=True)
+    )
     letters = ", ".join(f"{letter} {status}" for letter, status in STATUS_LETTERS.items())
     features = (
         Feature("view", "string", description="version of the view", nullable=False),
@@ -81,7 +75,7 @@ def log_group(view: FeatureView) -> FeatureGroup:
     derived = tuple((name, dtype) for name, (_, dtype) in derived_keys(view).items())
     if derived:  # `forget` finds by them whom an answer was about
         features += (Feature("derived", DType("struct", (), derived), description="keys that came from answers"),)
-    about = sorted(f"{entity}={','.join(way)}" for entity, several in ways(view).items() for way in several)
+    said = about((entity, way) for entity, several in ways(view).items() for way in several)
     name = log_name(view.name)
     return FeatureGroup(
         name,
@@ -92,17 +86,8 @@ def log_group(view: FeatureView) -> FeatureGroup:
         description=f"what the view {view.name} answered online (serving log, written by asof)",
         owner=view.owner,
         project=view.project,
-        tags={"serving_log": view.name, ABOUT: " ".join(about)},
+        tags={"serving_log": view.name, ABOUT: said},
     )
-
-
-def _kept(dtype: DType) -> DType:
-    """Return the type in which a value is logged: vectors as lists, which hold the same.
-
-    DuckDB 2.0 loses nulls around a vector inside a struct.
-    """
-    name, numbers = ("list", ()) if dtype.name == "vector" else (dtype.name, dtype.numbers)
-    return DType(name, numbers, tuple((field, _kept(part)) for field, part in dtype.fields))
 
 
 def is_log(group: FeatureGroup) -> bool:

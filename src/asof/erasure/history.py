@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from asof.engine.port import Rows
@@ -12,7 +13,7 @@ from asof.erasure.target import Holding
 from asof.errors import ConflictError
 from asof.ingest.rewrite import current_rows, rewritten
 from asof.parts import Parts, apart, pinned_rows
-from asof.records import DataFile, Stamp
+from asof.records import COMMIT_COLUMN, DataFile, Stamp
 from asof.registry.port import RegisteredGroup
 
 ATTEMPTS = 10
@@ -51,8 +52,8 @@ def _erase(parts: Parts, holding: Holding) -> list[Erased]:
     keys = holding.keys
     group, rows, snapshot = current_rows(parts, holding.group)
     with parts.history.near([file for _, file, _ in rows.files]):  # at once, rather than one after the other
-        hits = [(file, _hits(parts, replace(rows, files=(file,), journal=None), keys)) for file in rows.files]
-    hits = [(file, hit) for file, hit in hits if hit]
+        found_in = [(file, _commits_of(parts, replace(rows, files=(file,), journal=None), keys)) for file in rows.files]
+    hits = [(file, len(found)) for file, found in found_in if len(found)]
     in_journal = _hits(parts, replace(rows, files=()), keys)
     sealed = [stamp.number for stamp, _ in snapshot.journal] if in_journal else []
     added: list[DataFile] = []
@@ -72,15 +73,16 @@ def _erase(parts: Parts, holding: Holding) -> list[Erased]:
                 sealed=sealed,
                 now_us=parts.now_us(),
                 read=snapshot.pin,
+                changed=np.unique(np.concatenate([found for _, found in found_in])).tolist() if hits else (),
             )
     except ConflictError:
         parts.history.discard(file.path for file in added)
         raise
-    found = (
+    erased = (
         Erased("history", group.ref, sum(hit for (_, file, _), hit in hits if file.family != "cold"), tuple(renewed)),
         Erased("journal", group.ref, in_journal),
     )
-    return [each for each in found if each.rows]
+    return [each for each in erased if each.rows]
 
 
 def _without(
@@ -105,9 +107,16 @@ def _count(parts: Parts, rows: Rows, keys: pa.Table) -> int:
 
 
 def _hits(parts: Parts, rows: Rows, keys: pa.Table) -> int:
+    return len(_commits_of(parts, rows, keys))
+
+
+def _commits_of(parts: Parts, rows: Rows, keys: pa.Table) -> np.ndarray:
+    """Return the commit of each row of the keys."""
+    none = np.empty(0, np.int64)
     if not keys.num_rows:
-        return 0
-    return sum(batch.num_rows for _, part in apart(rows) for batch in parts.engine.stamped(part, keys=keys))
+        return none
+    batches = (batch for _, part in apart(rows) for batch in parts.engine.stamped(part, keys=keys))
+    return np.concatenate([none, *(batch.column(COMMIT_COLUMN).to_numpy() for batch in batches)])
 
 
 def _rewritten(parts: Parts, before: DataFile, after: list[DataFile]) -> Rewritten:

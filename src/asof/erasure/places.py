@@ -3,16 +3,20 @@
 A test writes through every way in, and fails if a file of the store belongs to none of them, or to two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from asof.arrow.keys import encode_keys
+from asof.checks import without_values
 from asof.engine.spill import sweep
 from asof.erasure.certificate import Erased
-from asof.erasure.history import count_in_history, erase_in_history
+from asof.erasure.history import ATTEMPTS, count_in_history, erase_in_history
 from asof.erasure.target import Holding
+from asof.errors import ConflictError
 from asof.ingest.feed import OnlineFeed
+from asof.ingest.statistics import drop_all, make_missing
 from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts, rewriting
 from asof.parts.trees import SHAPE_KEY
@@ -80,6 +84,26 @@ class HistoryPlace(_PlaceOf):
         return found
 
 
+class StatisticsPlace(_PlaceOf):
+    """Least and greatest values, frequent ones, those that sketches keep.
+
+    The spans whose commits had rows of the keys went with them, in the same step. Where retention dropped rows before,
+    nobody can tell whose they were: there all of them go. What is left of history is counted anew.
+    """
+
+    name: ClassVar[str] = "statistics"
+    files: ClassVar[tuple[str, ...]] = ()  # in the registry's database
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`."""
+        for group in (holding.group for holding in holdings):
+            if self.parts.log.snapshot(group).horizon_us is not None:
+                repeated(lambda g=group: drop_all(self.parts, g))
+            with suppress(ConflictError):  # others keep writing: the rest is made by `statistics(rebuild=True)`
+                make_missing(self.parts, group)
+        return []
+
+
 class CachePlace(_PlaceOf):
     """This machine's copies of files that lie elsewhere.
 
@@ -142,7 +166,10 @@ class SpillPlace(_PlaceOf):
 
 
 class QuarantinePlace(_PlaceOf):
-    """What of streams was not stored: nobody can tell whose it is, so all of it goes that could be the entity's."""
+    """What of streams was not stored: nobody can tell whose it is, so all of it goes that could be the entity's.
+
+    So does what reports of checks say of single rows. Rows that checks put aside are those of a group, like others.
+    """
 
     name: ClassVar[str] = "quarantine"
     files: ClassVar[tuple[str, ...]] = ()  # in the registry's database
@@ -156,6 +183,8 @@ class QuarantinePlace(_PlaceOf):
 
     def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
         """See `Place.erase`. That there was a message, and where in the stream, stays known."""
+        for each in holdings:
+            self.parts.reports.redact(each.group, without_values)
         found = [
             Erased("quarantine", each.group.ref, self.parts.streams.blank_letters(each.group)) for each in holdings
         ]
@@ -182,8 +211,25 @@ class RegistryPlace(_PlaceOf):
         return []
 
 
-PLACES = (HistoryPlace, CachePlace, OnlinePlace, QuarantinePlace, SpillPlace, SettingsPlace, RegistryPlace)
+PLACES = (
+    HistoryPlace,
+    StatisticsPlace,
+    CachePlace,
+    OnlinePlace,
+    QuarantinePlace,
+    SpillPlace,
+    SettingsPlace,
+    RegistryPlace,
+)
 """In the order of erasing: history first, since others copy from it; the registry last, since it names the keys."""
+
+
+def repeated(work: Callable[[], None]) -> None:
+    """Do what fails when others are first, until none is."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(ConflictError):
+            return work()
+    return work()
 
 
 def _encoded(holding: Holding) -> list[bytes]:

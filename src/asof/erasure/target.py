@@ -1,4 +1,4 @@
-"""Which rows an erasure means: those of the entity's groups, and the answers about them in serving logs."""
+"""Which rows an erasure means: those of the entity's groups, and what serving logs and quarantines keep about them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,9 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.layout import declared_schema
 from asof.arrow.types import arrow_type
 from asof.definitions import Entity, FeatureGroup
-from asof.definitions.serving_log import KEY, is_log, logged_ways, ways
+from asof.definitions.kept import said_ways
+from asof.definitions.quarantine import is_quarantine
+from asof.definitions.serving_log import is_log, ways
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, pinned_rows
 from asof.registry.port import RegisteredGroup, RegisteredView
@@ -79,17 +81,18 @@ class Target:
         return found
 
     def answers(self, parts: Parts) -> list[Holding]:
-        """Return the rows of serving logs that are answers about the keys."""
+        """Return the rows of serving logs and quarantines that are about the keys."""
         views = parts.registry.views()
         return [
             Holding(group, self._answers(parts, group, views))
             for group in parts.registry.groups()
-            if is_log(group.definition)
+            if is_log(group.definition) or is_quarantine(group.definition)
         ]
 
     def _answers(self, parts: Parts, log: RegisteredGroup, views: list[RegisteredView]) -> pa.Table:
         definition = log.definition
-        known = logged_ways(definition, self.entity.name)
+        (item,) = definition.keys
+        known = said_ways(definition, self.entity.name)
         for view in views:
             if view.definition.name == definition.tags.get("serving_log"):
                 known |= ways(view.definition).get(self.entity.name, set())
@@ -102,8 +105,8 @@ class Target:
             for way in known:
                 if set(way) <= columns.keys():  # else a way of another version of the view
                     hit |= [key in wanted for key in _encoded(self.entity, [columns[name] for name in way])]
-            found.append(pa.table({KEY: _column(batch, KEY)}).filter(pa.array(hit)))
-        schema = pa.schema([declared_schema(definition).field(KEY)])
+            found.append(pa.table({item: _column(batch, item)}).filter(pa.array(hit)))
+        schema = pa.schema([declared_schema(definition).field(item)])
         return pa.concat_tables(found).cast(schema) if found else schema.empty_table()
 
     def about(self, log: FeatureGroup, answers: pa.Table) -> np.ndarray:
@@ -119,7 +122,7 @@ def keys_in_log(entity: Entity, log: FeatureGroup, answers: pa.Table) -> list[li
     found: list[list[bytes]] = [[] for _ in range(answers.num_rows)]
     (batch,) = answers.combine_chunks().to_batches() or [None]
     columns = {} if batch is None else _asked(batch, log)
-    for way in logged_ways(log, entity.name):
+    for way in said_ways(log, entity.name):
         for keys, key in zip(found, _encoded(entity, [columns[name] for name in way]), strict=True):
             if key is not None:
                 keys.append(key)

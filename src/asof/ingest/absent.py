@@ -1,14 +1,16 @@
 """Keys that a full load lacks are retired: `absent="retire"`."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 
+from asof.arrow.keys import encode_keys
 from asof.arrow.layout import stored_rows
 from asof.arrow.order import arrange
 from asof.engine.port import Rows
 from asof.ingest.prepare import Prepared
+from asof.ingest.quarantine import rows_of
 from asof.parts import Parts, pinned_rows
 from asof.records import ABSENT
 from asof.registry.port import RegisteredGroup
@@ -25,11 +27,21 @@ def with_absent(parts: Parts, item: Prepared) -> Prepared:
     present = Rows(item.rows.schema, definition.keys, definition.event_time, 0, 1, journal=item.rows)
     reader, drops = absent_keys(parts, item.group, present, item.draft.max_event_us)
     gone = reader.read_all()
+    if item.items is not None:
+        kept = rows_of(definition, item.items).select(definition.keys)
+        gone = without_keys(gone, definition.keys, set(encode_keys(kept)))
     draft = replace(item.draft, changes={ABSENT: gone.num_rows}, drops=drops)
     if not gone.num_rows:
         return replace(item, draft=draft)
     every = arrange(pa.concat_tables([item.rows, gone]), definition.keys, definition.event_time)
     return replace(item, rows=every, draft=replace(draft, rows=every.num_rows))
+
+
+def without_keys(rows: pa.Table, keys: Sequence[str], kept: Collection[bytes]) -> pa.Table:
+    """Return rows without those of some encoded keys: a row in quarantine is no sign that its key ended."""
+    if not kept or not rows.num_rows:
+        return rows
+    return rows.filter(pa.array([key not in kept for key in encode_keys(rows.select(keys))]))
 
 
 def absent_keys(

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from asof.arrow.layout import declared_schema
 from asof.arrow.order import OnConflict
+from asof.checks import Checking, NoStore
 from asof.definitions import FeatureGroup
 from asof.definitions.names import suggest_name
 from asof.errors import AsofError, DataError, NotFoundError, UsageError
@@ -104,7 +105,8 @@ def propose(
             group = _group(name, table, wish, columns)
             table = table.cast(_naive_or_zoned(table, group))
         registered = RegisteredGroup(0, 1, group, "event", 0, ())
-        prepare(registered, table, "backfill", Options(on_conflict=on_conflict), now_us=now_us)
+        checks = Checking(group, NoStore(), now_us=now_us)
+        prepare(registered, table, "backfill", Options(on_conflict=on_conflict), now_us=now_us, checking=checks)
     except AsofError as error:
         return Proposal(file, name, problem=str(error))
     except OSError as error:

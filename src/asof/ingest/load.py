@@ -21,12 +21,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.arrow.hashes import row_hashes
+from asof.arrow.keys import encode_keys
 from asof.arrow.order import arrange, of_whole_keys
 from asof.arrow.streams import in_parts
 from asof.engine.port import Rows
 from asof.errors import BackendError, DataError
-from asof.ingest.absent import absent_keys
+from asof.ingest.absent import absent_keys, without_keys
+from asof.ingest.around import checking
 from asof.ingest.prepare import Options, Prepared, check_one_moment, digest_of_parts, draft_of, full_digest, prepare
+from asof.ingest.quarantine import aside, items_of, joined, rows_of, settle
+from asof.ingest.statistics import rows_statistics
 from asof.ingest.unchanged import Divided, divided, staged
 from asof.offline.port import Table
 from asof.parts import Parts, table_of
@@ -41,6 +45,8 @@ from asof.records import (
     Stamp,
 )
 from asof.registry.port import RegisteredGroup
+from asof.statistics import GroupStatistics
+from asof.statistics.packing import pack
 
 PART_ROWS = 2_000_000
 PART_BYTES = 192 * 1024**2
@@ -91,7 +97,12 @@ class Load:
         self.files: list[list[DataFile]] = []
         self.gone: list[list[DataFile]] = []
         self.made: list[DataFile] = []
+        self.checking = checking(parts, group, kind, now_us=parts.now_us())
+        self.asides: list[Draft] = []
+        self.kept_back: set[bytes] = set()
         self.given: Sequence[DataFile] = ()
+        self.statistics = GroupStatistics()
+        self.ended = GroupStatistics()
 
     @property
     def table(self) -> Table:
@@ -111,6 +122,7 @@ class Load:
                 seen = _Seen(file)
                 self.stage(seen)
                 self.settle(seen)
+            self.conclude()
             if self.group.definition.on_unchanged == "skip" and not self.in_order:
                 self.order()
         except BaseException:  # an interrupt too: a load takes minutes, its files gigabytes
@@ -125,7 +137,7 @@ class Load:
     def discard(self) -> None:
         """Delete what was not published."""
         given = {file.path for file in self.given}
-        every = (file.path for file in chain(*self.files, *self.gone, self.made))
+        every = (file.path for file in chain(*self.files, *self.gone, self.made, *(each.files for each in self.asides)))
         with suppress(BackendError):  # it must not hide what happened; debris is found later
             self.parts.history.discard([path for path in every if path not in given])
 
@@ -140,8 +152,17 @@ class Load:
                 seen.add(row_hashes(rows, self.table.sort))
                 if rows.num_rows:
                     ends.append(self.ends(rows))
-                behind.do(lambda rows=rows: self.files.append(self.parts.history.stage(self.table, rows)))
+                behind.do(lambda rows=rows: self.put(rows))
         self.in_order = all(one[1] < other[0] for one, other in pairwise(ends))
+
+    def put(self, rows: pa.Table) -> None:
+        """Store a part, and make its statistics."""
+        self.files.append(self.parts.history.stage(self.table, rows))
+        self.count(rows)
+
+    def count(self, rows: pa.Table) -> None:
+        """Add the statistics of some rows."""
+        self.statistics = self.statistics.merge(rows_statistics(self.group, rows))
 
     def ends(self, rows: pa.Table) -> tuple[tuple[object, ...], ...]:
         """Return the first and the last key of ordered rows."""
@@ -151,15 +172,10 @@ class Load:
     def prepared(self, table: pa.Table, offset: int) -> pa.Table:
         """Return a part as rows of a data file; numbers of rows in a message are those of the part."""
         try:
-            found = prepare(
-                self.group,
-                table,
-                self.kind,
-                replace(self.options, idempotency_key=""),
-                now_us=self.clock(),
-                warns=not offset,
-            )
+            found = self.checked(table, self.options, offset)
         except DataError as error:
+            if "report" in error.data:  # it counts from the first row of the load
+                raise
             where = f"{error.where}, rows counted from row {offset:,} of the load" if offset else error.where
             raise DataError(error.what, where=where, todo=error.todo, data=error.data) from error
         self.availability = found.draft.availability
@@ -167,6 +183,48 @@ class Load:
             self.moments.add(found.draft.max_event_us)
             check_one_moment(self.moments, f"group {self.group.definition.name}")
         return found.rows
+
+    def checked(self, table: pa.Table, options: Options, offset: int) -> Prepared:
+        """Return a part as it may be stored, after what checks put aside was made durable."""
+        found = prepare(
+            self.group,
+            table,
+            self.kind,
+            replace(options, idempotency_key=""),
+            now_us=self.clock(),
+            checking=self.checking,
+            part=True,
+            warns=not offset,
+        )
+        if found.items is not None:
+            self.put_aside(found.items)
+        return found
+
+    def put_aside(self, items: pa.Table) -> None:
+        """Make rows durable that go to the quarantine."""
+        self.asides.append(aside(self.parts, self.group, items, files=True))
+        if self.options.absent == "retire":
+            self.kept_back |= set(encode_keys(rows_of(self.group.definition, items).select(self.group.definition.keys)))
+
+    def conclude(self) -> None:
+        """Ask the checks that say something of all rows together; put all rows aside if one is broken.
+
+        Raises:
+            DataError: The group is strict, and one is.
+        """
+        definition = self.group.definition
+        together = self.checking.together()
+        if definition.on_violation != "quarantine" or not together:
+            settle(definition, self.checking)
+            return
+        before, common = list(self.files), "; ".join(result.check for result in together)
+        for part in before:
+            for batch in self.rows(part):
+                rows = pa.Table.from_batches([batch])
+                reasons = [common] * rows.num_rows
+                self.put_aside(items_of(definition, rows, reasons, None, now_us=self.clock()))
+        self.parts.history.discard(file.path for part in before for file in part)
+        self.files = []
 
     def settle(self, seen: "_Seen") -> None:
         """Bring rows of one key and event time together that lie in several parts."""
@@ -177,6 +235,7 @@ class Load:
         arrivals = AVAILABLE_COLUMN if self.availability == "column" else None
         definition = self.group.definition
         before = list(self.files)
+        self.statistics = GroupStatistics()
         settled: list[list[DataFile]] = []
         for some in np.array_split(doubles, -(-count // PART_ROWS)):
             found = [batch.filter(self.among(batch, some)) for part in before for batch in self.rows(part)]
@@ -191,6 +250,7 @@ class Load:
             )
             settled.append(self.parts.history.stage(self.table, rows))
             self.files.append(settled[-1])
+            self.count(rows)
         for part in before:
             left = pa.RecordBatchReader.from_batches(self.table.schema, self.rows_without(part, doubles))
             settled.append(self.parts.history.stage(self.table, left))
@@ -199,9 +259,11 @@ class Load:
         self.files = settled
 
     def rows_without(self, files: Sequence[DataFile], hashes: np.ndarray) -> Iterator[pa.RecordBatch]:
-        """Return the rows of staged files that have none of some sorted hashes."""
+        """Return the rows of staged files that have none of some sorted hashes, and make their statistics."""
         for batch in self.rows(files):
-            yield batch.filter(pc.invert(self.among(batch, hashes)))
+            left = batch.filter(pc.invert(self.among(batch, hashes)))
+            self.count(pa.Table.from_batches([left]))
+            yield left
 
     def among(self, batch: pa.RecordBatch, hashes: np.ndarray) -> pa.Array:
         """Return which rows have one of some sorted hashes."""
@@ -246,7 +308,8 @@ class Load:
         Args:
             whole: Store all rows, whatever the group says.
         """
-        draft = self.retired() if self.options.absent == "retire" else Draft(self.group.id, self.kind)
+        ends = self.options.absent == "retire" and (any(self.files) or not self.asides)
+        draft = self.retired() if ends else Draft(self.group.id, self.kind)
         parts = [*self.files, *self.gone]
         every = list(chain(*parts))
         skips = self.group.definition.on_unchanged == "skip" and self.group.id in self.parts.log.heads()
@@ -263,7 +326,9 @@ class Load:
         rows = sum(file.rows for file in every)
         digest = self.digest() if self.options.compared else ""
         whose = draft_of(self.group, self.kind, self.options, rows=rows, events=events, digest=digest)
-        self.given = draft.files
+        put = joined(self.asides)
+        count = 0 if put is None else put.rows
+        self.given = draft.files if put is None else (*draft.files, *put.files)
         return replace(
             whose,
             availability=self.availability,
@@ -271,6 +336,10 @@ class Load:
             unchanged=draft.unchanged,
             changes=draft.changes,
             drops=draft.drops,
+            quarantined=whose.quarantined + count,
+            aside=put,
+            report=self.checking.report(set_aside=count).to_json() if self.checking.asked else "",
+            statistics=pack(self.statistics.merge(self.ended)) if rows else None,
         )
 
     def take_back(self) -> None:
@@ -290,9 +359,12 @@ class Load:
         every = list(chain(*self.files))
         moment = every[0].max_event_us if self.table.event_time is not None else None
         lacking, drops = absent_keys(self.parts, self.group, self.stored(every), moment)
+        self.ended = GroupStatistics()
         with _Behind() as behind:
-            for rows in in_parts(lacking, most_rows=PART_ROWS, most_bytes=PART_BYTES):
+            for gone in in_parts(lacking, most_rows=PART_ROWS, most_bytes=PART_BYTES):
+                rows = without_keys(gone, self.group.definition.keys, self.kept_back)
                 if rows.num_rows:
+                    self.ended = self.ended.merge(rows_statistics(self.group, rows))
                     behind.do(lambda rows=rows: self.gone.append(self.parts.history.stage(self.table, rows)))
         count = sum(file.rows for part in self.gone for file in part)
         return Draft(self.group.id, self.kind, changes={ABSENT: count}, drops=drops)

@@ -19,7 +19,7 @@ from asof.arrow.order import arrange, key_codes
 from asof.arrow.streams import in_parts
 from asof.errors import ConflictError, TransientError, UsageError
 from asof.ingest.load import PART_BYTES, Load
-from asof.ingest.prepare import Options, prepare
+from asof.ingest.prepare import Options
 from asof.ingest.transform import Transform
 from asof.ingest.write import Writer
 from asof.parts import Parts, pinned_rows
@@ -121,9 +121,8 @@ class MadeLoad(Load):
         given = table.filter(pc.invert(ended)).drop_columns([RETIRED_COLUMN, COMMIT_COLUMN])
         if given.num_rows:
             made = self.transform.rows(given)
-            options = replace(self.options, idempotency_key="", available_at=AVAILABLE_COLUMN)
-            ready = prepare(self.group, made, "backfill", options, now_us=self.clock(), warns=not offset)
-            rows = pa.concat_tables([ready.rows, rows])
+            options = replace(self.options, available_at=AVAILABLE_COLUMN)
+            rows = pa.concat_tables([self.checked(made, options, offset).rows, rows])
         return arrange(rows, definition.keys, definition.event_time)
 
 

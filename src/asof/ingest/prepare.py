@@ -16,10 +16,11 @@ from asof.arrow.frames import Frame, to_table
 from asof.arrow.layout import declared_schema, stored_rows
 from asof.arrow.order import OnConflict, arrange
 from asof.arrow.rows import encode_rows
+from asof.checks import Checking
 from asof.clock import show_us
 from asof.definitions.names import checked_text
 from asof.errors import DataError, NotFoundError, UsageError, warn
-from asof.ingest.checks import refuse, violations
+from asof.ingest.quarantine import sorted_out
 from asof.records import AVAILABLE_COLUMN, OWN_KEY, Availability, CommitKind, Draft, Taken
 from asof.registry.port import RegisteredGroup
 
@@ -40,12 +41,14 @@ class Prepared:
         rows: In the shape and order of a data file.
         draft: The commit, without files.
         absent: What becomes of the keys that are not among the rows.
+        items: Rows that broke a check, in the shape of a data file of the group's quarantine; None: there are none.
     """
 
     group: RegisteredGroup
     rows: pa.Table
     draft: Draft
     absent: Absent = "keep"
+    items: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,28 @@ class Options:
         return bool(self.idempotency_key) and not str(self.idempotency_key).startswith(OWN_KEY)
 
 
-def prepare(
-    group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Options, *, now_us: int, warns: bool = True
+def prepare(  # noqa: PLR0913 - one write
+    group: RegisteredGroup,
+    frame: Frame,
+    kind: CommitKind,
+    options: Options,
+    *,
+    now_us: int,
+    checking: Checking,
+    part: bool = False,
+    warns: bool = True,
 ) -> Prepared:
     """Return a frame as rows that may be stored; it says if most are old, unless it was said before.
+
+    Args:
+        group: The group.
+        frame: The rows.
+        kind: What the commit does.
+        options: What the caller said.
+        now_us: The time.
+        checking: The checks of this write.
+        part: Whether more rows of the write come: then what is said of all of them is not asked yet.
+        warns: Whether to say that most rows are old.
 
     Raises:
         DataError: The rows break a rule; nothing was written.
@@ -88,32 +109,30 @@ def prepare(
     rows = conform(table, definition, extra=extra, truncate=options.truncate)
     if definition.event_time is not None:
         check_future(rows.column(definition.event_time), now_us + SKEW_US, where)
-    if definition.on_violation != "off":
-        found = violations(rows, definition.checks)
-        if definition.on_violation == "warn":
-            for violation in found:
-                warn(f"{where}: {violation}")
-        else:
-            refuse(found, where)
-    if kind == "write" and group.known == "served" and warns:
-        _warn_of_old_rows(group, rows, now_us)
-    arrival_column = None if arrivals is None else AVAILABLE_COLUMN
     if arrivals is not None:
         rows = rows.append_column(AVAILABLE_COLUMN, arrivals)
+    rows, items = sorted_out(definition, rows, checking, now_us=now_us, part=part)
+    if kind == "write" and group.known == "served" and warns:
+        _warn_of_old_rows(group, rows, now_us)
     rows = arrange(
         rows,
         definition.keys,
         definition.event_time,
-        arrivals=arrival_column,
+        arrivals=None if arrivals is None else AVAILABLE_COLUMN,
         on_conflict=options.on_conflict,
         where=where,
     )
     stored = stored_rows(definition, rows, arrivals=None if arrivals is None else rows.column(AVAILABLE_COLUMN))
     availability: Availability = "commit" if kind != "backfill" else "delay" if arrivals is None else "column"
     draft = _draft(group, stored, kind, availability, options)
-    if options.absent == "retire":
+    count = 0 if items is None else items.num_rows
+    if count or (checking.asked and kind != "push"):
+        told = "" if part else checking.report(set_aside=count).to_json()
+        draft = replace(draft, quarantined=draft.quarantined + count, report=told)
+    absent = options.absent if draft.rows or not count else "keep"  # else it says of no key that it ended
+    if absent == "retire":
         _check_full_load(draft, options, where)
-    return Prepared(group, stored, draft, absent=options.absent)
+    return Prepared(group, stored, draft, absent=absent, items=items)
 
 
 def writable(group: RegisteredGroup) -> RegisteredGroup:

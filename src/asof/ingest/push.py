@@ -16,8 +16,10 @@ import pyarrow as pa
 from asof.arrow.frames import Frame
 from asof.arrow.rows import encode_block
 from asof.errors import AsofError, TransientError, UsageError
+from asof.ingest.around import checking
 from asof.ingest.feed import OnlineFeed, Published
 from asof.ingest.prepare import ON_CONFLICT, Options, draft_of, prepare, writable
+from asof.ingest.quarantine import aside
 from asof.ingest.record import RecordEncoder
 from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts
@@ -170,10 +172,12 @@ class Pusher:
         return self._of_frame(known, group, rows, options, now_us)
 
     def _of_frame(self, known: _Known, group: RegisteredGroup, rows: Frame, options: Options, now_us: int) -> _Ready:
-        prepared = prepare(group, rows, "push", options, now_us=now_us)
+        checks = checking(self._parts, group, "push", now_us=now_us)
+        prepared = prepare(group, rows, "push", options, now_us=now_us, checking=checks)
         columns = journal_schema(group).names
         payload = encode_block(prepared.rows.select(columns)) if prepared.rows.num_rows else None
-        return _Ready(known, group, replace(prepared.draft, payload=payload), prepared.rows)
+        put = None if prepared.items is None else aside(self._parts, group, prepared.items, files=False)
+        return _Ready(known, group, replace(prepared.draft, payload=payload, aside=put), prepared.rows)
 
     def _look_up(self, name: str) -> _Known:
         generation = self._parts.registry.generation()  # before the groups: never newer than they are

@@ -85,7 +85,11 @@ class RecordEncoder:
         self._ordered = self._layout == list(range(len(keys) + len(time), len(self._names)))
         self._first = len(keys) + len(time)
         checks = definition.checks if definition.on_violation != "off" else ()
-        self._rules = [(place[check.column], _rule(check, types[check.column])) for check in checks]
+        self._rules = [
+            (place[check.column], _rule(check, types[check.column])) if check.column else (0, _unknown)
+            for check in checks
+            if check.scope == "rows"
+        ]
 
     def encode(self, record: Mapping[str, Value], *, now_us: int) -> Encoded | None:
         """Return a record as it is stored; None if `prepare` must look at it."""
@@ -214,4 +218,12 @@ def _rule(check: Check, dtype: DType) -> Callable[[Value], bool]:
     if check.kind == "one_of" and dtype.name == "string":
         allowed = frozenset(value for value in check.values if isinstance(value, str))
         return lambda value: value is None or value in allowed
-    return lambda _: False
+    if check.kind == "length" and dtype.name == "string":
+        least, most = check.low or 0, math.inf if check.high is None else check.high
+        return lambda value: value is None or least <= len(value) <= most
+    return _unknown
+
+
+def _unknown(_: Value) -> bool:
+    """Leave a value to `prepare`."""
+    return False

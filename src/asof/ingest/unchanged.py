@@ -73,6 +73,19 @@ def divided(parts: Parts, item: Prepared) -> Divided:
     return Divided(stored, draft, snapshot.cold)
 
 
+def compared_with_history(parts: Parts, group: RegisteredGroup, stored: pa.Table) -> tuple[int, int]:
+    """Return of how many rows that are to be stored the key has a row in history, and how many differ from it."""
+    item = Prepared(group, stored, Draft(group.id, "write"))
+    rows, snapshot = pinned_rows(parts, group)
+    if not stored.num_rows or current_group(parts, group).layout != group.layout:
+        return 0, 0
+    families: tuple[Family | None, ...] = FAMILIES if snapshot.cold else (None,)
+    found = [_compared(parts, item, rows, _candidates(item), family) for family in families]
+    same = np.logical_and.reduce([each.same for each in found])
+    compared = found[0].counts[COMPARED]
+    return compared, compared - int(same.sum())
+
+
 def staged(parts: Parts, group: RegisteredGroup, divided: Divided) -> Iterator[list[DataFile]]:
     """Make what a commit stores durable; each step gives the files of one kind."""
     width = len(group.layout)

@@ -17,6 +17,7 @@ from asof.ingest.feed import current_group
 from asof.ingest.merge import MOST_BYTES, SOON_BYTES, mergeable
 from asof.ingest.retention import aged, horizon_of
 from asof.ingest.rewrite import current_rows, rewritten, rows_in
+from asof.ingest.statistics import journal_spans, merge_spans
 from asof.ingest.sweep import Sweep
 from asof.parts import Kind, Parts, apart, rewriting, table_of_kind, tables_of
 from asof.progress import Progress, unheard
@@ -153,6 +154,7 @@ class Upkeep:
                 mirror[group.id] = group
         for group in (seal | mirror).values():
             self._tried(group, _sweeping(group), lambda g=group: self.sweep_trees(g))
+            self._tried(group, _counting(group), lambda g=group: merge_spans(self._parts, g))
         for group in mirror.values():
             self._tried(group, _merging(group), lambda g=group: self.merge(g))
             self._tried(group, _mirroring(group), lambda g=group: self._mirror_now(g))
@@ -377,6 +379,8 @@ class Upkeep:
         for kind, part in kinds:
             new = rewritten(parts, group, kind, part, horizon_us=horizon_us)
             stamped += [replace(file, first_commit=first, last_commit=last) for file in new]
+        journal = rows.journal if sealed else None
+        spans = [] if journal is None else journal_spans(parts, group, journal, snapshot, sealed)
         try:
             parts.log.replace_files(
                 group,
@@ -385,6 +389,7 @@ class Upkeep:
                 sealed=sealed,
                 now_us=parts.now_us(),
                 horizon=None if horizon_us is None else (horizon_us, snapshot.pin),
+                statistics=spans,
             )
         except ConflictError:  # not after a failure: the files may be in place all the same
             parts.history.discard(file.path for file in stamped)
@@ -438,6 +443,10 @@ def _sealing(group: RegisteredGroup) -> str:
 
 def _sweeping(group: RegisteredGroup) -> str:
     return f"sweeping what is made of {group.ref}"
+
+
+def _counting(group: RegisteredGroup) -> str:
+    return f"merging statistics of {group.ref}"
 
 
 def _merging(group: RegisteredGroup) -> str:

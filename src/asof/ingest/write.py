@@ -11,20 +11,25 @@ from datetime import datetime
 from itertools import chain
 from typing import Self
 
+import msgspec
 import pyarrow as pa
 
 from asof.arrow.frames import Frame
 from asof.arrow.order import OnConflict
 from asof.arrow.streams import in_parts, to_batches
+from asof.checks import CheckReport
 from asof.clock import to_us
 from asof.definitions import FeatureGroup
 from asof.definitions.names import checked_text
-from asof.errors import AsofError, BackendError, UsageError
+from asof.errors import AsofError, BackendError, DataError, UsageError
 from asof.ingest.absent import with_absent
+from asof.ingest.around import checking
 from asof.ingest.feed import OnlineFeed, Published, Slices
 from asof.ingest.load import PART_BYTES, PART_ROWS, Load, streams
 from asof.ingest.prepare import Options, Prepared, prepare, prepare_retirement, writable
 from asof.ingest.push import Pusher, Records
+from asof.ingest.quarantine import aside
+from asof.ingest.statistics import begun
 from asof.ingest.unchanged import Divided, divided, staged, whole
 from asof.ingest.upkeep import Upkeep
 from asof.online.port import Applied
@@ -61,14 +66,38 @@ class Writer:
                 frame, more = next(parts), next(parts, None)
                 if more is not None:
                     return self.load(Load(self._parts, registered, kind, options, chain((frame, more), parts)))
-        return self.publish([prepare(registered, frame, kind, options, now_us=self._parts.now_us())])[0]
+        return self.publish([self.prepared(registered, frame, kind, options)])[0]
+
+    def prepared(self, group: RegisteredGroup, frame: Frame, kind: CommitKind, options: Options) -> Prepared:
+        """Return a frame as rows that may be stored, by the clock of now; what checks refuse is remembered.
+
+        Raises:
+            As `prepare`.
+        """
+        now_us = self._parts.now_us()
+        try:
+            checks = checking(self._parts, group, kind, now_us=now_us)
+            return prepare(group, frame, kind, options, now_us=now_us, checking=checks)
+        except DataError as error:
+            self._refused(group, error)
+            raise
+
+    def _refused(self, group: RegisteredGroup, error: DataError) -> None:
+        """Keep what checks said of rows that they refused."""
+        report = error.data.get("report")
+        if isinstance(report, CheckReport):
+            body = msgspec.structs.replace(report, refused=True).to_json()
+            with suppress(BackendError):  # it must not hide what happened
+                now_us, writer = self._parts.now_us(), self._parts.writer
+                self._parts.reports.refused(group, body, writer=writer, now_us=now_us)
 
     def rehearse(self, group: FeatureGroup, frame: Frame, options: Options) -> None:
         """Refuse a frame that a group, which is not registered yet, would refuse; see `write`."""
         now_us = self._parts.now_us()
         layout = tuple(feature.name for feature in group.features)
         registered = RegisteredGroup(0, 1, group, group.known or "event", now_us, layout)
-        prepare(registered, frame, "write", options, now_us=now_us)
+        checks = checking(self._parts, registered, "write", now_us=now_us)
+        prepare(registered, frame, "write", options, now_us=now_us, checking=checks)
 
     def retire(self, group: str, keys: Frame, event_time: datetime | None, options: Options) -> Commit:
         """Store the end of keys as one commit; see `Store.retire`."""
@@ -93,6 +122,7 @@ class Writer:
 
     def publish(self, prepared: Sequence[Prepared]) -> list[Commit]:
         """Make prepared rows durable, publish them as one, and serve them."""
+        prepared = self._with_asides(prepared)
         for _ in range(ATTEMPTS):
             with suppress(StaleRowsError):  # rows that confirmations name may be gone
                 loads = [with_absent(self._parts, item) for item in prepared]
@@ -100,8 +130,27 @@ class Writer:
         loads = [with_absent(self._parts, item) for item in prepared]
         return self._store(loads, [whole(item) for item in loads])
 
+    def _with_asides(self, prepared: Sequence[Prepared]) -> list[Prepared]:
+        """Make durable what was put aside."""
+        done: list[Prepared] = []
+        try:
+            for item in prepared:
+                put = None if item.items is None else aside(self._parts, item.group, item.items)
+                done.append(item if put is None else replace(item, draft=replace(item.draft, aside=put)))
+        except AsofError:
+            self._discard([item.draft.all_files for item in done])
+            raise
+        return done
+
     def load(self, load: Load) -> Commit:
         """Store rows that come in parts as one commit."""
+        try:
+            return self._loaded(load)
+        except DataError as error:
+            self._refused(load.group, error)
+            raise
+
+    def _loaded(self, load: Load) -> Commit:
         with load:
             for _ in range(ATTEMPTS):
                 with suppress(StaleRowsError):
@@ -119,14 +168,18 @@ class Writer:
 
     def _store(self, prepared: Sequence[Prepared], parts: Sequence[Divided]) -> list[Commit]:
         files: list[list[DataFile]] = []
+        made = begun(prepared)
         try:
             for item, part in zip(prepared, parts, strict=True):
                 files.append([])
                 for new in staged(self._parts, item.group, part):
                     files[-1] += new  # a part must be known
-            drafts = [replace(part.draft, files=tuple(new)) for part, new in zip(parts, files, strict=True)]
+            drafts = [
+                replace(part.draft, files=tuple(new), statistics=found)
+                for part, new, found in zip(parts, files, made(), strict=True)
+            ]
         except AsofError:
-            self._discard(files)
+            self._discard([*files, *(part.draft.all_files for part in parts)])
             raise
         try:
             return self._publish_staged([item.group for item in prepared], drafts, [item.rows for item in prepared])
@@ -146,7 +199,7 @@ class Writer:
 
         The files of what is refused are deleted, but not after a StaleRowsError: the caller may need them again.
         """
-        files = [draft.files for draft in drafts]
+        files = [draft.all_files for draft in drafts]
         try:
             commits = self._publish(drafts, clock)
         except BackendError:  # it may have been published all the same: what no commit names is deleted later
@@ -162,9 +215,16 @@ class Writer:
             # The first time it may have been stored, and the online store have failed.
             rows = [None] * len(commits)
         else:
-            self.upkeep.written(groups)
+            self._written(groups, drafts)
         self.feed.apply([Published(*each) for each in zip(groups, commits, rows, strict=True)])
         return commits
+
+    def _written(self, groups: Sequence[RegisteredGroup], drafts: Sequence[Draft]) -> None:
+        """Have the upkeep look after groups that have new files, and after quarantines that have."""
+        asides = {draft.aside.group_id: draft.aside for draft in drafts if draft.aside is not None}
+        kept = [group for group in self._parts.registry.groups() if group.id in asides] if asides else []
+        self.upkeep.written([*groups, *(group for group in kept if asides[group.id].files)])
+        self.upkeep.pushed([(group, asides[group.id].rows) for group in kept if asides[group.id].payload is not None])
 
     def swap(self, group: RegisteredGroup, loads: Sequence[Load], retracts: Sequence[Draft]) -> list[Commit] | None:
         """Publish loads of one group, and retracts of what they stand in for, in one step; and serve them.
@@ -173,7 +233,7 @@ class Writer:
             The commits; None if the idempotency key of the first load was used before: then nothing changes.
         """
         drafts = [*(load.draft(whole=True) for load in loads), *retracts]
-        files = [draft.files for draft in drafts]
+        files = [draft.all_files for draft in drafts]
         clock = loads[0].clock if loads else self._parts.now_us
         try:
             answers = self._parts.log.publish([[draft] for draft in drafts], clock=clock, writer=self._parts.writer)
@@ -184,7 +244,7 @@ class Writer:
         for new, answer in zip(files, answers, strict=True):
             if isinstance(answer, AsofError) or answer[0].repeated:
                 self._discard([new])
-        self.upkeep.written([group])
+        self._written([group], drafts)
         self.feed.apply([Published(group, commit, None) for commit in commits])
         if commits and commits[0].repeated:
             for commit in commits:
@@ -279,7 +339,7 @@ class Together:
         if any(item.group.id == registered.id for item in self._prepared):
             raise UsageError(f"group {registered.ref} is written twice together", todo="join the frames")
         options = Options(meta=meta, idempotency_key=idempotency_key, on_conflict=on_conflict)
-        self._prepared.append(prepare(registered, frame, "write", options, now_us=self._parts.now_us()))
+        self._prepared.append(self._writer.prepared(registered, frame, "write", options))
 
     def __enter__(self) -> Self:
         """Begin."""

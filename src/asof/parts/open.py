@@ -26,7 +26,7 @@ from asof.offline.port import History
 from asof.online.limited import OPTION, LimitedOnlineStore
 from asof.online.port import OnlineStore
 from asof.online.remote import without_option
-from asof.registry.port import CommitLog, Deeds, Erasures, Keys, Metadata, Registry, Streams, Tags
+from asof.registry.port import CommitLog, Deeds, Erasures, Keys, Metadata, Registry, Reports, Statistics, Streams, Tags
 
 FORMAT = 1
 """Format of a store's folder; a greater one was written by a newer asof."""
@@ -66,6 +66,8 @@ class Parts:
         keys: Who may ask a server for what.
         deeds: Who changed what, besides commits.
         streams: How far streams were read, and what of them was not stored.
+        reports: What checks said of writes.
+        statistics: Those of commits.
         process: Who runs this process, "user@host" or what ASOF_WRITER says.
         compaction: Whether small files are merged in the background: "auto" or "off".
     """
@@ -82,6 +84,8 @@ class Parts:
     keys: Keys
     deeds: Deeds
     streams: Streams
+    reports: Reports
+    statistics: Statistics
     process: str = ""
     compaction: str = "auto"
 
@@ -148,6 +152,8 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         keys=metadata.keys,
         deeds=metadata.deeds,
         streams=metadata.streams,
+        reports=metadata.reports,
+        statistics=metadata.statistics,
         process=_process(),
         compaction=settings["compaction"],
     )

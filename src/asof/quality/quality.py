@@ -1,27 +1,32 @@
 """`store.quality`: everything about trust."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from asof.ingest.feed import OnlineFeed
-from asof.ingest.upkeep import Upkeep
+from asof.arrow.frames import Frame
+from asof.checks import CheckReport
+from asof.ingest.write import Writer
 from asof.parts import Parts, Pins
 from asof.progress import Progress, showing
 from asof.quality.doctor import Diagnosis, diagnose
 from asof.quality.explain import LIMIT, explain
 from asof.quality.explanation import Explanation
+from asof.quality.quarantine import check, dismiss, quarantine, replay, reports
+from asof.quality.statistics import Commits, statistics
+from asof.records import Commit
 from asof.serving.log import LogCounts, ServingLog
+from asof.statistics import GroupStatistics
+from asof.training.frame import HistoricalFrame
 
 
 class Quality:
     """Everything about trust."""
 
-    def __init__(self, parts: Parts, feed: OnlineFeed, upkeep: Upkeep, log: ServingLog) -> None:
+    def __init__(self, parts: Parts, writer: Writer, log: ServingLog) -> None:
         """Keep the parts."""
         self._parts = parts
-        self._feed = feed
-        self._upkeep = upkeep
+        self._writer = writer
         self._log = log
 
     def doctor(self, *, repair: bool = False, progress: Progress | bool = False) -> Diagnosis:
@@ -34,8 +39,88 @@ class Quality:
         """
         with showing("examining", progress=progress, unit="rows") as advance:
             return diagnose(
-                self._parts, self._feed, self._upkeep, repair=repair, unlogged=self._log.failures(), progress=advance
+                self._parts,
+                self._writer.feed,
+                self._writer.upkeep,
+                repair=repair,
+                unlogged=self._log.failures(),
+                progress=advance,
             )
+
+    def check(self, group: str, frame: Frame) -> CheckReport:
+        """Say what the checks of a group say of rows, and store nothing.
+
+        Args:
+            group: Name of a group.
+            frame: Rows, as `write` takes them.
+
+        Raises:
+            NotFoundError: Unknown group. DataError: The rows have other columns or types.
+        """
+        return check(self._parts, group, frame)
+
+    def reports(self, group: str, *, limit: int | None = None) -> list[CheckReport]:
+        """Return what checks said of the writes to a group, the oldest first, refused ones among them.
+
+        Args:
+            group: Name of a group.
+            limit: Only so many, the newest.
+
+        Raises:
+            NotFoundError: Unknown group.
+        """
+        return reports(self._parts, group, limit=limit)
+
+    def quarantine(self, group: str) -> HistoricalFrame:
+        """Return the rows of a group that broke a check, and that are still to be looked after.
+
+        Those whose key and event time came again since, in whatever way, are settled, and not among them.
+
+        Returns:
+            The group's columns, and `__item` (its name), `__reasons` (the checks that it broke), `__row` (its number in
+            the frame that came, from 0; null if it is not known), `__set_aside_at`, and `__commit` (that of the rows
+            that came with it).
+
+        Raises:
+            NotFoundError: Unknown group.
+        """
+        return quarantine(self._parts, group)
+
+    def replay(self, group: str, frame: Frame | None = None, *, backfill: bool = False) -> list[Commit]:
+        """Store rows that are in quarantine, mended or as they are, and take them out of it, in one step.
+
+        Checks are asked again: what still breaks one stays, with a warning; if all rows do, nothing is stored.
+
+        Args:
+            group: Name of a group.
+            frame: What `quarantine` gave, mended: the rows that it still holds are stored, told by `__item`. None: all
+                rows as they are, if a check was wrong and is mended.
+            backfill: Count as known by event time and delay; else they are known from now on, as they were not before.
+
+        Returns:
+            The commits: one for each shape of rows, usually one.
+
+        Raises:
+            DataError: All of them still break a check, or have other columns or types. NotFoundError: Unknown group, or
+                an item that is not in quarantine any more. UsageError: A frame that does not say which rows it mends.
+        """
+        return replay(self._parts, self._writer, group, frame, backfill=backfill)
+
+    def dismiss(self, group: str, items: Sequence[str], *, reason: str) -> int:
+        """Take rows out of quarantine that are not to be stored; history keeps them.
+
+        Args:
+            group: Name of a group.
+            items: Their names: `__item` of `quarantine`.
+            reason: Why; kept.
+
+        Returns:
+            How many they were.
+
+        Raises:
+            NotFoundError: Unknown group, or an item that is not in quarantine. UsageError: No reason.
+        """
+        return dismiss(self._parts, self._writer, group, items, reason=reason)
 
     def serving_log(self, view: str, *, flush: bool = False) -> LogCounts:
         """Return what happened to the answers of a view that were to be logged, in this process.
@@ -83,3 +168,33 @@ class Quality:
             DataError: A key of the wrong type, or a time before what retention left.
         """
         return explain(self._parts, view, keys, at=at, feature=feature, known=known, commits=commits, limit=limit)
+
+    def statistics(
+        self,
+        group: str,
+        *,
+        commits: Commits = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        rebuild: bool = False,
+    ) -> GroupStatistics:
+        """Return statistics of the rows that were written to a group, merged from those kept with its commits.
+
+        No row is read, but for those that wait in the journal. They are of what was written: of a key as many rows
+        count as came, retirements apart, and what retention dropped counts on. Rows of retracted commits do not.
+
+        Spans of older commits are merged in the background, those of a day first. One that a bound cuts counts where
+        it ends, and `approximate` says so; a tag is no bound that cuts.
+
+        Args:
+            group: Name of a group.
+            commits: A tag, pins, a commit or its name ("weather:17"), or (first, last) numbers; default: all.
+            start: Only what was committed after this time.
+            end: Only what was committed at this time or before.
+            rebuild: Make what is missing first, from the files of history: of commits from before there were
+                statistics.
+
+        Raises:
+            NotFoundError: Unknown group or tag. UsageError: The group has no rows of its own, or `commits` are none.
+        """
+        return statistics(self._parts, group, commits=commits, start=start, end=end, rebuild=rebuild)

@@ -7,7 +7,7 @@ from typing import Protocol
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
 from asof.errors import AsofError, ConflictError, UsageError
-from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Snapshot, Tag, Totals
+from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Reported, Snapshot, Span, Tag, Totals
 from asof.registry.plan import Plan
 
 
@@ -221,6 +221,9 @@ class CommitLog(Protocol):
         group's position in its partition stands, so that no message is taken twice and none left out. Its letters are
         kept then, with the commit.
 
+        What a draft puts aside becomes a commit of another group in the same step, at the same time, unless the draft
+        itself was published before; its meta says of which commit it is. What checks said is kept with the commit.
+
         Raises:
             StaleDefinitionsError: It is not.
 
@@ -291,6 +294,8 @@ class CommitLog(Protocol):
         now_us: int,
         horizon: tuple[int, int] | None = None,
         read: int | None = None,
+        statistics: Sequence[Span] = (),
+        changed: Iterable[int] = (),
     ) -> None:
         """Put stamped files in the place of others and of the journal rows of the `sealed` commits, in one step.
 
@@ -298,6 +303,9 @@ class CommitLog(Protocol):
 
         With a horizon (time, commit), rows that were superseded before that time are gone: earlier pins, and retracts
         of commits up to that one, are refused from then on.
+
+        The sealed commits get their `statistics`. Rows of the `changed` commits were erased: the spans of statistics
+        that hold one of them are dropped.
 
         With `read`, the last commit that was read, rows are left out: commits since then that were compared with
         history (`Commit.changes`) may be made from them.
@@ -463,9 +471,80 @@ class Streams(Protocol):
         ...
 
 
+Redacted = Callable[[str], str]
+"""Gives the body of a report without what it says of single rows."""
+
+
+class Reports(Protocol):
+    """What checks said of writes. `CommitLog.publish` writes what they said of commits, in the same transaction.
+
+    They go with their group. Atomic, and safe to call from several threads and processes.
+    """
+
+    def refused(self, group: RegisteredGroup, body: str, *, writer: str, now_us: int) -> None:
+        """Keep what was said of a write that was refused; the oldest of them go when there are very many."""
+        ...
+
+    def of(self, group: RegisteredGroup, *, limit: int | None = None) -> list[Reported]:
+        """Return the reports of a group, in the order in which they were kept; with a limit, the newest ones."""
+        ...
+
+    def redact(self, group: RegisteredGroup, redacted: Redacted) -> int:
+        """Put other bodies in the place of those of a group; return how many changed."""
+        ...
+
+
+class Statistics(Protocol):
+    """Statistics of spans of commits. `CommitLog.publish` and `replace_files` add those of commits, and drop them.
+
+    A commit is in one span at most; those whose rows lie in the journal, and retracts, are in none. They go with their
+    group. Atomic, and safe to call from several threads and processes.
+    """
+
+    def spans(
+        self, group: RegisteredGroup, *, after: int = 0, through: int | None = None, bodies: bool = True
+    ) -> list[Span]:
+        """Return the spans that hold a commit with after < number <= through (None: the last), in order.
+
+        Args:
+            group: The group.
+            after: As above.
+            through: As above.
+            bodies: Whether the statistics themselves are asked for.
+        """
+        ...
+
+    def missing(
+        self, group: RegisteredGroup, *, after: int = 0, through: int | None = None
+    ) -> list[tuple[int, int, int]]:
+        """Return (number, committed_at_us, rows) of the commits in files that wrote rows and are in no span, in order.
+
+        Args:
+            group: The group.
+            after: Those with after < number <= through.
+            through: None: the last.
+        """
+        ...
+
+    def replace(self, group: RegisteredGroup, *, removed: Sequence[Span], added: Sequence[Span], drops: int) -> None:
+        """Put spans in the place of others, in one step.
+
+        Args:
+            group: The group.
+            removed: Known by their first and last commit.
+            added: What the group has then in their place.
+            drops: `Snapshot.drops` when the rows or spans were read that they were made from.
+
+        Raises:
+            ConflictError: Some of `removed` are gone, one of `added` would hold a commit that is in a span, or rows of
+                the group were dropped since: nothing was changed.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What an adapter of the registry opens: seven ports on one database."""
+    """What an adapter of the registry opens: nine ports on one database."""
 
     registry: Registry
     log: CommitLog
@@ -474,3 +553,5 @@ class Metadata:
     keys: Keys
     deeds: Deeds
     streams: Streams
+    reports: Reports
+    statistics: Statistics

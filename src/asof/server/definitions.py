@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
 from asof.definitions import FeatureGroup, FeatureView
-from asof.definitions.check import CheckKind
+from asof.definitions.check import CheckKind, Scope
 from asof.definitions.documents import group_from, view_from
 from asof.definitions.group import Known, OnUnchanged, OnViolation
 from asof.errors import NotFoundError
@@ -115,23 +115,36 @@ class FeatureDefinition(Struct, forbid_unknown_fields=True):
 
 
 class CheckDefinition(Struct, forbid_unknown_fields=True):
-    """A rule over the values of a column.
+    """A rule over the rows of a group.
 
     Attributes:
         kind: Which rule.
-        column: Of which column.
-        low: Of "between": the least value; null for none.
-        high: Of "between": the greatest value; null for none.
+        column: Of which column; "" for rules of several columns, or of none.
+        low: Of rules with bounds: the least that is allowed; null for anything.
+        high: Of rules with bounds: the most that is allowed; null for anything. Of "max_null_share": the share. Of
+            "freshness": seconds.
         values: Of "one_of".
         pattern: Of "matches": an RE2 pattern.
+        columns: Of "unique" and "in_group".
+        q: Of "quantile": which, from 0 to 1.
+        group: Of "in_group": the group whose keys are asked for.
+        code: Of "sql": the expression. "function" is what the registry may have; it is not taken from a client.
+        strictly: Of "increasing": whether equal values break it.
+        scope: Of "sql": whether it is true of each row, or of all rows of a write together.
     """
 
     kind: CheckKind
-    column: str
+    column: str = ""
     low: float | None = None
     high: float | None = None
     values: list[str | bool | int | float] = []
     pattern: str = ""
+    columns: list[str] = []
+    q: Annotated[float, Meta(ge=0, le=1)] | None = None
+    group: str = ""
+    code: str = ""
+    strictly: bool = False
+    scope: Scope = "rows"
 
 
 class GroupDefinition(Struct, forbid_unknown_fields=True):

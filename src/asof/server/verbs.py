@@ -9,15 +9,16 @@ from asof.progress import Wanted
 from asof.records import Role
 from asof.registry.port import RegisteredGroup
 from asof.server.rights import found, readable
+from asof.statistics.packing import pack
 from asof.store import Store
 from asof.wire import requests
 from asof.wire.definitions import KnownGroup, KnownView, definition_of, known_group, known_view
-from asof.wire.tables import from_bytes
+from asof.wire.tables import from_bytes, to_bytes
 
 R = TypeVar("R", bound=requests.Request)
 
 Result = Any
-"""A record of ours, a list of them, or None."""
+"""A record of ours, a list of them, bytes, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,22 @@ def _explain(store: Store, asked: requests.Explain, _: Wanted) -> Result:
     for source in dict.fromkeys(each.made_of for each in explained.lookups if each.made_of):
         calling().need("reader", store.catalog.find(source).definition)  # it shows single events
     return explained
+
+
+def _quarantine(store: Store, asked: requests.Quarantine, _: Wanted) -> Result:
+    found = store.quality.quarantine(asked.group)
+    return {"rows": to_bytes(found.to_arrow()), "commits": found.commits}
+
+
+def _replay_items(store: Store, asked: requests.ReplayItems, _: Wanted) -> Result:
+    frame = None if asked.frame is None else from_bytes(asked.frame)
+    return store.quality.replay(asked.group, frame, backfill=asked.backfill)
+
+
+def _statistics(store: Store, asked: requests.Statistics, _: Wanted) -> Result:
+    if asked.rebuild:
+        calling().need("writer", store.catalog.find(asked.group).definition)
+    return pack(store.quality.statistics(asked.group, **_words(asked, "group")))
 
 
 def _commits(store: Store, asked: requests.Commits, _: Wanted) -> Result:
@@ -171,6 +188,28 @@ VERBS: Mapping[str, Verb[Any]] = {
         "view",
         lambda store, asked, _: store.quality.serving_log(asked.view, flush=asked.flush),
     ),
+    "quality.check": Verb(
+        requests.Check,
+        "writer",
+        "group",
+        lambda store, asked, _: store.quality.check(asked.group, from_bytes(asked.frame)),
+        job=True,
+    ),
+    "quality.reports": Verb(
+        requests.Reports,
+        "reader",
+        "group",
+        lambda store, asked, _: store.quality.reports(asked.group, limit=asked.limit),
+    ),
+    "quality.quarantine": Verb(requests.Quarantine, "reader", "group", _quarantine, job=True),
+    "quality.replay": Verb(requests.ReplayItems, "writer", "group", _replay_items, job=True),
+    "quality.dismiss": Verb(
+        requests.Dismiss,
+        "writer",
+        "group",
+        lambda store, asked, _: store.quality.dismiss(asked.group, asked.items, reason=asked.reason),
+    ),
+    "quality.statistics": Verb(requests.Statistics, "reader", "group", _statistics, job=True),
     "quality.explain": Verb(requests.Explain, "reader", "view", _explain, job=True),
 }
 """Everything that may be asked. Whoever is asked looks here for the role that it takes."""

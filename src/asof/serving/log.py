@@ -21,6 +21,7 @@ from asof.definitions.documents import group_document, group_identity
 from asof.definitions.serving_log import log_name
 from asof.erasure import without_erased
 from asof.errors import AsofError, BackendError, NotFoundError
+from asof.ingest.around import checking
 from asof.ingest.prepare import Options, prepare
 from asof.ingest.write import Writer
 from asof.parts import Parts
@@ -290,7 +291,8 @@ class ServingLog:
             self._writer.push(group.ref, table.to_pylist(), Options(meta=meta, idempotency_key=name))
             return
         # T may be ahead of a clock that was set back: it is no time in the future.
-        prepared = prepare(group, table, "write", Options(meta=meta), now_us=last_us)
+        checks = checking(self._parts, group, "write", now_us=last_us)
+        prepared = prepare(group, table, "write", Options(meta=meta), now_us=last_us, checking=checks)
         # The first row's name is nobody else's: content needs no digest, which takes long to make.
         draft = replace(prepared.draft, idempotency_key=name, digest=name)
         self._writer.publish([replace(prepared, draft=draft)])

@@ -1,7 +1,7 @@
 """From messages to rows that may be stored, and letters about those that may not: one bad row costs no good one."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Any, Literal
@@ -11,8 +11,8 @@ import pyarrow as pa
 from asof.arrow.conform import check_future, conform
 from asof.arrow.frames import Frame, to_table
 from asof.arrow.layout import declared_schema
+from asof.checks import Around, Checking, NoStore, refuse
 from asof.errors import AsofError, DataError, UsageError
-from asof.ingest.checks import refuse, violations
 from asof.ingest.prepare import SKEW_US
 from asof.records import Letter
 from asof.registry.port import RegisteredGroup
@@ -48,17 +48,26 @@ class Sorted:
 class Intake:
     """Sorts the messages of one stream for one group."""
 
-    def __init__(self, stream: str, decode: Decode, *, ignore_extra: bool = False) -> None:
+    def __init__(
+        self,
+        stream: str,
+        decode: Decode,
+        *,
+        ignore_extra: bool = False,
+        around: Callable[[RegisteredGroup], Around] | None = None,
+    ) -> None:
         """Keep what was said.
 
         Args:
             stream: The stream's name, for the letters.
             decode: Makes rows of a message.
             ignore_extra: Leave out columns that nobody declared, instead of refusing them.
+            around: Gives what checks may ask of the store; None: there is none.
         """
         self._stream = stream
         self._decode = decode
         self._ignore_extra = ignore_extra
+        self._around = around or _nothing
 
     def sort(self, messages: Sequence[Message], group: RegisteredGroup, *, now_us: int) -> Sorted:
         """Return the rows of messages that keep the group's rules, in order, and letters about the others."""
@@ -131,8 +140,10 @@ class Intake:
         fitting = conform(table, definition)
         if definition.event_time is not None:
             check_future(fitting.column(definition.event_time), now_us + SKEW_US, where)
-        if definition.on_violation in {"strict", "quarantine"}:
-            refuse(violations(fitting, definition.checks), where)
+        if definition.on_violation == "strict":  # in the mode "quarantine" the push puts them aside
+            checks = Checking(definition, self._around(group), now_us=now_us, whole=False)
+            checks.add(fitting)
+            refuse(checks.report(), where)
         return fitting
 
     def _letter(self, message: Message, reason: str, row: int | None = None) -> Letter:
@@ -145,6 +156,12 @@ class Intake:
             row=row,
             body=body if len(body) <= MOST_BODY_BYTES else b"",
         )
+
+
+def _nothing(group: RegisteredGroup) -> Around:
+    """Return no store."""
+    del group
+    return NoStore()
 
 
 def _reason(error: AsofError) -> Reason:

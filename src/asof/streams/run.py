@@ -5,10 +5,13 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from asof.definitions.quarantine import is_quarantine
 from asof.definitions.serving_log import is_log
 from asof.errors import UnsupportedError, UsageError
+from asof.ingest.around import StoreAround
 from asof.records import Letter
 from asof.streams.figures import Figures
 from asof.streams.formats import decoder_of
@@ -89,8 +92,9 @@ def run(  # noqa: PLR0913 - one for each thing that may be said
     """
     parts, writer = _parts_of(store)
     registered = parts.registry.group(group).writable
-    if is_log(registered.definition):
-        raise UsageError("a serving log is written by serving alone", where=f"group {group}")
+    if is_log(registered.definition) or is_quarantine(registered.definition):
+        by = "serving" if is_log(registered.definition) else "asof"
+        raise UsageError(f"a group of this kind is written by {by} alone", where=f"group {group}")
     place = url or os.environ.get("ASOF_STREAM", "")
     if not place:
         raise UsageError("where are the messages?", todo="pass a URL, or set ASOF_STREAM")
@@ -105,7 +109,7 @@ def run(  # noqa: PLR0913 - one for each thing that may be said
     settings = Settings(
         named, batch_rows, batch_ms / 1000, until_idle, most_quarantined, progress, stop or threading.Event()
     )
-    intake = Intake(named, decode, ignore_extra=ignore_extra)
+    intake = Intake(named, decode, ignore_extra=ignore_extra, around=partial(StoreAround, parts))
     if metrics is None:
         return Reading(parts, writer, registered, opened=opened, intake=intake, settings=settings).run()
     from asof.streams.metrics import Metrics  # noqa: PLC0415 - its package is that of an extra

@@ -56,7 +56,7 @@ def count_distinct(exact_up_to: int = FEW_DISTINCT, *, name: str = "count_distin
     """Return how many different values there are: exactly up to so many, else about."""
     if not 1 <= exact_up_to <= MOST_DISTINCT:
         raise UsageError(f"{name} exact up to {exact_up_to} values", todo=f"ask for 1 to {MOST_DISTINCT}")
-    library = _library()
+    library = sketch_library()
 
     def with_digests(made: Any, digests: Iterable[bytes]) -> Any:  # noqa: ANN401 - the library's
         for digest in digests:
@@ -128,7 +128,7 @@ def quantile(q: float) -> Function[Ranked]:
         q: From 0, the least value, to 1, the greatest. As it is written: 0.1 of 10 values is one.
     """
     share = share_of(q)
-    library = _library()
+    library = sketch_library()
 
     def sketch(values: tuple[float, ...] | bytes) -> Any:  # noqa: ANN401 - the library's
         if isinstance(values, bytes):
@@ -198,7 +198,7 @@ def top_k(most: int) -> Function[Frequent]:
         raise UsageError(f"top_k_approx of {most} values", todo=f"ask for 1 to {MOST_ITEMS}")
     from asof.windows.values import packed, unpacked  # noqa: PLC0415 - the same
 
-    library = _library()
+    library = sketch_library()
 
     def sketch(state: Frequent) -> Any:  # noqa: ANN401 - the library's
         if isinstance(state, bytes):
@@ -248,7 +248,8 @@ def _together(one: Counts, other: Counts) -> Counts:
 
 
 @cache
-def _library() -> ModuleType:
+def sketch_library() -> ModuleType:
+    """Return `datasketches`, loaded now."""
     import datasketches  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - only who asks for one waits for it
 
     return datasketches

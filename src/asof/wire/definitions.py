@@ -139,6 +139,12 @@ def refuse_code(document: Document) -> None:
     if transform is not None and transform.get("language") == "python":
         todo = "apply it where the store is, with its code; or write it as SQL"
         raise UnsupportedError("a transformation in Python is not taken from a client", where=where, todo=todo)
+    for check in document.get("checks") or ():
+        if check.get("kind") == "function":
+            what = f"the function {check.get('code')} of a check is not taken from a client"
+            raise UnsupportedError(
+                what, where=where, todo="apply it where the store is, with its code; or write it as SQL"
+            )
     features: list[Document] = document["features"]
     for feature in features:
         made: Document = feature.get("aggregation") or {}

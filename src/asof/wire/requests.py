@@ -188,6 +188,52 @@ class Explain(Request):
     limit: Given = 10
 
 
+class Check(Request):
+    """For `quality.check`; `frame` is a table as an Arrow stream."""
+
+    group: Given
+    frame: bytes
+
+
+class Reports(Request):
+    """For `quality.reports`."""
+
+    group: Given
+    limit: Given = None
+
+
+class Quarantine(Request):
+    """For `quality.quarantine`."""
+
+    group: Given
+
+
+class ReplayItems(Request):
+    """For `quality.replay`; `frame` is a table as an Arrow stream, or None."""
+
+    group: Given
+    frame: bytes | None = None
+    backfill: bool = False
+
+
+class Dismiss(Request):
+    """For `quality.dismiss`."""
+
+    group: Given
+    items: Given
+    reason: Given
+
+
+class Statistics(Request):
+    """For `quality.statistics`."""
+
+    group: Given
+    commits: Given = None
+    start: Given = None
+    end: Given = None
+    rebuild: bool = False
+
+
 class Doctor(Request):
     """For `quality.doctor`."""
 

@@ -7,10 +7,23 @@ from asof.registry.sql.deeds import SqlDeeds
 from asof.registry.sql.definitions import SqlRegistry
 from asof.registry.sql.erasures import SqlErasures
 from asof.registry.sql.keys import SqlKeys
+from asof.registry.sql.reports import SqlReports
+from asof.registry.sql.statistics import SqlStatistics
 from asof.registry.sql.streams import SqlStreams
 from asof.registry.sql.tags import SqlTags
 
-__all__ = ["SqlCommitLog", "SqlDeeds", "SqlErasures", "SqlKeys", "SqlRegistry", "SqlStreams", "SqlTags", "open_sql"]
+__all__ = [
+    "SqlCommitLog",
+    "SqlDeeds",
+    "SqlErasures",
+    "SqlKeys",
+    "SqlRegistry",
+    "SqlReports",
+    "SqlStatistics",
+    "SqlStreams",
+    "SqlTags",
+    "open_sql",
+]
 
 
 def open_sql(url: str) -> Metadata:
@@ -24,4 +37,6 @@ def open_sql(url: str) -> Metadata:
         SqlKeys(database),
         SqlDeeds(database),
         SqlStreams(database),
+        SqlReports(database),
+        SqlStatistics(database),
     )

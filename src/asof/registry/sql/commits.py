@@ -8,12 +8,12 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_, update
 
 from asof.errors import AsofError, ConflictError, NotFoundError
-from asof.records import Commit, DataFile, Draft, Snapshot, Stamp, Totals
+from asof.records import Commit, DataFile, Draft, Snapshot, Span, Stamp, Totals
 from asof.registry.port import RegisteredGroup, StaleDefinitionsError
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.plain import Record
-from asof.registry.sql.publication import LAST, Publication, Statements, commit_of, file_row
-from asof.registry.sql.tables import commit_record, data_file, group_version, journal
+from asof.registry.sql.publication import LAST, Publication, Statements, commit_of, file_row, span_row
+from asof.registry.sql.tables import commit_record, data_file, group_version, journal, statistics_span
 
 T = TypeVar("T")
 
@@ -24,6 +24,7 @@ SLICE = 500
 """Values in one SQL list, below every database's limit."""
 
 _FILE = insert(data_file)
+_SPAN = insert(statistics_span)
 
 
 class SqlCommitLog:
@@ -140,6 +141,8 @@ class SqlCommitLog:
         now_us: int,
         horizon: tuple[int, int] | None = None,
         read: int | None = None,
+        statistics: Sequence[Span] = (),
+        changed: Iterable[int] = (),
     ) -> None:
         """See `CommitLog.replace_files`."""
         gone = ConflictError(f"the files of {group.ref} changed meanwhile", todo="run it again")
@@ -164,6 +167,9 @@ class SqlCommitLog:
                     raise gone
             if added:
                 connection.execute(_FILE, [file_row(group.id, file) for file in added])
+            _drop_spans(connection, group.id, changed)
+            if statistics:
+                connection.execute(_SPAN, [span_row(group.id, span) for span in statistics])
             if horizon is not None:
                 last = connection.execute(LAST, {"g": group.id}).first()
                 if (last.number if last else 0) != horizon[1]:
@@ -290,6 +296,15 @@ def _derived_since(connection: Connection, group_id: int, commit: int) -> bool:
     c = commit_record.c
     since = select(c.number).where(c.group_id == group_id, c.number > commit, c.changes != "{}")
     return connection.execute(since.limit(1)).first() is not None
+
+
+def _drop_spans(connection: Connection, group_id: int, commits: Iterable[int]) -> None:
+    """Drop the statistics of the spans that some commits are in."""
+    c = statistics_span.c
+    for first, last in _runs(commits):
+        connection.execute(
+            delete(statistics_span).where(c.group_id == group_id, c.first_commit <= last, c.last_commit >= first)
+        )
 
 
 def _stamp(number: int, row: Record) -> Stamp:

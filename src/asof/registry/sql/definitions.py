@@ -16,6 +16,7 @@ from asof.definitions.documents import (
     view_from,
     view_identity,
 )
+from asof.definitions.quarantine import SUFFIX, is_quarantine, quarantine_group, quarantine_name
 from asof.definitions.serving_log import is_log, log_group, log_name
 from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.records import Deed
@@ -27,11 +28,13 @@ from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.deeds import keep_commits, record
 from asof.registry.sql.generation import generation_of, next_generation
 from asof.registry.sql.tables import (
+    check_report,
     commit_record,
     data_file,
     group_version,
     journal,
     letter,
+    statistics_span,
     stream_position,
     tag_pin,
     view_version,
@@ -157,9 +160,13 @@ class SqlRegistry:
                 keep_commits(connection, group.id, group.ref)
             record(connection, *(Deed(now_us, writer, "remove", f"{row.name}@{row.version}") for row in found))
             for group in gone:
-                for table in (commit_record, journal, data_file, tag_pin, stream_position, letter):
+                for table in OF_GROUP:
                     connection.execute(delete(table).where(table.c.group_id == group.id))
             return gone
+
+
+OF_GROUP = (commit_record, journal, data_file, tag_pin, stream_position, letter, check_report, statistics_span)
+"""What goes with a group."""
 
 
 def _deed_of(change: Change, now_us: int, writer: str) -> Deed:
@@ -184,6 +191,15 @@ def _refuse_if_used(connection: Connection, gone: Sequence[RegisteredGroup]) -> 
             todo=f"remove the {kind} first: asof remove {first.partition('@')[0]}",
             data={"dependants": [reader.partition(" ")[2] for reader in readers]},
         )
+    for row in {group.name: group for group in groups}.values():  # the newest of each name
+        ref = f"{row.name}@{row.version}"
+        kept = json.loads(row.body)["on_violation"] == "quarantine" and ref not in refs
+        if kept and _newest_ref(connection, quarantine_name(row.name)) in refs:
+            raise ConflictError(
+                f"group {ref} keeps rows that break checks in {quarantine_name(row.name)}",
+                todo=f"apply the group with another on_violation= first, or remove it: asof remove {row.name}",
+                data={"dependants": [ref]},
+            )
     for row in {view.name: view for view in views}.values():  # the newest of each name
         if json.loads(row.body).get("log") and _newest_ref(connection, log_name(row.name)) in refs:
             raise ConflictError(
@@ -198,6 +214,11 @@ def _newest_ref(connection: Connection, name: str) -> str:
     versions = select(func.max(group_version.c.version)).where(group_version.c.name == name)
     newest = connection.execute(versions).scalar()
     return "" if newest is None else f"{name}@{newest}"
+
+
+def _is_own(group: FeatureGroup) -> bool:
+    """Return whether it is a group that asof itself writes to."""
+    return is_log(group) or is_quarantine(group)
 
 
 class _Step:
@@ -246,12 +267,16 @@ class _Steps:
 
     def of(self, definitions: Sequence[Definition]) -> list[_Step]:
         groups = [d for d in definitions if isinstance(d, FeatureGroup)]
-        steps = [self.group(group) for group in sorted(groups, key=lambda each: each.depth)]
+        steps: list[_Step] = []
+        for group in sorted(groups, key=lambda each: each.depth):
+            steps.append(self.group(group))
+            if group.on_violation == "quarantine":
+                steps.append(self.own(quarantine_group(group), f"the quarantine of group {group.name!r}"))
         for view in definitions:
             if isinstance(view, FeatureView):
                 steps.append(self.view(view))
                 if view.log:
-                    steps.append(self.serving_log(view))
+                    steps.append(self.own(log_group(view), f"the log of view {view.name!r}"))
         if any(step.change.action != "unchanged" for step in steps):
             self.check_projects(steps)
         return steps
@@ -266,15 +291,13 @@ class _Steps:
             found.append({f"{row.name}@{row.version}": json.loads(row.body) for row in rows} | declared)
         check_projects(found[0], found[1], declared=frozenset(refs.values()))
 
-    def serving_log(self, view: FeatureView) -> _Step:
-        """Return what registers the group that keeps the answers of a view."""
-        name = log_name(view.name)
-        group = log_group(view)
-        old = self.newest(group_version, name)
-        if self.declared.get(name, group) != group or (old is not None and not self.is_log(old)):
+    def own(self, group: FeatureGroup, what: str) -> _Step:
+        """Return what registers a group that asof itself writes to."""
+        old = self.newest(group_version, group.name)
+        if self.declared.get(group.name, group) != group or (old is not None and not self.is_own(old)):
             raise ConflictError(
-                f"the log of view {view.name!r} would be the group {name!r}, which is something else",
-                todo=f"rename the view or the group {name!r}, or leave out log=",
+                f"{what} would be the group {group.name!r}, which is something else",
+                todo=f"rename one of them, or the group {group.name!r}; or do without it",
             )
         return self.group(group)
 
@@ -288,8 +311,9 @@ class _Steps:
         if self.newest(view_version, group.name) is not None:
             raise ConflictError(f"{group.name!r} is already the name of a view", todo="choose another name")
         old = self.newest(group_version, group.name)
-        if old is not None and self.is_log(old) and not is_log(group):
-            raise ConflictError(f"{group.name!r} is already the name of a serving log", todo="choose another name")
+        if old is not None and self.is_own(old) and not _is_own(group):
+            what = "a quarantine" if group.name.endswith(SUFFIX) else "a serving log"
+            raise ConflictError(f"{group.name!r} is already the name of {what}", todo="choose another name")
         document = self.document(group)
         self.check_entity(group)
         known = group.known or (old.known if old is not None else "served" if group.online else "event")
@@ -317,10 +341,10 @@ class _Steps:
                 todo="use the same keys, or another name for the entity",
             )
 
-    def is_log(self, row: Record) -> bool:
+    def is_own(self, row: Record) -> bool:
         document = json.loads(row.body)
         made = document.get("source") or document.get("origin")
-        return made is None and is_log(group_from(document))
+        return made is None and _is_own(group_from(document))
 
     def document(self, group: FeatureGroup) -> Document:
         """Return a group as a document, which pins its source."""

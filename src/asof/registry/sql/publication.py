@@ -2,17 +2,27 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
 from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
-from asof.records import Commit, DataFile, Draft, Step
+from asof.records import Commit, DataFile, Draft, Span, Step
 from asof.registry.port import StalePositionsError, StaleRowsError
 from asof.registry.sql.database import Database
 from asof.registry.sql.generation import READ
 from asof.registry.sql.plain import Cursor, Record
-from asof.registry.sql.tables import commit_record, data_file, group_version, journal, letter, stream_position
+from asof.registry.sql.tables import (
+    check_report,
+    commit_record,
+    data_file,
+    group_version,
+    journal,
+    letter,
+    statistics_span,
+    stream_position,
+)
 
 _GROUP = select(group_version.c.horizon_commit, group_version.c.drops).where(group_version.c.id == bindparam("g"))
 _HEAD = (
@@ -42,6 +52,9 @@ _IN_STREAM = (
 )
 _POSITION = select(stream_position.c.reached).where(*_IN_STREAM)
 _INSERT_LETTERS = insert(letter).inline().values({c.name: bindparam(c.name) for c in letter.c if c.name != "id"})
+_INSERT_REPORTS = (
+    insert(check_report).inline().values({c.name: bindparam(c.name) for c in check_report.c if c.name != "id"})
+)
 _MOVE = update(stream_position).where(*_IN_STREAM).values(reached=bindparam("r"))
 
 
@@ -63,6 +76,8 @@ class Statements:
         self.move = database.plain(_MOVE)
         self.insert_position = database.plain(insert(stream_position))
         self.insert_letters = database.plain(_INSERT_LETTERS)
+        self.insert_reports = database.plain(_INSERT_REPORTS)
+        self.insert_spans = database.plain(insert(statistics_span))
 
 
 class Publication:
@@ -79,6 +94,8 @@ class Publication:
         self.journal: list[dict[str, Any]] = []
         self.files: list[dict[str, Any]] = []
         self.letters: list[dict[str, Any]] = []
+        self.reports: list[dict[str, Any]] = []
+        self.spans: list[dict[str, Any]] = []
         self.keys: set[tuple[int, str]] = set()
 
     def publish(self, drafts: Sequence[Draft]) -> list[Commit] | AsofError:
@@ -98,14 +115,22 @@ class Publication:
                 self._check_target(draft)
                 self._check_named(draft)
                 self._check_steps(draft)
+            asides = [(draft.aside, self._head(draft.aside.group_id)) for draft in drafts if draft.aside is not None]
         except AsofError as error:
             return error
         time_us = max(
             self.now_us,
             *(head[2] + 1 for head in heads),
+            *(head[2] + 1 for _, head in asides),
             *(draft.max_event_us for draft in drafts if draft.max_event_us is not None),
+            *(aside.max_event_us for aside, _ in asides if aside.max_event_us is not None),
         )
-        return [self._insert(draft, head, time_us) for draft, head in zip(drafts, heads, strict=True)]
+        commits = [self._insert(draft, head, time_us) for draft, head in zip(drafts, heads, strict=True)]
+        for draft, commit in zip(drafts, commits, strict=True):
+            if draft.aside is not None:
+                aside = replace(draft.aside, meta={**draft.aside.meta, "commit": commit.id})
+                self._insert(aside, self._head(aside.group_id), time_us)
+        return commits
 
     def _head(self, group_id: int) -> tuple[str, int, int]:
         if group_id not in self.groups:
@@ -124,6 +149,8 @@ class Publication:
             (statements.insert_journal, self.journal),
             (statements.insert_files, self.files),
             (statements.insert_letters, self.letters),
+            (statements.insert_reports, self.reports),
+            (statements.insert_spans, self.spans),
         ):
             if rows:
                 statement.insert(self.cursor, rows)
@@ -222,6 +249,7 @@ class Publication:
         number = last + 1
         self.groups[draft.group_id] = (ref, number, time_us)
         self._take(draft, number, time_us)
+        writer = draft.writer or self.writer
         self.commits.append(
             {
                 "group_id": draft.group_id,
@@ -239,12 +267,19 @@ class Publication:
                 "idempotency_key": draft.idempotency_key or None,
                 "digest": draft.digest,
                 "meta": json.dumps(dict(draft.meta), ensure_ascii=False) if draft.meta else "{}",
-                "writer": draft.writer or self.writer,
+                "writer": writer,
                 "changes": json.dumps(dict(draft.changes)) if draft.changes else "{}",
             }
         )
+        if draft.report:
+            self.reports.append(
+                {"group_id": draft.group_id, "number": number, "at_us": time_us, "writer": writer, "body": draft.report}
+            )
         if draft.payload is not None:
             self.journal.append({"group_id": draft.group_id, "number": number, "payload": draft.payload})
+        if draft.statistics is not None:
+            span = Span(number, number, time_us, time_us, 1, draft.statistics)
+            self.spans.append(span_row(draft.group_id, span))
         for file in draft.files:
             self.files.append(file_row(draft.group_id, file) | {"first_commit": number, "last_commit": number})
         return Commit(
@@ -263,7 +298,7 @@ class Publication:
             min_event_us=draft.min_event_us,
             max_event_us=draft.max_event_us,
             changes=dict(draft.changes),
-            writer=draft.writer or self.writer,
+            writer=writer,
         )
 
 
@@ -284,6 +319,19 @@ def file_row(group_id: int, file: DataFile) -> dict[str, Any]:
         "first_commit": file.first_commit,
         "last_commit": file.last_commit,
         "replaced_at_us": None,
+    }
+
+
+def span_row(group_id: int, span: Span) -> dict[str, Any]:
+    """Return the record of a span of statistics."""
+    return {
+        "group_id": group_id,
+        "first_commit": span.first,
+        "last_commit": span.last,
+        "first_committed_us": span.first_committed_us,
+        "last_committed_us": span.last_committed_us,
+        "commits": span.commits,
+        "body": span.body,
     }
 
 

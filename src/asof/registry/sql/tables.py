@@ -14,7 +14,7 @@ from sqlalchemy import (
 
 from asof.registry.sql.column_types import BYTES, DIGEST, TEXT, Constant, short_text
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest migration; a database with another one is migrated, or refused if it is newer."""
 
 metadata = MetaData()
@@ -205,3 +205,26 @@ letter = Table(
     Column("at_us", BigInteger, nullable=False),
 )
 Index("letter_of_group", letter.c.group_id, letter.c.id)
+
+check_report = Table(
+    "check_report",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("group_id", Integer, nullable=False),
+    Column("number", BigInteger, nullable=False),  # 0: it was refused
+    Column("at_us", BigInteger, nullable=False),
+    Column("writer", TEXT, nullable=False),
+    Column("body", TEXT, nullable=False),
+)
+Index("check_report_of_group", check_report.c.group_id, check_report.c.number, check_report.c.id)
+statistics_span = Table(
+    "statistics_span",
+    metadata,
+    Column("group_id", Integer, primary_key=True, autoincrement=False),
+    Column("first_commit", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_commit", BigInteger, nullable=False),
+    Column("first_committed_us", BigInteger, nullable=False),
+    Column("last_committed_us", BigInteger, nullable=False),
+    Column("commits", BigInteger, nullable=False),
+    Column("body", BYTES, nullable=False),
+)

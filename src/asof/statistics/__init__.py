@@ -1,0 +1,30 @@
+"""Statistics that merge: Arrow in, values out; no store, no clock.
+
+    of(table)               statistics of a table at hand
+    GroupStatistics         of rows: how many, of how many keys, over which times; and of each column
+    ColumnStatistics        count, nulls, NaNs, distinct, min, max, mean, stddev, quantiles, histogram, top values
+
+What is promised of any two tables a and b with the columns of one group:
+
+- `of(a).merge(of(b))` is `of(a + b)`: exactly in rows, counts, nulls, NaNs, infinities, minimum and maximum, and in
+  distinct, quantiles, histogram and top values of columns that have up to 1,024 different values in both; but for
+  rounding in mean and standard deviation; within `BOUNDS` in the rest.
+- Merging is associative and commutative to the same degree; the statistics of no rows change nothing.
+- Every type that a feature may have has statistics, and whatever the values are, nothing is raised.
+- One pass over the rows. Of more than 65,536 rows at once quantiles and top values are of a sample of 32,768 to 65,536
+  of them (`sampled`); counts, extremes, mean, stddev and distinct are of all of them.
+
+What a column has depends on its type:
+
+    numbers, bool, decimal, date, timestamp   everything, of the values
+    string                                    distinct, top values; the rest of the lengths, in characters
+    vector of numbers                         no distinct, no top values; the rest of the Euclidean norms
+    list                                      the same of the lengths
+    bytes, struct                             nulls and distinct
+"""
+
+from asof.statistics.column import Bin, ColumnStatistics, Top
+from asof.statistics.distribution import BOUNDS
+from asof.statistics.group import GroupStatistics, merged_all, of, of_rows
+
+__all__ = ["BOUNDS", "Bin", "ColumnStatistics", "GroupStatistics", "Top", "merged_all", "of", "of_rows"]

@@ -1,0 +1,259 @@
+"""The values of a column that merge: how often each occurs while they are few, sketches of them when they are many.
+
+    Tally   up to 1,024 different values, exact: quantiles, distinct count, top values and histogram are, too
+    Sketch  KLL for ranks, HyperLogLog for the distinct count, Misra-Gries counters for the top values
+
+Which of the two depends on the values alone, whatever the order of merges. Beyond 65,536 rows at once, ranks and top
+values are those of a sample: one row of each run of 2, 4, 8, ... rows, whose counts then weigh as much.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from asof.statistics import distinct
+from asof.statistics.hashes import float_numbers, text_numbers
+from asof.windows.sketches import sketch_library
+
+FEW = 1_024
+"""Different values whose counts are exact."""
+
+FEW_BYTES = 65_536
+"""Of text that they may have together."""
+
+SAMPLE_ROWS = 65_536
+"""Rows of one batch that are ranked and counted: of more, between half of that and as many."""
+
+KLL_K = 200
+
+TOP = 256
+"""Counters of the most frequent values beyond the few: a count is low by 1 in 257 of all rows at most."""
+
+BOUNDS: Mapping[str, str] = {
+    "quantiles": f"a rank within 1.33 % of 99 in 100 answers (KLL, k = {KLL_K}), and 0.9 % more of a sample;"
+    f" exact up to {FEW:,} different values",
+    "distinct": f"{distinct.BOUND}; exact up to {FEW:,}",
+    "top": f"counts low by 0.39 % of the rows at most (Misra-Gries, {TOP} counters); exact up to {FEW:,} different"
+    " values",
+}
+
+
+class Points(NamedTuple):
+    """Numbers that stand for all of a column's, ascending, each with how many it stands for."""
+
+    values: np.ndarray
+    weights: np.ndarray
+
+
+class Tally(NamedTuple):
+    """How often each value occurs, exactly.
+
+    Attributes:
+        values: The different ones, ascending: int64, float64 without NaN, text as objects; or uint64, numbers that
+            stand for values (`asof.statistics.hashes`) and have neither ranks nor top values.
+        counts: How often each occurs, int64.
+    """
+
+    values: np.ndarray
+    counts: np.ndarray
+
+
+class Sketch(NamedTuple):
+    """Values that are too many to be counted one by one.
+
+    Attributes:
+        ranks: KLL sketches of numbers, by how many rows each of their numbers stands for; none of text.
+        different: The HyperLogLog sketch; empty if nobody asks for it.
+        top: Counts of the most frequent values.
+        missed: By how much a count may be low.
+        weight: For how many rows one of a sample stands, at most; 1: all rows were looked at.
+    """
+
+    ranks: Mapping[int, bytes]
+    different: bytes
+    top: Tally
+    missed: int
+    weight: int = 1
+
+
+Distribution = Tally | Sketch
+
+EMPTY = Tally(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+def numbers_spread(numbers: np.ndarray, *, valued: bool = True) -> Distribution:
+    """Return the distribution of int64, of float64 without NaN, or of uint64, which stand for values.
+
+    Args:
+        numbers: Them.
+        valued: Whether they are values, and not lengths or norms of values, so that it matters which occur.
+    """
+    chosen, weight = sample(numbers)
+    few = _few(chosen, numbers)
+    if len(few.values) <= FEW and few.counts.sum() == len(numbers):
+        return few
+    different = distinct.sketch_of(numbers, _bits) if valued else b""
+    if numbers.dtype == np.uint64:
+        return Sketch({}, different, EMPTY, 0)
+    top, missed = frequent(Tally(few.values, few.counts * weight)) if valued else (EMPTY, 0)
+    return Sketch({weight: _ranked(chosen)}, different, top, missed, weight)
+
+
+def items_spread(array: pa.Array, numbers: np.ndarray | None = None) -> Distribution:
+    """Return the distribution of texts without nulls.
+
+    Args:
+        array: Them.
+        numbers: Theirs, if they are at hand; see `asof.statistics.hashes`.
+    """
+    chosen, weight = sample(np.arange(len(array))) if len(array) > SAMPLE_ROWS else (None, 1)
+    few = _encoded(array if chosen is None else array.take(pa.array(chosen)))
+    if chosen is not None and _is_few(few):
+        few = _encoded(array)
+        weight = 1
+    if _is_few(few):
+        return few
+    different = distinct.sketch_of(text_numbers(array) if numbers is None else numbers, _bits)
+    top, missed = frequent(Tally(few.values, few.counts * weight))
+    return Sketch({}, different, top, missed, weight)
+
+
+def merged(one: Distribution, other: Distribution) -> Distribution:
+    """Return the distribution of the values of both."""
+    if isinstance(one, Tally) and isinstance(other, Tally):
+        both = together(one, other)
+        return both if _is_few(both) else _sketched(both)
+    if isinstance(one, Tally) and not len(one.values):
+        return other
+    if isinstance(other, Tally) and not len(other.values):
+        return one
+    mine, others = (_sketched(each) if isinstance(each, Tally) else each for each in (one, other))
+    valued = bool(mine.different and others.different)
+    both = together(mine.top, others.top)
+    top, missed = frequent(both)
+    return Sketch(
+        {
+            weight: _joined([each.ranks[weight] for each in (mine, others) if weight in each.ranks])
+            for weight in sorted({*mine.ranks, *others.ranks})
+        },
+        distinct.joined([mine.different, others.different]) if valued else b"",
+        top,
+        mine.missed + others.missed + missed,
+        max(mine.weight, others.weight),
+    )
+
+
+def together(one: Tally, other: Tally) -> Tally:
+    """Return the counts of both."""
+    if not len(one.values) or not len(other.values):
+        return one if len(one.values) else other
+    values, places = np.unique(np.concatenate([one.values, other.values]), return_inverse=True)
+    counts = np.zeros(len(values), np.int64)
+    np.add.at(counts, places.reshape(-1), np.concatenate([one.counts, other.counts]))
+    return Tally(values, counts)
+
+
+def frequent(tally: Tally) -> tuple[Tally, int]:
+    """Return the most frequent values, and by how much their counts are low now.
+
+    Source: Agarwal and others, "Mergeable summaries" (2012): the greatest count that is left out is taken from all.
+    """
+    if len(tally.values) <= TOP:
+        return tally, 0
+    missed = int(np.partition(tally.counts, len(tally.counts) - TOP - 1)[len(tally.counts) - TOP - 1])
+    kept = tally.counts > missed
+    return Tally(tally.values[kept], tally.counts[kept] - missed), missed
+
+
+def sample(numbers: np.ndarray, rows: int = SAMPLE_ROWS) -> tuple[np.ndarray, int]:
+    """Return at most so many numbers, and how many each stands for: of each run of so many one, by lot.
+
+    The lots are always the same. They are drawn: every eighth row would be of the same hours, where rows are hourly.
+    """
+    weight = 1
+    while len(numbers) > rows * weight:
+        weight *= 2
+    if weight == 1:
+        return numbers, 1
+    starts = np.arange(0, len(numbers) - weight + 1, weight)
+    return numbers[starts + np.random.default_rng(len(numbers)).integers(0, weight, len(starts))], weight
+
+
+def points(found: Distribution) -> Points:
+    """Return the numbers of a distribution with their weights; none of text."""
+    if isinstance(found, Tally):
+        return Points(found.values, found.counts)
+    values: list[float] = []
+    weights: list[int] = []
+    for weight, sketch in found.ranks.items():
+        for value, many in sketch_library().kll_doubles_sketch.deserialize(sketch):
+            values.append(value)
+            weights.append(many * weight)
+    order = np.argsort(values, kind="stable")
+    return Points(np.array(values, np.float64)[order], np.array(weights, np.int64)[order])
+
+
+def count_distinct(found: Distribution) -> int | None:
+    """Return how many different values there are, about if they are many; None if nobody counted."""
+    if isinstance(found, Tally):
+        return len(found.values)
+    return distinct.count_of(found.different) if found.different else None
+
+
+def _few(chosen: np.ndarray, numbers: np.ndarray) -> Tally:
+    """Return the counts of a sample; of all numbers, if the sample has few different ones."""
+    few = Tally(*np.unique(chosen, return_counts=True))
+    if len(chosen) < len(numbers) and len(few.values) <= FEW:
+        every = Tally(*np.unique(numbers, return_counts=True))
+        return every if len(every.values) <= FEW else few
+    return few
+
+
+def _is_few(tally: Tally) -> bool:
+    if len(tally.values) > FEW:
+        return False
+    return tally.values.dtype != object or sum(map(len, tally.values)) <= FEW_BYTES
+
+
+def _encoded(array: pa.Array) -> Tally:
+    """Return how often texts occur."""
+    encoded = array.dictionary_encode()
+    counts = np.bincount(np.asarray(encoded.indices), minlength=len(encoded.dictionary)).astype(np.int64)
+    values = np.empty(len(encoded.dictionary), object)
+    values[:] = encoded.dictionary.to_pylist()
+    order = np.argsort(values, kind="stable") if len(values) <= FEW else np.arange(len(values))
+    return Tally(values[order], counts[order])
+
+
+def _sketched(tally: Tally) -> Sketch:
+    """Return the sketch of counted values, as if all of them had come at once."""
+    if tally.values.dtype == np.uint64:
+        return Sketch({}, distinct.sketch_of(tally.values, _bits), EMPTY, 0)
+    top, missed = frequent(tally)
+    if tally.values.dtype == object:
+        return Sketch({}, distinct.sketch_of(text_numbers(pa.array(tally.values.tolist())), _bits), top, missed)
+    ends = np.cumsum(tally.counts)
+    places, weight = sample(np.arange(int(ends[-1])))
+    chosen = tally.values[np.searchsorted(ends, places, "right")]
+    return Sketch({weight: _ranked(chosen)}, distinct.sketch_of(tally.values, _bits), top, missed)
+
+
+def _bits(numbers: np.ndarray) -> np.ndarray:
+    return float_numbers(numbers) if numbers.dtype == np.float64 else numbers.view(np.uint64)
+
+
+def _ranked(numbers: np.ndarray) -> bytes:
+    made = sketch_library().kll_doubles_sketch(KLL_K)
+    made.update(np.array(numbers, np.float64))  # it takes no array that is read-only
+    return made.serialize()
+
+
+def _joined(sketches: Sequence[bytes]) -> bytes:
+    def both(one: Any, other: Any) -> Any:  # noqa: ANN401 - the library's
+        one.merge(other)
+        return one
+
+    return reduce(both, map(sketch_library().kll_doubles_sketch.deserialize, sketches)).serialize()
