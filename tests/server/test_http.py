@@ -225,7 +225,7 @@ def test_figures_count_what_was_asked(server):
 
 def test_the_document_and_the_page_name_every_operation(shared):
     document = shared.get("/openapi.json")[1]
-    page = shared.get("/")[1]
+    page = shared.get("/docs")[1]
     names = [each["operationId"] for path in document["paths"].values() for each in path.values()]
     assert {"online", "push", "replay", "groups", "health"} < set(names)
     assert all(f'<section id="{name}">' in page for name in names)

@@ -7,7 +7,7 @@ from typing import Protocol
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
 from asof.errors import AsofError, ConflictError, UsageError
-from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Reported, Snapshot, Span, Tag
+from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Reported, Snapshot, Span, Tag, Totals
 from asof.registry.plan import Plan
 
 
@@ -252,6 +252,10 @@ class CommitLog(Protocol):
 
     def heads(self) -> dict[int, Commit]:
         """Return the last commit of each group version that has one, by its id."""
+        ...
+
+    def totals(self) -> dict[int, Totals]:
+        """Return what the commits of each group version that has one add up to, by its id; a look at each commit."""
         ...
 
     def snapshot(self, group: RegisteredGroup, *, pin: int | None = None, after: int = 0) -> Snapshot:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_, update
 
 from asof.errors import AsofError, ConflictError, NotFoundError
-from asof.records import Commit, DataFile, Draft, Snapshot, Span, Stamp
+from asof.records import Commit, DataFile, Draft, Snapshot, Span, Stamp, Totals
 from asof.registry.port import RegisteredGroup, StaleDefinitionsError
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.plain import Record
@@ -104,6 +104,19 @@ class SqlCommitLog:
         )
         with self._database.read() as connection:
             return {row.group_id: commit_of(row, f"{row.name}@{row.version}") for row in connection.execute(query)}
+
+    @repeated
+    def totals(self) -> dict[int, Totals]:
+        """See `CommitLog.totals`."""
+        c = commit_record.c
+        sums = (func.count(), func.sum(c.rows), func.sum(c.quarantined))
+        query = select(c.group_id, *sums, func.max(c.max_event_us), func.max(c.committed_at_us)).group_by(c.group_id)
+        with self._database.read() as connection:
+            found = connection.execute(query).all()
+        return {  # sums of integers are decimals in some databases
+            group_id: Totals(commits, int(rows), int(quarantined), event_us, committed_us)
+            for group_id, commits, rows, quarantined, event_us, committed_us in found
+        }
 
     @repeated
     def snapshot(self, group: RegisteredGroup, *, pin: int | None = None, after: int = 0) -> Snapshot:
