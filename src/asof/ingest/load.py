@@ -88,6 +88,7 @@ class Load:
         self.availability: Availability = "commit"
         self.moments: set[int | None] = set()
         self.in_order = False
+        self.warns = True
         self.files: list[list[DataFile]] = []
         self.gone: list[list[DataFile]] = []
         self.made: list[DataFile] = []
@@ -157,7 +158,7 @@ class Load:
                 self.kind,
                 replace(self.options, idempotency_key=""),
                 now_us=self.clock(),
-                warns=not offset,
+                warns=self.warns and not offset,
             )
         except DataError as error:
             where = f"{error.where}, rows counted from row {offset:,} of the load" if offset else error.where
