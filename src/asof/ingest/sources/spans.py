@@ -43,7 +43,7 @@ class SpanSource:
     def pieces(self, taken: Mapping[str, str], asked: Asked, advance: Progress) -> Iterator[Piece]:
         """See `Source.pieces`; a run whose bounds begin within what was taken, and end after it, goes on from there."""
         reached = int(taken[PARTITION]) if PARTITION in taken and not asked.full else None
-        last = asked.now_us - self._delay_us if asked.end_us is None else asked.end_us
+        last = asked.now_us - self._delay_us if asked.end_us is None else min(asked.end_us, asked.now_us)
         first = reached if asked.start_us is None else asked.start_us
         if first is not None and last <= first:
             if asked.bounded:
