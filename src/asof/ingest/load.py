@@ -94,6 +94,7 @@ class Load:
         self.availability: Availability = "commit"
         self.moments: set[int | None] = set()
         self.in_order = False
+        self.warns = True
         self.files: list[list[DataFile]] = []
         self.gone: list[list[DataFile]] = []
         self.made: list[DataFile] = []
@@ -194,7 +195,7 @@ class Load:
             now_us=self.clock(),
             checking=self.checking,
             part=True,
-            warns=not offset,
+            warns=self.warns and not offset,
         )
         if found.items is not None:
             self.put_aside(found.items)

@@ -73,7 +73,23 @@ class RegisteredGroup:
         """The group itself, which users must be allowed to write to.
 
         Raises:
-            UsageError: It has no rows, or a transformation makes them.
+            UsageError: It has no rows, a transformation makes them, or they are taken from outside of the store.
+        """
+        outside = self.definition.taken_from
+        if outside is not None:
+            raise UsageError(
+                f"the rows of {self.ref} are taken from {outside}, and not written",
+                where=f"group {self.definition.name}",
+                todo=f"change them there, then materialize {self.definition.name!r}",
+            )
+        return self.retractable
+
+    @property
+    def retractable(self) -> "RegisteredGroup":
+        """The group itself, of which users must be allowed to retract commits.
+
+        Raises:
+            UsageError: It has no rows, or a transformation makes them from those of a group.
         """
         if self.origin is not None:
             name, source = self.definition.name, self.origin.definition.name
