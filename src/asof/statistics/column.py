@@ -312,7 +312,11 @@ def column_statistics(column: pa.ChunkedArray | pa.Array) -> ColumnStatistics:
         joined: pa.Array | pa.ChunkedArray = column.combine_chunks()
         if isinstance(joined, pa.ChunkedArray):  # text of more than 2 GB
             return reduce(ColumnStatistics.merge, map(column_statistics, joined.chunks))
-        return column_statistics(joined)
+        return _array_statistics(joined)
+    return _array_statistics(column)
+
+
+def _array_statistics(column: pa.Array) -> ColumnStatistics:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     rows, nulls = len(column), column.null_count
@@ -322,18 +326,22 @@ def column_statistics(column: pa.ChunkedArray | pa.Array) -> ColumnStatistics:
     floats = numbers.dtype == np.float64
     nans = infinite = 0
     finite = numbers
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = numbers.sum() if floats else 0.0
-    if not np.isfinite(total):
+    if floats and not math.isfinite(_sum(numbers)):
         numbers = numbers[~np.isnan(numbers)]
         nans = len(finite) - len(numbers)
         finite = numbers[np.isfinite(numbers)]
         infinite = len(numbers) - len(finite)
     if low is None and len(numbers):
-        low, high = numbers.min().item() + 0, numbers.max().item() + 0  # no -0.0
+        low, high = np.minimum.reduce(numbers).item() + 0, np.maximum.reduce(numbers).item() + 0  # no -0.0
     valued = kind in ("number", "bool", "date", "timestamp")
     spread = numbers_spread(numbers, valued=valued)
     return ColumnStatistics(kind, rows, nulls, nans, infinite, low, high, Moments.of(finite), spread, items)
+
+
+def _sum(numbers: np.ndarray) -> float:
+    """Return a sum: it is finite only if all numbers are, and hardly ever is not if they are."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.add.reduce(numbers))
 
 
 class _Read(NamedTuple):
@@ -349,6 +357,8 @@ NONE = np.empty(0, np.int64)
 
 
 def _number(array: pa.Array) -> _Read:
+    if array.type in (pa.float64(), pa.int64()):
+        return _Read(array.to_numpy())
     if pa.types.is_floating(array.type):
         return _Read(np.asarray(array.cast(pa.float64(), safe=False)))
     try:
