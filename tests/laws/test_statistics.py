@@ -223,6 +223,12 @@ def test_long_texts_are_kept_short():
     assert len(pack(found)) < 2_000
 
 
+def test_long_texts_count_once_whichever_way_they_come():
+    values = ["a" * 300 + str(n) for n in range(2_000)]
+    found = column(values, "string").merge(column(values * 2, "string")).merge(column(values[:5], "string"))
+    assert found.distinct == pytest.approx(2_000, rel=0.094)
+
+
 @pytest.mark.parametrize(
     "array",
     [

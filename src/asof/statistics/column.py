@@ -388,9 +388,7 @@ def _text(array: pa.Array) -> _Read:
     lengths = np.asarray(pc.utf8_length(array)).astype(np.int64)
     if not len(array):
         return _Read(lengths, EMPTY_TEXT)
-    long = bool((lengths > LONGEST).any())
-    numbers = value_numbers(array) if long else None
-    return _Read(lengths, items_spread(_cut(array, lengths, numbers) if numbers is not None else array, numbers))
+    return _Read(lengths, items_spread(_cut(array, lengths) if (lengths > LONGEST).any() else array))
 
 
 def _bytes(array: pa.Array) -> _Read:
@@ -456,14 +454,13 @@ def _kind(arrow: pa.DataType) -> Kind:
     return "list" if types.is_list(arrow) or types.is_large_list(arrow) else "other"
 
 
-def _cut(array: pa.Array, lengths: np.ndarray, numbers: np.ndarray) -> pa.Array:
+def _cut(array: pa.Array, lengths: np.ndarray) -> pa.Array:
     """Return texts of which the long ones are cut: two of them are the same only if all of their characters are."""
-    cut = pc.utf8_slice_codeunits(array, 0, LONGEST - 20).to_pylist()
-    long = np.flatnonzero(lengths > LONGEST).tolist()
-    kept = array.to_pylist()
-    for at in long:
-        kept[at] = f"{cut[at]}... #{numbers[at]:016x}"
-    return pa.array(kept, pa.large_string())
+    long = pa.array(lengths > LONGEST)
+    texts = array.filter(long)
+    cut = pc.utf8_slice_codeunits(texts, 0, LONGEST - 20).to_pylist()
+    marked = [f"{text}... #{number:016x}" for text, number in zip(cut, value_numbers(texts).tolist(), strict=True)]
+    return pc.replace_with_mask(array, long, pa.array(marked, array.type))
 
 
 def _time(moment_us: int) -> datetime | int:

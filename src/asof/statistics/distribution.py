@@ -30,6 +30,9 @@ SAMPLE_ROWS = 32_768
 RANKED = 4_096
 """Numbers of one batch that are given to KLL, each for a run of those in order: a rank is off by 1 in 2,048 by that."""
 
+ENCODED_ROWS = 4 * SAMPLE_ROWS
+"""Texts that are counted one by one, whatever they are; of more a sample tells whether that pays."""
+
 KLL_K = 200
 
 TOP = 256
@@ -105,29 +108,19 @@ def numbers_spread(numbers: np.ndarray, *, valued: bool = True) -> Distribution:
     return Sketch(_ranks(few, weight), different, top, missed, weight)
 
 
-def items_spread(array: pa.Array, numbers: np.ndarray | None = None) -> Distribution:
-    """Return the distribution of texts without nulls.
-
-    Args:
-        array: Them.
-        numbers: Theirs, if they are at hand; see `asof.statistics.hashes`.
-    """
-    if len(array) <= SAMPLE_ROWS:
-        chosen, few, weight = array, _encoded(array), 1
-    else:
+def items_spread(array: pa.Array) -> Distribution:
+    """Return the distribution of texts without nulls."""
+    every, few, weight = None, EMPTY, 1
+    if len(array) > ENCODED_ROWS:
         places, weight = sample(np.arange(len(array)))
-        chosen = array.take(pa.array(places))
-        few = _encoded(chosen)
-    every = few
-    if weight > 1 and 2 * len(few.values) < len(chosen):  # texts that come again: as a dictionary they are few
-        every = _encoded(array)
-    if len(every.values) <= FEW and _is_few(every) and int(every.counts.sum()) == len(array):
+        few = _encoded(array.take(pa.array(places)))
+    if weight == 1 or 2 * len(few.values) < SAMPLE_ROWS // 2:  # texts that come again: as a dictionary they are few
+        every, weight = _encoded(array), 1
+    if every is not None and _is_few(every):
         return every
-    if int(every.counts.sum()) == len(array):
-        different = distinct.sketch_of(text_numbers(pa.array(every.values.tolist(), array.type)), _bits)
-        few, weight = every, 1
-    else:
-        different = distinct.sketch_of(text_numbers(array) if numbers is None else numbers, _bits)
+    if every is not None:
+        array, few = pa.array(every.values.tolist(), array.type), every
+    different = distinct.sketch_of(text_numbers(array), _bits)
     top, missed = frequent(Tally(few.values, few.counts * weight))
     return Sketch({}, different, top, missed, weight)
 
