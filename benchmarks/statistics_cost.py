@@ -20,7 +20,7 @@ def run(folder, *, quick):
     warnings.simplefilter("ignore", DataWarning)
     table = Table(
         "Writes with statistics, and without",
-        "7 features; `share` is what statistics add to the time of the write by the clock, `cpu_share` to the processor "
+        "7 features; `share` is what they add to the time of the write by the clock, `cpu_share` to the processor "
         "seconds of all threads; `kept_kib` is what those of a commit take in the registry. Rows in the "
         "order of keys; history only",
         SIZES[0][2],
