@@ -9,6 +9,7 @@ from asof.definitions.group import Known
 from asof.errors import AsofError, ConflictError, UsageError
 from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Snapshot, Span, Tag
 from asof.registry.plan import Plan
+from asof.registry.statistics import Statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,54 +462,6 @@ class Streams(Protocol):
 
     def blank_letters(self, group: RegisteredGroup) -> int:
         """Erase the bodies and reasons of a group's letters, and no letter; return how many had any."""
-        ...
-
-
-class Statistics(Protocol):
-    """Statistics of spans of commits. `CommitLog.publish` and `replace_files` add those of commits, and drop them.
-
-    A commit is in one span at most; those whose rows lie in the journal, and retracts, are in none. They go with their
-    group. Atomic, and safe to call from several threads and processes.
-    """
-
-    def spans(
-        self, group: RegisteredGroup, *, after: int = 0, through: int | None = None, bodies: bool = True
-    ) -> list[Span]:
-        """Return the spans that hold a commit with after < number <= through (None: the last), in order.
-
-        Args:
-            group: The group.
-            after: As above.
-            through: As above.
-            bodies: Whether the statistics themselves are asked for.
-        """
-        ...
-
-    def missing(
-        self, group: RegisteredGroup, *, after: int = 0, through: int | None = None
-    ) -> list[tuple[int, int, int]]:
-        """Return (number, committed_at_us, rows) of the commits in files that wrote rows and are in no span, in order.
-
-        Args:
-            group: The group.
-            after: Those with after < number <= through.
-            through: None: the last.
-        """
-        ...
-
-    def replace(self, group: RegisteredGroup, *, removed: Sequence[Span], added: Sequence[Span], drops: int) -> None:
-        """Put spans in the place of others, in one step.
-
-        Args:
-            group: The group.
-            removed: Known by their first and last commit.
-            added: What the group has then in their place.
-            drops: `Snapshot.drops` when the rows or spans were read that they were made from.
-
-        Raises:
-            ConflictError: Some of `removed` are gone, one of `added` would hold a commit that is in a span, or rows of
-                the group were dropped since: nothing was changed.
-        """
         ...
 
 

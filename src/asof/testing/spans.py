@@ -17,7 +17,7 @@ from asof.testing.registry import NOW_US, OpensRegistry, group_of
 
 
 class StatisticsSuite(OpensRegistry):
-    """What a registry must do with statistics of commits; see `asof.registry.port.Statistics`."""
+    """What a registry must do with statistics of commits; see `asof.registry.statistics.Statistics`."""
 
     @pytest.fixture
     def g(self, both: Metadata) -> RegisteredGroup:
