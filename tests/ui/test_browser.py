@@ -19,7 +19,7 @@ DEMO = (
     "/groups/arrivals/data",
     "/groups/arrivals/commits",
     "/groups/weather/statistics",
-    "/groups/arrivals/statistics?feature=arr_delay",
+    "/groups/arrivals/statistics?feature=arr_delay&over=commits",
     "/groups/weather/checks",
     "/groups/weather/data?at=2013-07-01T12:00",
     "/groups/carrier_arrivals",

@@ -30,7 +30,7 @@ PAGES = (
     "/groups/sensor",
     "/groups/sensor/checks",
     "/groups/sensor/quarantine",
-    "/groups/sensor/statistics?feature=heat",
+    "/groups/sensor/statistics?feature=heat&over=commits",
     "/groups/sensor/statistics?feature=kind&of=sensor@1:2",
     "/groups/sensor_quarantine/data",
     "/lineage/sensor",
@@ -249,7 +249,7 @@ def test_checks_and_quarantine_say_what_broke(small):
     assert (text.count(">hold<"), text.count(">broken</span>")) == (2, 2)
     assert "broken, by write" in text
     text = shown(small, "/groups/sensor/quarantine")[0]
-    assert text.partition("</form>")[2].count("999.0") == 2
+    assert text.partition("</form>")[2].count(">999.0<") == 2
     assert "2 rows broke a check" in text
     assert small.get("/groups/spending/quarantine")[0] == 404
 
@@ -258,7 +258,8 @@ def test_statistics_are_of_all_commits_or_of_one(small):
     text = shown(small, "/groups/sensor/statistics?feature=heat")[0]
     assert "90 rows of" in text
     assert "rows by heat" in text
-    assert "mean heat of each commit" in text
+    assert "mean heat of each commit" not in text
+    assert "mean heat of each commit" in shown(small, "/groups/sensor/statistics?feature=heat&over=commits")[0]
     text = shown(small, "/groups/sensor/statistics?feature=heat&of=sensor@1:3")[0]
     assert "22 rows of" in text
     for of in ("nothing", "spending@1:1", MARKUP):

@@ -1,6 +1,7 @@
 """Statistics of what was written to a group: by all commits, by one, or up to a tag; and their course over commits."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from asof.records import Commit
 from asof.registry.port import RegisteredGroup
 from asof.statistics import ColumnStatistics, GroupStatistics
 from asof.ui.charts import Bar, Point, bars, line, sparkline
+from asof.ui.links import with_query
 from asof.ui.page import Section, Subject
 from asof.ui.shown import age, short, value
 from asof.ui.tables import Cell, Column, number, table_of
@@ -21,6 +23,12 @@ RECENT = 40
 
 SHARES = (0.01, 0.25, 0.5, 0.75, 0.99)
 """Quantiles that are shown."""
+
+SMALL = 0.0005
+"""A share that would be shown as 0.0%."""
+
+MEASURED = {"length": "long", "norm": "in norm"}
+"""Of values that are no numbers, what the figures are of."""
 
 Item = tuple[str, ColumnStatistics]
 
@@ -48,10 +56,12 @@ def _made(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
         "approximate": found.approximate,
         "table": table,
         "feature": name if column is not None else "",
-        "chart": None if column is None else _histogram(name, column),
+        "chart": None if column is None else _histogram(_with_unit(group, name), column),
         "facts": [] if column is None else _facts(column),
         "top": [] if column is None else [(value(each.value), each.count, each.share) for each in column.top(8)],
-        "courses": [] if column is None else _courses(subject, commits, name),
+        "courses": _courses(subject, commits, name) if asked.query.get("over") == "commits" else [],
+        "over": with_query(f"{subject.url}/statistics", {"feature": name, "of": of, "over": "commits"}),
+        "many": len(commits),
     }
 
 
@@ -67,26 +77,42 @@ def _choices(subject: Subject[RegisteredGroup], commits: Sequence[Commit]) -> li
 
 def _columns(subject: Subject[RegisteredGroup], of: str) -> list[Column[Item]]:
     def name(each: Item) -> Cell:
-        chosen = f"&of={of}" if of else ""
-        return Cell(each[0], each[0], f"{subject.url}/statistics?feature={each[0]}{chosen}#feature")
+        return Cell(
+            each[0], each[0], with_query(f"{subject.url}/statistics", {"feature": each[0], "of": of}) + "#feature"
+        )
 
     def of_value(take: Callable[[ColumnStatistics], Any]) -> Callable[[Item], Cell]:
         def cell(each: Item) -> Cell:
-            found = take(each[1])
-            return Cell("" if found is None else _text(found), _key(found))
+            found, measure = take(each[1]), each[1].measure
+            text = "" if found is None else _text(found)
+            return Cell(f"{text} {MEASURED[measure]}".strip() if measure in MEASURED and text else text, _key(found))
 
         return cell
 
     return [
         Column("name", "feature", name),
         Column("count", "values", lambda each: number(each[1].count), numeric=True),
-        Column("nulls", "null", lambda each: Cell(f"{each[1].null_share:.1%}", each[1].null_share), numeric=True),
-        Column("distinct", "distinct", of_value(lambda each: each.distinct), numeric=True),
+        Column("nulls", "null", _nulls, numeric=True),
+        Column("distinct", "distinct", _distinct, numeric=True),
         Column("min", "least", of_value(lambda each: each.min), numeric=True),
         Column("mean", "mean", of_value(lambda each: each.mean), numeric=True),
         Column("max", "greatest", of_value(lambda each: each.max), numeric=True),
         Column("shape", "histogram", lambda each: Cell("", picture=_shape(*each))),
     ]
+
+
+def _nulls(each: Item) -> Cell:
+    share, nulls = each[1].null_share, each[1].nulls
+    return Cell("<0.1%" if 0 < share < SMALL else f"{share:.1%}", share, title=f"{nulls:,} rows")
+
+
+def _distinct(each: Item) -> Cell:
+    return Cell("") if each[1].distinct is None else number(each[1].distinct)
+
+
+def _with_unit(group: RegisteredGroup, name: str) -> str:
+    unit = next((each.unit for each in group.definition.features if each.name == name), "")
+    return f"{name} ({unit})" if unit else name
 
 
 def _shape(name: str, column: ColumnStatistics) -> Any:  # noqa: ANN401 - markup
@@ -97,6 +123,8 @@ def _shape(name: str, column: ColumnStatistics) -> Any:  # noqa: ANN401 - markup
 def _histogram(name: str, column: ColumnStatistics) -> Any:  # noqa: ANN401 - markup
     found = column.histogram(BINS)
     each = [Bar(_text(bin_.low), bin_.count, f"{_between(bin_.low, bin_.high)}: {bin_.count:,} rows") for bin_ in found]
+    if len(each) > 1:
+        each[-1] = replace(each[-1], label=_text(found[-1].high))
     of = f"{column.measure} of {name}" if column.measure in ("length", "norm") else name
     return bars(each, unit=f"rows by {of}", about=f"Histogram of {of}") if each else None
 
