@@ -313,11 +313,10 @@ def column_statistics(column: pa.ChunkedArray | pa.Array) -> ColumnStatistics:
         if isinstance(joined, pa.ChunkedArray):  # text of more than 2 GB
             return reduce(ColumnStatistics.merge, map(column_statistics, joined.chunks))
         return column_statistics(joined)
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    rows, nulls = len(column), column.null_count
-    kind = _kind(column.type)
-    there = column.drop_null() if nulls else column
+    values: pa.Array = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    rows, nulls = len(values), values.null_count
+    kind = _kind(values.type)
+    there = values.drop_null() if nulls else values
     numbers, items, low, high = _READ[kind](there)
     floats = numbers.dtype == np.float64
     nans = infinite = 0
