@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from markupsafe import Markup, escape
 
+from asof.definitions.quarantine import is_quarantine
 from asof.definitions.serving_log import log_name
 from asof.registry.port import RegisteredGroup
 from asof.ui.links import page_of
@@ -91,6 +92,10 @@ def graph_of(seen: Seen) -> Graph:
             edges.add((place, group.ref))
         if name in logs:
             edges.add((logs[name].ref, group.ref))
+        kept = seen.newest_groups.get(group.definition.tags.get("quarantine", ""))
+        if kept is not None and is_quarantine(group.definition):
+            nodes[group.ref] = replace(nodes[group.ref], kind="log")
+            edges.add((kept.ref, group.ref))
     for view in seen.views:
         nodes[view.ref] = Node(view.ref, "view", page_of(view, seen))
         edges |= {(group.ref, view.ref) for group in view.groups.values()}

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from asof.access import Caller
 from asof.catalog.search import Hit, Index
+from asof.checks import CheckReport, report_from
 from asof.definitions.entity import Entity
 from asof.definitions.names import checked_text
 from asof.errors import NotFoundError, UsageError
@@ -17,11 +18,12 @@ from asof.ingest.materialize import state_of
 from asof.parts import Parts
 from asof.quality.explanation import Explanation
 from asof.quality.verify import Verification
-from asof.records import Commit, Deed, Totals
+from asof.records import Commit, Deed, Tag, Totals
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.serving.cached import Cached
 from asof.serving.log import LogCounts
 from asof.serving.online import OnlineReader, Vector
+from asof.statistics import GroupStatistics
 from asof.store import Store
 
 Registered = TypeVar("Registered", RegisteredGroup, RegisteredView)
@@ -122,6 +124,7 @@ class Sight:
         self._store = store
         self._defined: tuple[int, Seen] = (-1, Seen((), ()))
         self._totals: Cached[Mapping[int, Totals]] = Cached(lambda _: self._parts.log.totals())
+        self._reports: Cached[Mapping[int, CheckReport]] = Cached(lambda _: self._newest_reports())
 
     @property
     def _parts(self) -> Parts:
@@ -155,6 +158,29 @@ class Sight:
     def total(self, group: RegisteredGroup) -> Totals:
         """Return what the commits of the group add up to, or those of the group that it is made of."""
         return self.totals().get(group.stored.id, Totals())
+
+    def last_reports(self) -> Mapping[int, CheckReport]:
+        """Return what checks said of the last write to each group version, by its id; some seconds old."""
+        return self._reports("")
+
+    def _newest_reports(self) -> Mapping[int, CheckReport]:
+        return {id_: report_from(each.body) for id_, each in self._parts.reports.newest().items()}
+
+    def reports(self, group: RegisteredGroup, *, limit: int) -> list[CheckReport]:
+        """Return what checks said of the newest writes to a group, the newest first."""
+        return self._store.quality.reports(group.ref, limit=limit)[::-1]
+
+    def quarantine(self, group: RegisteredGroup) -> pa.Table:
+        """Return the rows of a group that broke a check, and that are still to be looked after."""
+        return self._store.quality.quarantine(group.ref).to_arrow()
+
+    def statistics(self, group: RegisteredGroup, commits: str | Commit | None) -> GroupStatistics:
+        """Return the statistics of what was written to a group: by a commit, up to a tag, or (None) ever."""
+        return self._store.quality.statistics(group.ref, commits=commits)
+
+    def tags(self) -> list[Tag]:
+        """Return the tags, the newest first."""
+        return self._store.catalog.tags()[::-1]
 
     def commits(self, group: RegisteredGroup, *, limit: int) -> list[Commit]:
         """Return the newest commits of a group, the oldest first."""

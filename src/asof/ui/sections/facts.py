@@ -48,7 +48,7 @@ def _stand(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
     """Return how much there is, and how new it is."""
     asked, group = subject.asked, subject.registered
     now_us = asked.sight.now_us
-    state = state_of(group, asked.sight.total(group), now_us)
+    state = state_of(group, asked.sight.total(group), asked.sight.last_reports().get(group.id), now_us)
     totals = state.totals
     event, committed = totals.max_event_us, totals.committed_at_us
     of, newest = ("events", "newest event") if group.source is not None else ("rows", "newest row")
