@@ -223,6 +223,24 @@ def test_a_run_that_joins_on_goes_on_from_there(store, module, at):
     assert module.asked[-1] == (at(3), at(24))
 
 
+def test_an_end_in_the_future_is_now(store, module, clock, at):
+    store.apply(weather("feeds:span"))
+    store.materialize("weather", end=at(1000))
+    assert module.asked == [(None, at(24))]
+    clock.move(hours=2)
+    module.log.append(("JFK", 25, 9.0))
+    assert [commit.rows for commit in store.materialize("weather")] == [1]
+
+
+def test_bounds_that_leave_a_gap_move_nothing(store, module, at):
+    store.apply(weather("feeds:span"))
+    store.materialize("weather", at(0), at(1))
+    store.materialize("weather", at(2), at(3))
+    store.materialize("weather")
+    assert module.asked[-1] == (at(1), at(24))
+    assert len(temps(store)) == 5, "what lay after the gap is there twice, as a correction"
+
+
 def test_everything_can_be_asked_for_again_in_one_step(store, module):
     for source in ("feeds:pages", "feeds:span"):
         store.apply(weather(source))
