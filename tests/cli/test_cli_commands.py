@@ -383,3 +383,25 @@ def test_explain_takes_the_words_of_historical(document, error, loaded):
     assert "did you mean 'temp'" in error(*words, "--feature", "tmp")
     assert "has no time zone" in error(*words[:5], "--at", "2025-01-06T05:02:00", code=2)
     assert "unknown tag" in error(*words, "--commits", "none")
+
+
+def test_statistics(typed, document, loaded):
+    found = document("statistics", loaded.store, "weather")
+    assert found["rows"] == 144
+    assert set(found) == set(shape("statistics"))
+    (wanted,) = shape("statistics")["columns"].values()
+    for column in found["columns"].values():
+        assert set(column) == set(wanted)
+        assert (
+            sum(each["count"] for each in column["histogram"]) == column["count"] - column["infinite"] - column["nans"]
+        )
+    lines = typed("statistics", loaded.store, "weather").stdout.splitlines()
+    assert lines[0].startswith("weather@1: 144 rows of")
+    assert any("█" in line for line in lines)
+    assert document("statistics", loaded.store, "weather", "--last", "0")["rows"] == 0
+    assert document("statistics", loaded.store, "weather", "--end", "2000-01-01T00:00:00Z")["rows"] == 0
+    assert document("statistics", loaded.store, "weather", "--commits", "weather:1", "--rebuild")["commits"] == 1
+
+
+def test_statistics_of_two_kinds_of_commits_are_refused(error, loaded):
+    assert "leave one of them out" in error("statistics", loaded.store, "weather", "--commits", "x", "--first", "1")

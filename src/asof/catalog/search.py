@@ -88,6 +88,7 @@ def _things(
                 ("keys", " ".join(definition.keys), 4),
                 ("event time", definition.event_time or "", 2),
                 *([("external", f"external {definition.external}", 4)] if definition.external else []),
+                ("source", "" if definition.taken_from is None else str(definition.taken_from), 3),
                 ("transform", "" if definition.transform is None else str(definition.transform), 3),
                 *((f"tag {tag}", f"{tag} {value}", 4) for tag, value in definition.tags.items()),
             ],
