@@ -180,7 +180,7 @@ def _untangle(layers: list[list[str]], ways: Sequence[Sequence[str]]) -> None:
     for neighbours, order in ((before, layers), (after, layers[::-1]), (before, layers)):
         places: dict[str, float] = {}
         for layer in order:
-            middles = {name: _middle([places[each] for each in neighbours[name]]) for name in layer}
+            middles = {name: _middle([places[each] for each in neighbours[name] if each in places]) for name in layer}
             layer.sort(key=lambda name, middles=middles: middles[name])
             places |= {name: (row + 0.5) / len(layer) for row, name in enumerate(layer)}
 
