@@ -13,8 +13,9 @@ from asof.catalog.search import Hit, Index
 from asof.checks import CheckReport, report_from
 from asof.definitions.entity import Entity
 from asof.definitions.names import checked_text
-from asof.errors import NotFoundError, UsageError
+from asof.errors import NotFoundError
 from asof.ingest.materialize import state_of
+from asof.ingest.take import is_taken, told_positions
 from asof.parts import Parts
 from asof.quality.explanation import Explanation
 from asof.quality.verify import Verification
@@ -37,16 +38,16 @@ class Progress:
     """How far the rows of a group are made.
 
     Attributes:
-        origin: The version of the group that they are made from.
-        code: What makes them.
-        reached: Its last commit of which rows are made.
-        behind: Commits of it since then.
+        origin: The version of the group that they are made from, or what lies outside.
+        code: What makes them; "" if they are taken as they are.
+        reached: How far: the last commit of the origin, or places outside.
+        behind: Commits of the origin since then; None if nobody knows.
     """
 
     origin: str
     code: str
-    reached: int
-    behind: int
+    reached: str
+    behind: int | None = None
 
 
 @dataclass(frozen=True)
@@ -230,12 +231,13 @@ class Sight:
         return self._store.quality.serving_log(view.definition.name)
 
     def progress(self, group: RegisteredGroup) -> Progress:
-        """Return how far the rows of a group are made, which a transformation makes."""
-        origin, transform = group.origin, group.definition.transform
-        if origin is None or transform is None:
-            raise UsageError(f"the rows of {group.ref} are not made from others")
+        """Return how far the rows of a group are made, that are made from others or taken from outside."""
+        origin, outside, code = group.origin, group.definition.taken_from, str(group.definition.transform or "")
+        if origin is None or is_taken(group):
+            source = str(outside) if origin is None else origin.ref
+            return Progress(source, code, told_positions(self._parts, group))
         reached = state_of(self._parts, group).position
-        return Progress(origin.ref, str(transform), reached, len(self._parts.log.commits(origin, after=reached)))
+        return Progress(origin.ref, code, str(reached), len(self._parts.log.commits(origin, after=reached)))
 
     def verify(self, view: RegisteredView, *, instants: int, keys: int, logged: int) -> Verification:
         """Compare online answers of a view with history, some of them."""

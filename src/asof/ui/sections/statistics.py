@@ -147,8 +147,12 @@ def _courses(subject: Subject[RegisteredGroup], commits: Sequence[Commit], name:
         return []
     means = [Point(at_us, each.mean) for at_us, each in known if isinstance(each.mean, int | float)]
     nulls = [Point(at_us, 100 * each.null_share) for at_us, each in known]
-    charts = [line(means, unit=f"mean {name} of each commit", about=f"Mean of {name}")] if len(means) > 1 else []
-    return [*charts, line(nulls, unit="% null in each commit", about=f"Share of nulls of {name}")]
+    charts: list[Any] = []
+    if len(means) > 1:
+        charts.append(line(means, unit=f"mean {name} of each commit", about=f"Mean of {name}"))
+    if any(each.value for each in nulls):
+        charts.append(line(nulls, unit="% null in each commit", about=f"Share of nulls of {name}"))
+    return charts
 
 
 def _of_commit(subject: Subject[RegisteredGroup], commit: Commit) -> GroupStatistics | None:
