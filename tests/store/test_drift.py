@@ -17,6 +17,7 @@ weather = FeatureGroup(
     event_time="t",
     features=[Feature("temp", "float64"), Feature("wind", "float64"), Feature("sky", "string")],
     known="event",
+    online=True,
 )
 view = FeatureView("departure", features=[weather["temp"], weather["sky"].alias("look")], log=1.0)
 START = datetime(2023, 1, 1, tzinfo=UTC)
@@ -151,8 +152,8 @@ def test_a_group_without_commits_of_its_own_is_compared_by_frames(months):
         ({"baseline": "winter"}, NotFoundError, "winter"),
         ({"baseline": "weather:99"}, None, ""),
         ({"baseline": (1, 2, 3)}, UsageError, "nothing that can be compared"),
-        ({"baseline": (datetime(2024, 1, 1), None)}, UsageError, "naive"),  # noqa: DTZ001
-        ({"baseline": 7}, UsageError, ""),
+        ({"baseline": (datetime(2024, 1, 1), None)}, UsageError, "no time zone"),  # noqa: DTZ001
+        ({"baseline": 7}, UsageError, "int"),
         ({"baseline": {"x": [1.0]}}, UsageError, "no column"),
         ({"features": "temp"}, UsageError, "no list"),
         ({"features": ["tmp"]}, NotFoundError, "temp"),
