@@ -25,6 +25,7 @@ NAMES = (
     "shapes",
     "big_point_in_time",
     "ingest",
+    "statistics_cost",
     "change_aware",
     "hot_cold",
     "small_commits",

@@ -6,7 +6,7 @@ Importing it is light: engines are loaded when a store opens.
 from typing import TYPE_CHECKING
 
 from asof import errors
-from asof.definitions import SQL, Check, Entity, Feature, FeatureGroup, FeatureView
+from asof.definitions import SQL, Call, Check, Entity, Feature, FeatureGroup, FeatureView, Files
 from asof.progress import Progress
 
 if TYPE_CHECKING:
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from asof.store import Store
 
 __all__ = [  # noqa: RUF022 - in the order of `sorted`
+    "Call",
     "Check",
     "Entity",
     "Feature",
     "FeatureGroup",
     "FeatureView",
+    "Files",
     "Progress",
     "SQL",
     "errors",

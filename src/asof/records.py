@@ -267,6 +267,25 @@ class Commit(msgspec.Struct, frozen=True):  # noqa: PLW1641 - its meta is a dict
         return cold if told else ()
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the commits of a group add up to.
+
+    Attributes:
+        commits: How many there are.
+        rows: Rows that they added.
+        quarantined: Rows that were put aside.
+        max_event_us: Greatest event time of their rows; None without rows, or in a static group.
+        committed_at_us: When the last one became visible; None without commits.
+    """
+
+    commits: int = 0
+    rows: int = 0
+    quarantined: int = 0
+    max_event_us: int | None = None
+    committed_at_us: int | None = None
+
+
 class ExternalRead(msgspec.Struct, frozen=True):
     """What a read saw of a group whose rows stay outside of the store.
 

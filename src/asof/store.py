@@ -17,7 +17,7 @@ from asof.erasure import Certificate, Eraser
 from asof.errors import warn
 from asof.forks import opened
 from asof.ingest.infer import unregistered
-from asof.ingest.materialize import materialize
+from asof.ingest.materialize import materialize, unit_of
 from asof.ingest.prepare import Absent, Options
 from asof.ingest.reading import reading
 from asof.ingest.transform import check_code
@@ -208,9 +208,10 @@ class Store(OfParts):
         end: datetime | None = None,
         *,
         full: bool = False,
+        backfill: bool = False,
         progress: Progress | bool = False,
     ) -> list[Commit]:
-        """Make the rows of a group with `transform=` from what is new in its source; see docs/transformations.md.
+        """Make the rows of a group from what is new in its `source=`; see docs/transformations.md.
 
         Args:
             group: Name of the group.
@@ -218,20 +219,19 @@ class Store(OfParts):
                 all makes no others, and the next ones go on from there.
             end: Inclusive upper bound of event times.
             full: Make all rows again; those from before are retracted in the same step.
-            progress: True for a bar, or a callable that is told (done, total) of the source's rows.
+            backfill: The rows are history, and known as those of `backfill` are; only of files and functions.
+            progress: True for a bar, or a callable that is told (done, total) of the source's rows or bytes.
 
         Returns:
             The new commits, retracts too. What was published stays if a later one fails; the next run goes on there.
 
         Raises:
-            UsageError: It has no transformation, or code that cannot be run. ConflictError: The code is another now.
-            DataError: It failed, or made rows that do not fit.
+            UsageError: It has no source, or code that cannot be run. ConflictError: The code is another now.
+            DataError: It failed, or made rows that do not fit; of files, the others are stored.
         """
-        start_us, end_us = bounds_us(start, end)
-        with showing(f"materializing {group}", progress=progress, unit="rows") as advance:
-            return materialize(
-                self._parts, self._writer, group, start_us=start_us, end_us=end_us, full=full, advance=advance
-            )
+        bounds = bounds_us(start, end)
+        with showing(f"materializing {group}", progress=progress, unit=unit_of(self._parts, group)) as advance:
+            return materialize(self._parts, self._writer, group, bounds, full=full, backfill=backfill, advance=advance)
 
     def together(self) -> Together:
         """Write several groups as one: `with store.together() as tx: tx.write(...); tx.write(...)`."""

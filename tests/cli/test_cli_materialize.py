@@ -53,3 +53,52 @@ def test_a_module_that_is_not_there_is_one_line(place, typed, error, monkeypatch
     said = error("materialize", place / "store", "departures", code=2)
     assert "cli_rows:late cannot be imported: ModuleNotFoundError" in said
     assert "set PYTHONPATH" in said
+
+
+FILES = """
+from asof import Entity, Feature, FeatureGroup, Files
+
+flight = Entity("flight", keys={"flight": "int64"})
+parts = {"entity": flight, "event_time": "sched", "features": [Feature("delay", "float64")]}
+exported = FeatureGroup("exported", source=Files("../exports"), **parts)
+called = FeatureGroup("called", source="cli_rows:pages", **parts)
+"""
+PAGES = """
+from datetime import UTC, datetime
+
+def pages(cursor):
+    if cursor is None:
+        yield [{"flight": 1, "sched": datetime(2024, 1, 1, tzinfo=UTC), "delay": 5.0}], "page 1"
+"""
+
+
+@pytest.fixture
+def outside(place, typed, monkeypatch):
+    (place / "exports").mkdir()
+    (place / "exports" / "a.csv").write_text(ROWS)
+    (place / "files.py").write_text(FILES)
+    (place / "cli_rows.py").write_text(PAGES)
+    monkeypatch.delitem(sys.modules, "cli_rows", raising=False)
+    monkeypatch.syspath_prepend(place)
+    assert "taken from files ../exports" in typed("apply", "store", "files.py").stdout
+    return place
+
+
+def test_files_are_taken_as_history_and_bad_ones_are_told(outside, typed, document, error):
+    taken = document("materialize", "store", "exported", "--backfill")
+    assert [(each["kind"], each["rows"], each["meta"]["source"]) for each in taken["commits"]] == [
+        ("backfill", 2, "a.csv")
+    ]
+    assert "nothing new" in typed("materialize", "store", "exported").stdout
+    (outside / "exports" / "b.csv").write_text("flight,sched\n3,2024-01-01T08:00:00Z\n")
+    (outside / "exports" / "c.csv").write_text(ROWS.replace("1,2024", "9,2024"))
+    assert "b.csv: column 'delay' is missing" in error("materialize", "store", "exported")
+    assert document("describe", "store", "exported")["facts"]["materialized"] == "2 files"
+    assert document("lineage", "store", "exported")["reads"] == ["files ../exports"]
+
+
+def test_a_function_of_the_present_folder_gives_rows(outside, typed, document):
+    taken = document("materialize", "store", "called")
+    assert [each["meta"]["source"] for each in taken["commits"]] == ['cursor "page 1"']
+    assert "nothing new" in typed("materialize", "store", "called").stdout
+    assert document("describe", "store", "called")["facts"]["materialized"] == "up to cursor 'page 1'"

@@ -218,7 +218,7 @@ def test_an_unknown_name_gives_away_no_other(made, asked):
 
 
 def test_health_and_the_document_are_open_and_figures_are_not(made, asked):
-    for path in ("/v1/health", "/v1/ready", "/openapi.json", "/"):
+    for path in ("/v1/health", "/v1/ready", "/openapi.json", "/docs"):
         assert ask(asked, None, "GET", path)[0] == 200
     assert ask(asked, None, "GET", "/metrics")[0] == 401
     assert ask(asked, made[1]["free_reader"], "GET", "/metrics")[0] == 200

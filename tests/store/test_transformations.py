@@ -457,10 +457,6 @@ def no_group(name):
         ({"source": FeatureGroup("s", entity=flight, features=[Feature("x", "int64")])}, "is static"),
         ({"features": [Count(over="1h")]}, "of which group"),
         ({"external": "parquet:somewhere"}, "source= is not for rows that stay outside"),
-        (
-            {"source": FeatureGroup("x", entity=flight, event_time="sched", features=FEATURES, external="parquet:x")},
-            "outside of the store",
-        ),
     ],
 )
 def test_declarations_that_do_not_fit_are_refused(others, said):

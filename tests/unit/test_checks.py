@@ -16,6 +16,7 @@ from asof.arrow.conform import conform
 from asof.checks import Checking, NoStore, report_from
 from asof.definitions.documents import group_document, group_from
 from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
+from asof.testing.checks import checked_rows
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NOW_US = int(datetime(2024, 1, 2, tzinfo=UTC).timestamp() * 1e6)
@@ -327,3 +328,10 @@ def test_suites_of_great_expectations_are_taken_as_they_are():
 def test_suites_that_expect_something_else(expectation, error, message):
     with pytest.raises(error, match=message):
         group({"expectations": [expectation]})
+
+
+def test_rows_are_checked_without_a_store():
+    report = checked_rows(group(Check.between("x", 0, 1), Check.in_group("k", "other")), [{"k": "a", "t": START, "x": 9.0, "n": 1, "s": "", "l": []}])  # fmt: skip
+    assert [result.outcome for result in report.results] == ["broken", "skipped"]
+    with pytest.raises(DataError, match="column"):
+        checked_rows(group(), [{"k": "a"}])

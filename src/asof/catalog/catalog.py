@@ -7,7 +7,7 @@ from asof.access import audit
 from asof.catalog.search import Hit, search
 from asof.catalog.split import Split, split
 from asof.clock import show_us
-from asof.definitions import FeatureGroup, FeatureView
+from asof.definitions import Call, FeatureGroup, FeatureView
 from asof.definitions.aggregate import told
 from asof.definitions.durations import show_duration
 from asof.definitions.names import checked_tag, checked_text
@@ -15,6 +15,7 @@ from asof.definitions.serving_log import log_name
 from asof.erasure import Certificate, certificates
 from asof.errors import UsageError
 from asof.ingest.materialize import state_of
+from asof.ingest.take import is_taken, told_positions
 from asof.online.port import Applied
 from asof.parts import Parts, definition, tables_of
 from asof.records import Commit, Deed, Snapshot, Tag
@@ -186,16 +187,20 @@ class Catalog:
 
     def _made(self, group: RegisteredGroup) -> list[tuple[str, str]]:
         """Return how the rows of a group are made, and up to where they are, if a transformation makes them."""
-        transform, origin = group.definition.transform, group.origin
-        if transform is None or origin is None:
+        transform, origin, outside = group.definition.transform, group.origin, group.definition.taken_from
+        if outside is None and origin is None:
             return []
-        position = state_of(self._parts, group).position
-        behind = len(self._parts.log.commits(origin, after=position))
-        return [
-            ("source", f"{origin.ref}: one row of each of its rows"),
-            ("transform", f"{transform.language}: {transform} (sha256 {transform.digest})"),
-            ("materialized", f"up to {origin.ref}:{position}, {behind:,} commits behind"),
-        ]
+        source = str(outside) if origin is None else f"{origin.ref}: one row of each of its rows"
+        if isinstance(outside, Call):
+            source += f" (sha256 {outside.digest})"
+        made = [] if transform is None else [f"{transform.language}: {transform} (sha256 {transform.digest})"]
+        if origin is None or is_taken(group):
+            reached = told_positions(self._parts, group)
+        else:
+            position = state_of(self._parts, group).position
+            behind = len(self._parts.log.commits(origin, after=position))
+            reached = f"up to {origin.ref}:{position}, {behind:,} commits behind"
+        return [("source", source), *(("transform", each) for each in made), ("materialized", reached)]
 
     def lineage(self, name: str) -> Lineage:
         """Return what a group or view reads, and what reads it.
@@ -208,7 +213,9 @@ class Catalog:
             return Lineage(found.ref, tuple(sorted(group.ref for group in found.groups.values())), ())
         used = [view.ref for view in self.views() if any(g.ref == found.ref for g in view.groups.values())]
         used += [group.ref for group in self.groups() if group.parent is not None and group.parent.ref == found.ref]
-        return Lineage(found.ref, () if found.parent is None else (found.parent.ref,), tuple(sorted(used)))
+        outside = found.definition.taken_from
+        reads = (str(outside),) if outside is not None else () if found.parent is None else (found.parent.ref,)
+        return Lineage(found.ref, reads, tuple(sorted(used)))
 
     def split(self, group: str, *, cold: Sequence[str]) -> Split:
         """Store features that hardly ever change apart from the others, from now on: the cold and the hot family.

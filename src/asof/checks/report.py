@@ -43,7 +43,7 @@ class CheckResult(msgspec.Struct, frozen=True, omit_defaults=True):
             found = "" if self.observed is None else f": it is {self.observed:g}"
             return f"the rows together break '{self.check}'{found}" + (f" ({self.note})" if self.note else "")
         rows = "row breaks" if self.broken == 1 else "rows break"
-        first = "" if self.row is None else f" (row {self.row} holds {self.value})"
+        first = "" if self.row is None else f" (row {self.row}" + (f" holds {self.value})" if self.value else ")")
         return f"{self.broken:,} {rows} '{self.check}'{first}"
 
 

@@ -16,7 +16,7 @@ SECTIONS = {
     "Read": ("historical", "online", "read"),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
     "Trust": ("check", "reports", "quarantine", "statistics", "drift", "verify", "doctor"),
-    "Serve": ("serve", "keys", "audit"),
+    "Serve": ("serve", "ui", "keys", "audit"),
     "Keep": ("compact", "split", "remove"),
 }
 """Commands in the order of the help; `name` lives in `asof.cli.commands.name`, with `-` as `_`."""

@@ -7,7 +7,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from asof.definitions import FeatureGroup, FeatureView
-    from asof.definitions.types import DType
     from asof.store import Store
 
 
@@ -26,17 +25,11 @@ def find(store: "Store", name: str) -> "FeatureGroup | FeatureView":
     return store.catalog.find(name).definition
 
 
-def key_types(definition: "FeatureGroup | FeatureView") -> Mapping[str, "DType"]:
-    """Return the columns that name what is asked for, with their types."""
-    from asof.definitions import FeatureView
-
-    return definition.spine_keys if isinstance(definition, FeatureView) else definition.entity.keys
-
-
 def feature_types(definition: "FeatureGroup | FeatureView") -> Mapping[str, Any]:
     """Return the features, by their output names, and keys with their Arrow types, for a CSV that has them."""
     from asof.arrow.types import arrow_type
     from asof.definitions import FeatureView, view_of_group
+    from asof.ingest.key_texts import key_types
 
     view = definition if isinstance(definition, FeatureView) else view_of_group(definition)
     features = {name: ref.feature.dtype for name, ref in zip(view.output_names(), view.features, strict=True)}
@@ -58,43 +51,11 @@ def moment(text: str | None, option: str) -> "datetime | None":
 
 
 def key_values(definition: "FeatureGroup | FeatureView", given: Mapping[str, str]) -> dict[str, Any]:
-    """Return texts as values of the key types; an empty text is None. Unknown names stay texts: the store names them.
+    """Return the texts of `KEY=VALUE` as values of the key types; see `asof.ingest.key_texts`.
 
     Raises:
         UsageError: A text does not fit its type.
     """
-    import pyarrow as pa
+    from asof.ingest.key_texts import key_types, key_values
 
-    from asof.arrow.types import arrow_type
-    from asof.errors import DataError, UsageError
-    from asof.ingest.csv_file import from_text
-
-    types = key_types(definition)
-    values: dict[str, Any] = {}
-    for name, text in given.items():
-        if name not in types:
-            values[name] = text
-            continue
-        if types[name].name == "bytes":
-            values[name] = _bytes_of(name, text)
-            continue
-        column = pa.chunked_array([pa.array([text or None], pa.string())])
-        try:
-            values[name] = from_text(column, arrow_type(types[name]), f"key {name}")[0].as_py()
-        except DataError as error:
-            raise UsageError(f"key {name}={text!r} is no {types[name]}", todo=error.todo) from error
-    return values
-
-
-def _bytes_of(name: str, text: str) -> bytes | None:
-    """Return bytes that were written as `--json` writes them: in base64."""
-    import base64
-    import binascii
-
-    from asof.errors import UsageError
-
-    try:
-        return base64.b64decode(text, validate=True) if text else None
-    except binascii.Error as error:
-        todo = "write it in base64, as --json shows it"
-        raise UsageError(f"key {name}={text!r} is no bytes", todo=todo) from error
+    return key_values(key_types(definition), given)

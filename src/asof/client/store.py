@@ -150,10 +150,11 @@ class RemoteStore(Store):
         end: datetime | None = None,
         *,
         full: bool = False,
+        backfill: bool = False,
         progress: Progress | bool = False,
     ) -> list[Commit]:
-        """See `Store.materialize`; the server runs the code that it has."""
-        asked = requests.Materialize(group=group, start=start, end=end, full=full)
+        """See `Store.materialize`; the server runs the code that it has, and reads its own files."""
+        asked = requests.Materialize(group=group, start=start, end=end, full=full, backfill=backfill)
         again = not (full or start or end)  # what is new is made once
         with showing(f"materializing {group}", progress=progress, unit="rows") as advance:
             found = self._link.act("materialize", asked, again=again, advance=advance, long=True)

@@ -4,17 +4,20 @@ from asof.definitions.check import Check
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef
+from asof.definitions.outside import Call, Files
 from asof.definitions.transformation import SQL
 from asof.definitions.view import FeatureView, Lookup, view_of_group
 
 __all__ = [
     "SQL",
+    "Call",
     "Check",
     "Entity",
     "Feature",
     "FeatureGroup",
     "FeatureRef",
     "FeatureView",
+    "Files",
     "Lookup",
     "view_of_group",
 ]

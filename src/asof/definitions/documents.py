@@ -15,6 +15,7 @@ from asof.definitions.check import Check
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
+from asof.definitions.outside import outside_document, outside_from, outside_identity
 from asof.definitions.transformation import SQL, Transformation, transformation_of
 from asof.definitions.view import FeatureView
 from asof.errors import NotFoundError, UsageError
@@ -65,6 +66,7 @@ def group_document(group: FeatureGroup, pins: Mapping[str, int] | None = None) -
         "available_at": group.available_at,
         "origin": None if group.origin is None else parent,
         "transform": None if group.transform is None else _transform_document(group.transform),
+        "taken_from": None if group.taken_from is None else outside_document(group.taken_from),
     }
 
 
@@ -72,7 +74,7 @@ def group_from(document: Mapping[str, Any], group: GroupLoader | None = None) ->
     """Return the group of a document; a group with a source needs who gives it."""
     entity = document["entity"]
     source = document.get("source") or document.get("origin")
-    transform = document.get("transform")
+    transform, outside = document.get("transform"), document.get("taken_from")
     if source is not None and group is None:
         raise UsageError(f"group {document['name']} comes without its source {source}")
     return FeatureGroup(
@@ -94,7 +96,7 @@ def group_from(document: Mapping[str, Any], group: GroupLoader | None = None) ->
         tags=document["tags"],
         project=document.get("project", ""),
         shared_with=document.get("shared_with", ()),
-        source=None if source is None or group is None else group(source),
+        source=outside_from(outside) if outside else None if source is None or group is None else group(source),
         source_keys=document.get("source_keys"),
         external=document.get("external"),
         available_at=document.get("available_at"),
@@ -152,9 +154,12 @@ def group_identity(document: Mapping[str, Any]) -> str:
         "aggregations": [f.get("aggregation") for f in document["features"]],
     }
     place = {} if document.get("external") is None else {"external": True, "available_at": document["available_at"]}
+    if document.get("taken_from"):
+        taken = {"taken_from": outside_identity(document["taken_from"]), "transform": document["transform"]}
+        place = {**taken, "available_at": document["available_at"]}
     return _digest(
         {
-            **place,  # where the rows lie is not what they are
+            **place,  # where rows lie is not what they are
             "name": document["name"],
             "keys": list(document["entity"]["keys"].items()),
             "event_time": document["event_time"],

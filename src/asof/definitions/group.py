@@ -14,6 +14,8 @@ from asof.definitions.external import checked_place
 from asof.definitions.feature import Feature
 from asof.definitions.foreign_checks import ForeignChecks, checks_of
 from asof.definitions.names import EVERY_PROJECT, checked_name, checked_project, checked_projects
+from asof.definitions.outside import Call, Outside, outside_of
+from asof.definitions.outside import Given as Source
 from asof.definitions.transformation import Given, Transformation, transformation_of
 from asof.definitions.types import DType
 from asof.errors import NotFoundError, UsageError
@@ -53,11 +55,13 @@ class FeatureGroup:
         project: Whose it is: a key of the server has a role in a project. "" is the default project.
         shared_with: Projects that may read it; "*" for all.
         source: The group of events that the features are made of; with `transform`, the group whose rows the rows of
-            this one are made from.
+            this one are made from. Or what lies outside of the store, and gives the rows when `Store.materialize`
+            runs: `Files("exports/*.csv")`, "module:function" or `Call(...)`. It is kept as `taken_from` then.
         source_keys: Key of the entity to the source's column; keys that are not named are columns of the same name.
         external: Where the rows lie, if they stay outside of the store: "parquet:FOLDER" (or a file, or a glob),
             "delta:FOLDER", "postgresql://USER@HOST/DATABASE?table=NAME". They are read in place and never written.
-        available_at: Column of external rows that says since when each was known; None: since event time and delay.
+        available_at: Column of external rows that says since when each was known; None: since event time and delay. Of
+            rows that are taken from outside: such a column of them, that is not stored; None: since they are taken.
         transform: What makes the rows, one of each row of the source, when `Store.materialize` runs it: a function,
             "module:function" or `SQL(...)`. Entity and event time are the source's; nobody else writes to the group.
             It is kept as a `Transformation`, and the source as `origin`.
@@ -92,6 +96,7 @@ class FeatureGroup:
     available_at: str | None = None
     transform: Transformation | None = None
     origin: "FeatureGroup | None" = None
+    taken_from: Outside | None = None
 
     def __init__(  # noqa: PLR0913 - a declaration: all but the name by keyword
         self,
@@ -114,7 +119,7 @@ class FeatureGroup:
         tags: Mapping[str, str] | None = None,
         project: str = "",
         shared_with: Sequence[str] = (),
-        source: "FeatureGroup | None" = None,
+        source: "FeatureGroup | Source | None" = None,
         source_keys: Mapping[str, str] | None = None,
         external: str | None = None,
         available_at: str | None = None,
@@ -122,11 +127,14 @@ class FeatureGroup:
     ) -> None:
         """Check and keep the parts."""
         put = object.__setattr__
-        origin, source = (None, source) if transform is None else (source, None)
+        taken_from = None if source is None or isinstance(source, FeatureGroup) else outside_of(source)
+        given = source if isinstance(source, FeatureGroup) else None
+        origin, source = (None, given) if transform is None else (given, None)
         if event_time is None and origin is not None:
             event_time = origin.event_time
         put(self, "transform", None if transform is None else transformation_of(transform, where=f"group {name}"))
         put(self, "origin", origin)
+        put(self, "taken_from", taken_from)
         put(self, "name", checked_name(name, "group"))
         put(self, "entity", entity)
         put(self, "source", source)
@@ -196,6 +204,8 @@ class FeatureGroup:
     def _check_parent(self, where: str) -> None:
         if self.source is not None:
             self._check_source(self.source, where)
+        elif self.taken_from is not None:
+            self._check_taken(self.taken_from, where)
         elif self.transform is not None:
             self._check_origin(self.origin, where)
         elif self.source_keys:
@@ -239,9 +249,6 @@ class FeatureGroup:
             what = "is static" if origin.source is None else "has no rows of its own"
             todo = "name a group with event_time= that is written to, or made by a transformation itself"
             raise UsageError(f"the source {origin.name!r} {what}", where=where, todo=todo)
-        if origin.external is not None:
-            todo = "load its rows into a group of the store"
-            raise UsageError(f"the rows of the source {origin.name!r} are outside of the store", where=where, todo=todo)
         if (origin.entity.name, origin.entity.keys) != (self.entity.name, self.entity.keys):
             todo = f"a transformation keeps the keys of each row: declare entity {origin.entity.name!r}"
             raise UsageError(f"the source {origin.name!r} has another entity", where=where, todo=todo)
@@ -252,6 +259,24 @@ class FeatureGroup:
             if given:
                 what = f"{option}= says nothing here: a made row has the keys and the arrival of its source's row"
                 raise UsageError(what, where=where, todo="leave it out")
+
+    def _check_taken(self, outside: Outside, where: str) -> None:
+        """Refuse what says nothing of rows that are taken from outside, or what a source lacks."""
+        if self.source_keys:
+            raise UsageError("source_keys= is for a source that is a group", where=where, todo="leave it out")
+        if isinstance(outside, Call):
+            if outside.asks == "span" and self.event_time is None:
+                raise UsageError(f"{outside} is asked for event times, and this group has none", where=where)
+            return
+        if outside.columns is None:
+            if self.transform is not None:
+                what, todo = "transform= is given which columns?", "say what the files have: Files(..., columns={...})"
+                raise UsageError(what, where=where, todo=todo)
+            return
+        needed = self.columns if self.transform is None else ()
+        for name in needed:
+            if name not in outside.columns:
+                raise NotFoundError.named("column", name, outside.columns, where=f"{where}, {outside}")
 
     @property
     def parent(self) -> "FeatureGroup | None":
@@ -270,18 +295,20 @@ class FeatureGroup:
 
     def _check_external(self) -> None:
         where = f"group {self.name}"
-        if self.external is None:
+        if self.external is None and self.taken_from is None:
             if self.available_at is not None:
                 todo = "pass it to backfill: it names a column of the frame"
-                raise UsageError("available_at= is for external groups", where=where, todo=todo)
+                raise UsageError("available_at= is for rows from outside of the store", where=where, todo=todo)
             return
         if self.available_at is not None:
             if self.static or self.delay_us:
                 raise UsageError("available_at= needs an event_time, and stands in place of a delay", where=where)
             if self.available_at in self.columns:
                 raise UsageError(f"available_at={self.available_at!r} is declared as another column", where=where)
+        if self.external is None:
+            return
         for option, given in (
-            ("source=", self.parent is not None),
+            ("source=", self.parent is not None or self.taken_from is not None),
             ("online=True", self.online),
             ("checks=", self.checks or self.on_violation != "strict"),
             ("on_unchanged='skip'", self.on_unchanged != "store"),

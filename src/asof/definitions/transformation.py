@@ -3,22 +3,18 @@
 Functions are named, never stored: a version knows the place and the hash of the source. Source: SEMANTICS section 6.
 """
 
-import hashlib
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from types import FunctionType
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from asof.errors import ConflictError, UsageError
-from asof.source_code import current_source
+from asof.definitions.code import digest_of, hash_of, imported, name_of, unchanged
+from asof.errors import UsageError
 
 Batch = Any
 """A pyarrow.Table, or a polars or pandas frame: what the function's annotation says."""
 
-TODO = 'define it at the top level of a module, and name it "module:function"'
+WHAT = "transformation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +70,11 @@ def transformation_of(given: Given, *, where: str) -> Transformation:
     if isinstance(given, Transformation):
         return given
     if isinstance(given, SQL):
-        return Transformation("sql", given.text, _hash(given.text))
-    code = given if isinstance(given, str) else _name_of(given, where)
-    function = _imported(code, where)
-    if not isinstance(given, str) and function is not given:
-        raise UsageError(f"{code} is another function than the one given", where=where, todo=TODO)
-    return Transformation("python", code, _digest_of(function, where))
+        return Transformation("sql", given.text, hash_of(given.text))
+    code = name_of(given, what=WHAT, where=where)
+    function = imported(code, what=WHAT, where=where)
+    _check(function, code, where)
+    return Transformation("python", code, digest_of(function, where=where))
 
 
 def function_of(transformation: Transformation, *, where: str) -> Callable[[Batch], Batch]:
@@ -88,13 +83,8 @@ def function_of(transformation: Transformation, *, where: str) -> Callable[[Batc
     Raises:
         UsageError: It cannot be imported. ConflictError: Its source is not what it was.
     """
-    function = _imported(transformation.code, where)
-    if _digest_of(function, where) != transformation.digest:
-        raise ConflictError(
-            f"the source of {transformation.code} is not what it was when it was applied",
-            where=where,
-            todo="apply the definition again: that makes a new version; or bring the code back",
-        )
+    function = unchanged(transformation.code, transformation.digest, what=WHAT, where=where)
+    _check(function, transformation.code, where)
     return function
 
 
@@ -107,36 +97,6 @@ def frame_of(function: Callable[[Batch], Batch]) -> Literal["arrow", "polars", "
     return "pandas" if package in ("pd", "pandas") else "arrow"
 
 
-def _name_of(function: Callable[[Batch], Batch], where: str) -> str:
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
-    if not isinstance(function, FunctionType) or not name.isidentifier() or module == "__main__":
-        what = f"{name or function!r} of __main__" if module == "__main__" else name or repr(function)
-        raise UsageError(f"the transformation {what} cannot be imported by a name", where=where, todo=TODO)
-    return f"{module}:{name}"
-
-
-def _imported(code: str, where: str) -> Callable[[Batch], Batch]:
-    module, colon, name = code.partition(":")
-    if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
-        raise UsageError(f"the transformation {code!r} is no module:function", where=where, todo=TODO)
-    try:
-        found: object = getattr(sys.modules.get(module) or import_module(module), name)
-    except Exception as error:  # the user's own code may fail in any way
-        reason = f"{type(error).__name__}: {error}"
-        todo = f"make the module {module!r} importable here: install it, or set PYTHONPATH"
-        raise UsageError(f"the transformation {code} cannot be imported: {reason}", where=where, todo=todo) from error
-    if not isinstance(found, FunctionType):
-        raise UsageError(f"the transformation {code} is no function", where=where, todo=TODO)
-    if len(inspect.signature(found).parameters) != 1:
+def _check(function: Callable[[Batch], Batch], code: str, where: str) -> None:
+    if len(inspect.signature(function).parameters) != 1:
         raise UsageError(f"{code} does not take one argument", where=where, todo="it is given a batch of rows")
-    return cast("Callable[[Batch], Batch]", found)
-
-
-def _digest_of(function: Callable[[Batch], Batch], where: str) -> str:
-    plain = inspect.unwrap(function)
-    current_source(sys.modules[plain.__module__], [plain], where=where)
-    return _hash(inspect.getsource(plain))
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

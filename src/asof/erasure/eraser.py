@@ -193,6 +193,11 @@ def _notes(parts: Parts, target: Target, holdings: Sequence[Holding]) -> list[st
         for group in parts.registry.groups()
         if group.definition.external is not None and names & set(group.definition.columns)
     ]
+    outside += [
+        f"{group.ref} ({group.definition.taken_from})"
+        for group in parts.registry.groups()
+        if group.definition.taken_from is not None and names & set(group.definition.columns)
+    ]
     tags = [tag.name for tag in parts.tags.all() if any(holding.group.ref in tag.pins for holding in holdings)]
     notes = [f"reads at these tags do not see them any more: {', '.join(tags)}"] if tags else []
     notes += [f"groups of other entities have columns of the same name: {'; '.join(alike)}"] if alike else []

@@ -125,12 +125,28 @@ def rows(proposal: Proposal) -> pa.Table:
     return _declared_rows(proposal.file, proposal.group)[0]
 
 
-def _declared_rows(file: Path, group: FeatureGroup) -> tuple[pa.Table, dict[str, str]]:
+def typed_rows(
+    file: Path, types: Mapping[str, pa.DataType], *, timezone: str | None
+) -> tuple[pa.Table, dict[str, str]]:
+    """Return the rows of a file, and the column of the group for each of the file's.
+
+    Args:
+        file: The file.
+        types: Types by the columns of the group; those of other columns are inferred.
+        timezone: Zone of naive times; None refuses them.
+
+    Raises:
+        DataError: It is no CSV, or a value does not fit.
+    """
     columns = _columns(read_header(file))
-    declared = {column.name: column.type for column in declared_schema(group)}
-    types = {old: declared[new] for old, new in columns.items() if new in declared}
-    table = read_csv(file, types, timezone=group.timezone, foreign=True)
+    wanted = {old: types[new] for old, new in columns.items() if new in types}
+    table = read_csv(file, wanted, timezone=timezone, foreign=True)
     return table.rename_columns(list(columns.values())), columns
+
+
+def _declared_rows(file: Path, group: FeatureGroup) -> tuple[pa.Table, dict[str, str]]:
+    declared = {column.name: column.type for column in declared_schema(group)}
+    return typed_rows(file, declared, timezone=group.timezone)
 
 
 def _inferred_rows(file: Path) -> tuple[pa.Table, dict[str, str]]:

@@ -94,6 +94,7 @@ class Load:
         self.availability: Availability = "commit"
         self.moments: set[int | None] = set()
         self.in_order = False
+        self.warns = True
         self.files: list[list[DataFile]] = []
         self.gone: list[list[DataFile]] = []
         self.made: list[DataFile] = []
@@ -194,7 +195,7 @@ class Load:
             now_us=self.clock(),
             checking=self.checking,
             part=True,
-            warns=not offset,
+            warns=self.warns and not offset,
         )
         if found.items is not None:
             self.put_aside(found.items)
@@ -237,7 +238,7 @@ class Load:
         before = list(self.files)
         self.statistics = GroupStatistics()
         settled: list[list[DataFile]] = []
-        for some in np.array_split(doubles, -(-count // PART_ROWS)):
+        for some in np.array_split(doubles, min(-(-count // PART_ROWS), len(doubles))):
             found = [batch.filter(self.among(batch, some)) for part in before for batch in self.rows(part)]
             rows = arrange(
                 pa.Table.from_batches(found, schema=self.table.schema),

@@ -17,9 +17,11 @@ import pyarrow.compute as pc
 from asof.arrow.layout import stored_rows
 from asof.arrow.order import arrange, key_codes
 from asof.arrow.streams import in_parts
-from asof.errors import ConflictError, TransientError, UsageError
+from asof.errors import TransientError, UsageError
 from asof.ingest.load import PART_BYTES, Load
 from asof.ingest.prepare import Options
+from asof.ingest.retention import refuse_taking_back
+from asof.ingest.take import is_taken, source_of, take
 from asof.ingest.transform import Transform
 from asof.ingest.write import Writer
 from asof.parts import Parts, pinned_rows
@@ -130,24 +132,35 @@ def materialize(  # noqa: PLR0913 - the words of `Store.materialize`
     parts: Parts,
     writer: Writer,
     name: str,
+    bounds: tuple[int | None, int | None],
     *,
-    start_us: int | None = None,
-    end_us: int | None = None,
     full: bool = False,
+    backfill: bool = False,
     advance: Progress = unheard,
 ) -> list[Commit]:
-    """Run the transformation of a group; see `Store.materialize`."""
+    """Make the rows of a group from what is new in its source; see `Store.materialize`."""
     group = parts.registry.group(name)
+    if is_taken(group):
+        return take(parts, writer, group, bounds=bounds, full=full, backfill=backfill, advance=advance)
     transform, origin = group.definition.transform, group.origin
     if transform is None or origin is None:
         raise UsageError(f"{group.ref} has no transformation", todo="declare transform= and source=, or write its rows")
-    bounds = None if start_us is None and end_us is None else Span(0, 0, start_us=start_us, end_us=end_us)
+    if backfill:
+        what = "backfill=True says nothing here: a made row is known since its source's row is"
+        raise UsageError(what, where=f"group {group.ref}", todo="leave it out")
+    asked = None if bounds == (None, None) else Span(0, 0, start_us=bounds[0], end_us=bounds[1])
     run = _Run(parts, writer, group, origin, Transform(parts, group, transform))
     for _ in range(ATTEMPTS):
-        work = run.work(bounds, full=full)
+        work = run.work(asked, full=full)
         if run.done(work, advance):
             return run.commits
     raise TransientError(f"others kept materializing {group.ref}", todo="try again")
+
+
+def unit_of(parts: Parts, name: str) -> str:
+    """Return what the progress of materializing a group counts."""
+    group = parts.registry.group(name)
+    return source_of(parts, group).unit if is_taken(group) else "rows"
 
 
 def state_of(parts: Parts, group: RegisteredGroup) -> State:
@@ -262,11 +275,8 @@ class _Run:
 
     def _swapped(self, loads: Sequence[MadeLoad], gone: Sequence[int]) -> list[Commit] | None:
         """Publish commits, and retracts of those that they stand in for, at once; None if somebody else was first."""
-        if gone and self.parts.log.snapshot(self.group).horizon_us is not None:
-            raise ConflictError(
-                f"retention dropped rows of {self.group.ref}, so what was made cannot be taken back",
-                todo="apply the transformation as a new version, and materialize that",
-            )
+        if gone:
+            refuse_taking_back(self.parts, self.group)
         reason = "made anew"
         retracts = [Draft(self.group.id, "retract", target=number, reason=reason) for number in gone]
         return self.writer.swap(self.group, loads, retracts)

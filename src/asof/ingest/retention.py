@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.definitions.serving_log import CLOCK, is_log
+from asof.errors import ConflictError
 from asof.parts import Parts
 from asof.records import Snapshot
 from asof.registry.port import RegisteredGroup
@@ -29,6 +30,19 @@ def horizon_of(parts: Parts, group: RegisteredGroup, snapshot: Snapshot, *, now_
     horizon_us = max(now_us - definition.retention_us, snapshot.horizon_us or -(2**62))
     young = not snapshot.journal and all(file.min_event_us > horizon_us for file, _ in snapshot.files)
     return None if log and young else horizon_us
+
+
+def refuse_taking_back(parts: Parts, group: RegisteredGroup) -> None:
+    """Refuse to make rows anew in place of others, of which some are gone.
+
+    Raises:
+        ConflictError: Retention dropped some.
+    """
+    if parts.log.snapshot(group).horizon_us is not None:
+        raise ConflictError(
+            f"retention dropped rows of {group.ref}, so what was made cannot be taken back",
+            todo="apply the group as a new version, and materialize that",
+        )
 
 
 def aged(group: RegisteredGroup, snapshot: Snapshot, horizon_us: int) -> list[str]:

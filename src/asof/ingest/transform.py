@@ -10,7 +10,11 @@ from asof.arrow.conform import conform
 from asof.arrow.frames import Frame, to_pandas, to_polars, to_table
 from asof.arrow.layout import declared_schema
 from asof.arrow.order import arrange
-from asof.definitions import FeatureGroup, FeatureView
+from asof.arrow.types import arrow_type
+from asof.definitions import Call, FeatureGroup, FeatureView, Files
+from asof.definitions.code import unchanged
+from asof.definitions.outside import NAME
+from asof.definitions.outside import WHAT as SOURCE
 from asof.definitions.transformation import Transformation, frame_of, function_of
 from asof.errors import AsofError, DataError
 from asof.parts import Parts
@@ -25,12 +29,17 @@ def check_code(parts: Parts, definitions: Sequence[FeatureGroup | FeatureView]) 
         UsageError: It cannot. ConflictError: The code is not that of the definition. DataError: It gives other columns.
     """
     for group in definitions:
-        if not isinstance(group, FeatureGroup) or group.transform is None or group.origin is None:
+        if not isinstance(group, FeatureGroup):
             continue
-        run = _runnable(parts, group, group.transform, f"group {group.name}")
-        if group.transform.language == "sql":
-            made = run(declared_schema(group.origin).empty_table())
-            _conformed(made, group, f"group {group.name}")
+        where = f"group {group.name}"
+        if isinstance(group.taken_from, Call):
+            unchanged(group.taken_from.code, group.taken_from.digest, what=SOURCE, where=where)
+        if group.transform is None:
+            continue
+        run, given = _runnable(parts, group, group.transform, where), _given(group)
+        if group.transform.language == "sql" and given is not None:
+            made, _ = to_table(run(given.empty_table()), where=f"{where}, transformation")
+            conform(made, group, extra=() if group.available_at is None else (group.available_at,))
 
 
 class Transform:
@@ -55,18 +64,27 @@ class Transform:
         """
         keys, time = self._group.keys, self._group.event_time
         assert time is not None  # noqa: S101 - the definition was checked
+        made = self.made(given.drop_columns([AVAILABLE_COLUMN]))
+        rows = arrange(conform(made, self._group), keys, time, where=self._where, numbered=False)
+        known = arrange(given.select([*keys, time, AVAILABLE_COLUMN]), keys, time)
+        self._check(rows, known, [*keys, time])
+        return rows.append_column(AVAILABLE_COLUMN, known.column(AVAILABLE_COLUMN))
+
+    def made(self, given: pa.Table) -> pa.Table:
+        """Return what is made of rows, as it comes.
+
+        Raises:
+            DataError: It failed, or gave no frame.
+        """
         try:
-            made = self._run(given.drop_columns([AVAILABLE_COLUMN]))
+            made = self._run(given)
         except AsofError:
             raise
         except Exception as error:  # the user's own code may fail in any way
             reason = f"{type(error).__name__}: {error}"
             what = f"the transformation {self._name} failed on {given.num_rows:,} rows: {reason}"
             raise DataError(what, where=self._where, todo="nothing of this batch was stored") from error
-        rows = arrange(_conformed(made, self._group, self._where), keys, time, where=self._where, numbered=False)
-        known = arrange(given.select([*keys, time, AVAILABLE_COLUMN]), keys, time)
-        self._check(rows, known, [*keys, time])
-        return rows.append_column(AVAILABLE_COLUMN, known.column(AVAILABLE_COLUMN))
+        return to_table(made, where=f"{self._where}, transformation")[0]
 
     def _check(self, rows: pa.Table, known: pa.Table, identity: Sequence[str]) -> None:
         """Refuse rows that are not one of each known row."""
@@ -85,9 +103,13 @@ class Transform:
             raise DataError(what, where=self._where, todo=todo)
 
 
-def _conformed(made: Frame, group: FeatureGroup, where: str) -> pa.Table:
-    table, _ = to_table(made, where=f"{where}, transformation")
-    return conform(table, group)
+def _given(group: FeatureGroup) -> pa.Schema | None:
+    """Return the columns that a transformation is given; None: nobody knows before it runs."""
+    if group.origin is not None:
+        return declared_schema(group.origin)
+    if isinstance(group.taken_from, Files) and group.taken_from.columns is not None:
+        return pa.schema([(name, arrow_type(dtype)) for name, dtype in group.taken_from.columns.items()])
+    return None
 
 
 def _runnable(parts: Parts, group: FeatureGroup, transform: Transformation, where: str) -> Callable[[pa.Table], Frame]:
@@ -98,6 +120,5 @@ def _runnable(parts: Parts, group: FeatureGroup, transform: Transformation, wher
             return function
         given = to_polars if frame == "polars" else to_pandas
         return lambda table: function(given(table))
-    assert group.origin is not None  # noqa: S101 - the definition was checked
-    source = group.origin.name
+    source = NAME if group.origin is None else group.origin.name
     return lambda table: parts.engine.transform(transform.code, {source: table}, where=where)

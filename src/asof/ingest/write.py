@@ -112,7 +112,7 @@ class Writer:
     def retract(self, commit: str | Commit, reason: str) -> Commit:
         """Hide the rows of a commit; see `Store.retract`."""
         ref, number = commit_name(commit)
-        group = writable(self._parts.registry.group(ref).writable)
+        group = writable(self._parts.registry.group(ref).retractable)
         if not checked_text(reason, "reason").strip():
             raise UsageError("a retract needs a reason", todo='pass reason="..."')
         draft = Draft(group.id, "retract", target=number, reason=reason)

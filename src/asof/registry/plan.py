@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from asof.definitions.documents import AMENDABLE, VIEW_AMENDABLE
 from asof.definitions.durations import show_duration
+from asof.definitions.outside import outside_identity, show_outside
 
 FIXED = ("dtype", "nullable", "aggregation")
 """Parts of a feature that do not change in place."""
@@ -79,13 +80,7 @@ def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version:
             1,
             (
                 f"keys {', '.join(f'{k}: {t}' for k, t in entity['keys'].items())} (entity {entity['name']})",
-                f"made of the events of {new['source']}"
-                if new["source"]
-                else f"made from the rows of {new['origin']} by {_shown(new['transform'])}"
-                if new["origin"]
-                else f"event_time {new['event_time']}"
-                if new["event_time"]
-                else "static: no event time",
+                _rows(new),
                 *([f"external: its rows stay at {new['external']}"] if new["external"] else []),
                 _features([str(f["name"]) for f in new["features"]]),
                 f"historical reads default to known={known!r}; " + ("online" if new["online"] else "offline only"),
@@ -98,6 +93,7 @@ def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version:
         "available_at": None,
         "origin": None,
         "transform": None,
+        "taken_from": None,
         **old,
     }  # stores from before these
     details = tuple(_differences(old, new))
@@ -110,15 +106,30 @@ def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version:
             details += ("what is stored stays as it is; rows are compared from now on, or no more",)
         if new["external"] != old["external"]:
             details += ("the rows are read there from now on",)
+        if new["taken_from"] != old["taken_from"]:
+            details += ("what was taken stays; the next run takes what is new there",)
         return Change("amend", "group", name, version, details)
     anew = () if new["source"] else (_begins(new),)
     return Change("new version", "group", name, version + 1, (*details, *anew))
 
 
+def _rows(new: Mapping[str, Any]) -> str:
+    """Return where the rows of a new group come from, or when they are true."""
+    if new["source"]:
+        return f"made of the events of {new['source']}"
+    if new["origin"]:
+        return f"made from the rows of {new['origin']} by {_shown(new['transform'])}"
+    if new["taken_from"]:
+        by = f", by {_shown(new['transform'])}" if new["transform"] else ""
+        return f"taken from {show_outside(new['taken_from'])}{by}"
+    return f"event_time {new['event_time']}" if new["event_time"] else "static: no event time"
+
+
 def _begins(new: Mapping[str, Any]) -> str:
     if new["external"]:
         return "its rows are read where they lie"
-    return f"the new version starts without history{'; materialize it' if new['origin'] else ''}"
+    made = new["origin"] or new["taken_from"]
+    return f"the new version starts without history{'; materialize it' if made else ''}"
 
 
 def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: int) -> Change:
@@ -152,6 +163,8 @@ def _amendable(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         changed.discard("entity")
     if old["external"] and new["external"]:  # the same rows elsewhere; what they are is compared when they are read
         changed.discard("external")
+    if outside_identity(old["taken_from"]) == outside_identity(new["taken_from"]):
+        changed.discard("taken_from")
     # The knowledge default and the zone of naive times change no stored row.
     return changed <= AMENDABLE | {"known", "timezone"}
 
@@ -175,6 +188,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
             yield from _feature_differences(old[key], new[key])
         elif key == "transform":
             yield f"transform: {_shown(old[key])} -> {_shown(new[key])}"
+        elif key == "taken_from":
+            yield f"source: {show_outside(old[key])} -> {show_outside(new[key])}"
         else:
             yield f"{key}: {old.get(key)!r} -> {new[key]!r}"
 

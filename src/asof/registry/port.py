@@ -7,8 +7,10 @@ from typing import Protocol
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
 from asof.errors import AsofError, ConflictError, UsageError
-from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Reported, Snapshot, Span, Tag
+from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Snapshot, Span, Tag, Totals
 from asof.registry.plan import Plan
+from asof.registry.reports import Reports
+from asof.registry.statistics import Statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,23 @@ class RegisteredGroup:
         """The group itself, which users must be allowed to write to.
 
         Raises:
-            UsageError: It has no rows, or a transformation makes them.
+            UsageError: It has no rows, a transformation makes them, or they are taken from outside of the store.
+        """
+        outside = self.definition.taken_from
+        if outside is not None:
+            raise UsageError(
+                f"the rows of {self.ref} are taken from {outside}, and not written",
+                where=f"group {self.definition.name}",
+                todo=f"change them there, then materialize {self.definition.name!r}",
+            )
+        return self.retractable
+
+    @property
+    def retractable(self) -> "RegisteredGroup":
+        """The group itself, of which users must be allowed to retract commits.
+
+        Raises:
+            UsageError: It has no rows, or a transformation makes them from those of a group.
         """
         if self.origin is not None:
             name, source = self.definition.name, self.origin.definition.name
@@ -252,6 +270,10 @@ class CommitLog(Protocol):
 
     def heads(self) -> dict[int, Commit]:
         """Return the last commit of each group version that has one, by its id."""
+        ...
+
+    def totals(self) -> dict[int, Totals]:
+        """Return what the commits of each group version that has one add up to, by its id; a look at each commit."""
         ...
 
     def snapshot(self, group: RegisteredGroup, *, pin: int | None = None, after: int = 0) -> Snapshot:
@@ -464,77 +486,6 @@ class Streams(Protocol):
 
     def blank_letters(self, group: RegisteredGroup) -> int:
         """Erase the bodies and reasons of a group's letters, and no letter; return how many had any."""
-        ...
-
-
-Redacted = Callable[[str], str]
-"""Gives the body of a report without what it says of single rows."""
-
-
-class Reports(Protocol):
-    """What checks said of writes. `CommitLog.publish` writes what they said of commits, in the same transaction.
-
-    They go with their group. Atomic, and safe to call from several threads and processes.
-    """
-
-    def refused(self, group: RegisteredGroup, body: str, *, writer: str, now_us: int) -> None:
-        """Keep what was said of a write that was refused; the oldest of them go when there are very many."""
-        ...
-
-    def of(self, group: RegisteredGroup, *, limit: int | None = None) -> list[Reported]:
-        """Return the reports of a group, in the order in which they were kept; with a limit, the newest ones."""
-        ...
-
-    def redact(self, group: RegisteredGroup, redacted: Redacted) -> int:
-        """Put other bodies in the place of those of a group; return how many changed."""
-        ...
-
-
-class Statistics(Protocol):
-    """Statistics of spans of commits. `CommitLog.publish` and `replace_files` add those of commits, and drop them.
-
-    A commit is in one span at most; those whose rows lie in the journal, and retracts, are in none. They go with their
-    group. Atomic, and safe to call from several threads and processes.
-    """
-
-    def spans(
-        self, group: RegisteredGroup, *, after: int = 0, through: int | None = None, bodies: bool = True
-    ) -> list[Span]:
-        """Return the spans that hold a commit with after < number <= through (None: the last), in order.
-
-        Args:
-            group: The group.
-            after: As above.
-            through: As above.
-            bodies: Whether the statistics themselves are asked for.
-        """
-        ...
-
-    def missing(
-        self, group: RegisteredGroup, *, after: int = 0, through: int | None = None
-    ) -> list[tuple[int, int, int]]:
-        """Return (number, committed_at_us, rows) of the commits in files that wrote rows and are in no span, in order.
-
-        Args:
-            group: The group.
-            after: Those with after < number <= through.
-            through: None: the last.
-        """
-        ...
-
-    def replace(self, group: RegisteredGroup, *, removed: Sequence[Span], added: Sequence[Span], drops: int) -> None:
-        """Put spans in the place of others, in one step.
-
-        Args:
-            group: The group.
-            removed: Known by their first and last commit.
-            added: What the group has then in their place.
-            drops: `Snapshot.drops` when the rows or spans were read that they were made from.
-
-        Raises:
-            ConflictError: Some of `removed` are gone, one of `added` would hold a commit that is in a span, or rows of
-                the group were dropped since: nothing was changed.
-        """
         ...
 
 

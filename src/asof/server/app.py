@@ -51,13 +51,16 @@ from asof.server.history import number
 from asof.server.limits import Limits
 from asof.server.metrics import CONTENT_TYPE
 from asof.server.openapi import Asked, Operation, Query, document, page
+from asof.server.pages import Figures, Gate
 from asof.server.problems import RequestError, response_of
 from asof.server.quick import Quick
 from asof.server.rights import Rights, by_path
 from asof.server.service import Service
 from asof.server.shared import Shared, shared
 from asof.server.spans import traced
+from asof.server.statistics import QUERY, StatisticsAnswer, statistics
 from asof.store import Store
+from asof.ui.app import Pages
 from asof.wire import PROTOCOL
 from asof.wire.online import ONLINE_PATH, Many, One
 from asof.wire.requests import Online
@@ -130,6 +133,14 @@ class Api:
         self._readiness, self._store_figures = CapacityLimiter(1), CapacityLimiter(1)
         self._jobs = own.jobs
         self.operations = self._table()
+        self._pages = Pages(
+            store,
+            gate=Gate(access),
+            work=self._jobs.run,
+            figures=Figures(self.metrics, self._jobs),
+            seconds=limits.seconds,
+            served=True,
+        )
         within = f"within {limits.seconds:g} s"
         self._late_body = RequestError(408, f"the body did not arrive {within}", todo="send it faster, or in parts")
         todo = "a write may be done all the same: send it again with an idempotency_key"
@@ -138,7 +149,8 @@ class Api:
     def application(self, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
         """Return the ASGI application; the lifespan surrounds its work."""
         routes = [Route(each.path, partial(self._answer, each), methods=[each.method]) for each in self.operations]
-        routes += [Route("/metrics", self._figures), Route("/openapi.json", self._document), Route("/", self._page)]
+        routes += [Route("/metrics", self._figures), Route("/openapi.json", self._document), Route("/docs", self._page)]
+        routes += self._pages.routes()
         app = Starlette(routes=routes, exception_handlers={HTTPException: _refused}, lifespan=lifespan)
         return traced(Guard(app, limits=self._limits, metrics=self.metrics), self.operations)
 
@@ -199,6 +211,10 @@ class Api:
                 query=(Query("limit", Annotated[int, msgspec.Meta(ge=1, le=MOST_COMMITS)], "At most; 100 if left out."),
                        Query("matching", str, "Only with these words in meta, reason, writer or kind.")),
                 role="reader", about=by_path("group"),
+            ),
+            Operation(
+                "statistics", "GET", "/v1/groups/{group}/statistics", "Statistics of what was written to a group",
+                self._statistics, (StatisticsAnswer,), query=QUERY, role="reader", about=by_path("group"),
             ),
             Operation(
                 "search", "GET", "/v1/search", "Groups, features and views by words", self._search, (messages.Hits,),
@@ -359,6 +375,9 @@ class Api:
         read = partial(self._store.catalog.commits, asked.parameters["group"], matching=matching, limit=limit)
         return messages.Commits(list(map(commit_answer, await _in_thread(read))))
 
+    async def _statistics(self, asked: Asked) -> StatisticsAnswer:
+        return await self._jobs.run(statistics, self._store, asked.parameters["group"], asked.query)
+
     async def _search(self, asked: Asked) -> messages.Hits:
         words = asked.query.get("words", "")
         return messages.Hits(list(map(hit_answer, await _in_thread(self._rights.search, asked.caller, words))))
@@ -438,7 +457,7 @@ async def _refused(_: Request, error: Exception) -> Response:
     """Say what the router refused: an unknown path, or a method that it does not know."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     title = "there is nothing at this path" if status == HTTPStatus.NOT_FOUND else HTTPStatus(status).phrase
-    return response_of(RequestError(status, title, todo="see / for what there is"))
+    return response_of(RequestError(status, title, todo="see /docs for what there is"))
 
 
 def _decoded(operation: Operation, body: bytes) -> Any:  # noqa: ANN401 - the type of the operation's body

@@ -173,9 +173,11 @@ class GroupDefinition(Struct, forbid_unknown_fields=True):
             newest; "trips@1" a registered one. Such a group has no rows of its own.
         source_keys: Keys of the entity with the source's columns, where their names differ.
         external: Where the rows lie, if they stay outside of the store; it takes the role admin in all projects.
-        available_at: Column of external rows that says since when each was known.
+        available_at: Column of rows from outside of the store that says since when each was known.
         origin: The group that the rows are made from, named as `source` is; it has the same entity and event time.
         transform: What makes them, when the group is materialized.
+        taken_from: The files or the function that rows are taken from, as the registry may have it; it is not taken
+            from a client.
     """
 
     name: str
@@ -202,6 +204,7 @@ class GroupDefinition(Struct, forbid_unknown_fields=True):
     available_at: str | None = None
     origin: str | None = None
     transform: TransformDefinition | None = None
+    taken_from: dict[str, Any] | None = None
 
 
 class ReferenceDefinition(Struct, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import Any, TypeVar
 
 from asof.errors import TransientError
@@ -31,7 +31,13 @@ class Jobs:
         """Have none under way."""
         self._most = most
         self._free = BoundedSemaphore(most)
+        self._taken, self._lock = 0, Lock()
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="asof-job")
+
+    @property
+    def under_way(self) -> tuple[int, int]:
+        """How many there are, and how many there may be."""
+        return self._taken, self._most
 
     def begin(self) -> "Job":
         """Return a job, which is to be ended.
@@ -40,7 +46,7 @@ class Jobs:
             TransientError: There are as many as may be.
         """
         self._take(0.0)
-        return Job(self._threads, self._free.release)
+        return Job(self._threads, self._give_back)
 
     @contextmanager
     def place(self) -> Generator[None]:
@@ -53,12 +59,19 @@ class Jobs:
         try:
             yield
         finally:
-            self._free.release()
+            self._give_back()
 
     def _take(self, seconds: float) -> None:
         if not self._free.acquire(timeout=seconds):
             what = f"{self._most} jobs over history are under way, as many as may be at once"
             raise TransientError(what, todo="try again in a moment: nothing was done")
+        with self._lock:
+            self._taken += 1
+
+    def _give_back(self) -> None:
+        with self._lock:
+            self._taken -= 1
+        self._free.release()
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 - the work's own
         """Do something as a job.

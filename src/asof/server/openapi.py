@@ -12,7 +12,8 @@ import msgspec
 import asof
 from asof.access import Caller
 from asof.records import Role
-from asof.server.problems import MEDIA_TYPE, STATUSES, Problem
+from asof.server.problems import MEDIA_TYPE, Problem
+from asof.wire.statuses import STATUSES
 
 Document = dict[str, Any]
 """JSON: the foreign edge where Any is honest."""

@@ -6,34 +6,8 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from asof.errors import (
-    AsofError,
-    ConflictError,
-    DataError,
-    DeniedError,
-    MissingDependencyError,
-    NotFoundError,
-    TooOftenError,
-    TransientError,
-    UnknownCallerError,
-    UnsupportedError,
-    UsageError,
-)
-
-STATUSES: tuple[tuple[type[AsofError], int], ...] = (
-    (UnknownCallerError, 401),
-    (DeniedError, 403),
-    (NotFoundError, 404),
-    (ConflictError, 409),
-    (DataError, 422),
-    (UnsupportedError, 422),
-    (UsageError, 400),
-    (MissingDependencyError, 501),
-    (TooOftenError, 429),
-    (TransientError, 503),
-    (AsofError, 500),
-)
-"""The first that fits an error; what is no error of asof is 500 without its text."""
+from asof.errors import AsofError
+from asof.wire.statuses import status_of
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -76,11 +50,10 @@ def problem_of(error: Exception) -> Problem:
     """Return an error as a problem."""
     match error:
         case AsofError():
-            status = next(status for kind, status in STATUSES if isinstance(error, kind))
             return Problem(
                 type=type(error).__name__,
                 title=error.what,
-                status=status,
+                status=status_of(error),
                 detail=str(error),
                 where=error.where,
                 todo=error.todo,

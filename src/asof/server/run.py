@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
@@ -25,6 +24,7 @@ from asof.server.limits import Limits
 from asof.server.logs import log_to_stderr
 from asof.server.security import Security, asks, checked_start, open_access
 from asof.server.workers import BEAT_SECONDS, Workers
+from asof.signals import told_to_stop
 from asof.store import Store
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def serve(settings: Settings, *, ready: Callable[[str, int | None], None], note:
         TransientError: The port is taken.
     """
     security = settings.security
-    with tempfile.TemporaryDirectory(prefix="asof-metrics-") as folder, _told_to_stop():
+    with tempfile.TemporaryDirectory(prefix="asof-metrics-") as folder, told_to_stop():
         if settings.workers > 1:
             os.environ[SHARED_FOLDER] = folder
         with Store.open(settings.store, create=False) as store:
@@ -197,18 +197,3 @@ def application() -> ASGIApp:
             store.close()
 
     return _application(settings, store, access, _shared(store, settings), lifespan)
-
-
-@contextmanager
-def _told_to_stop() -> Generator[None]:
-    """Let signals that stop the server do no more: uvicorn raises them again when it has finished."""
-    before = {each: signal.signal(each, _nothing) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _nothing(_number: int, _frame: object) -> None:
-    """Handle a signal."""

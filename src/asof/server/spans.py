@@ -95,6 +95,7 @@ class Spans:
                 operation = scope.get("asof.operation")
                 if operation is not None:
                     span.update_name(operation)
+                if operation in self._routes:  # pages have none
                     span.set_attribute("http.route", self._routes[operation])
                 span.set_attribute("http.response.status_code", status)
                 if status >= FAILED:

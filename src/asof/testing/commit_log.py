@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
-from asof.records import Commit, DataFile, Draft, Stamp
+from asof.records import Commit, DataFile, Draft, Stamp, Totals
 from asof.registry.port import CommitLog, Metadata, RegisteredGroup, Registry, StaleDefinitionsError
 from asof.testing.processes import in_processes
 from asof.testing.registry import NOW_US, OpensRegistry, group_of
@@ -282,6 +282,13 @@ class CommitLogSuite(OpensRegistry):
         assert log.heads() == {g.id: last}
         other = published(log, Draft(h.id, "write"))
         assert log.heads() == {g.id: last, h.id: other}
+
+    def test_totals_add_the_commits_up(self, log: CommitLog, g: RegisteredGroup, h: RegisteredGroup) -> None:
+        assert log.totals() == {}
+        published(log, Draft(g.id, "write", rows=2, max_event_us=50, quarantined=1), now_us=100)
+        published(log, Draft(g.id, "backfill", rows=3, max_event_us=40), now_us=200)
+        published(log, Draft(h.id, "write"), now_us=300)
+        assert log.totals() == {g.id: Totals(2, 5, 1, 50, 200), h.id: Totals(1, 0, 0, None, 300)}
 
     def test_a_snapshot_has_the_files_and_the_journal_up_to_its_pin(self, log: CommitLog, g: RegisteredGroup) -> None:
         one, two = (replace(_file(f"{n}"), width=1) for n in (1, 2))

@@ -32,6 +32,7 @@ PACKAGES: Mapping[str, str] = {
     "mariadbd": "mariadb-server",
     "haproxy": "haproxy",
     "nats-server": "nats-server",
+    "chromium": "chromium",
 }
 """Program to the Debian package that has it."""
 

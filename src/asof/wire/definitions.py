@@ -133,8 +133,11 @@ def _parents_of(group: FeatureGroup) -> list[FeatureGroup]:
 
 
 def refuse_code(document: Document) -> None:
-    """Refuse to import what a client names: that would run it."""
+    """Refuse to import what a client names, which would run it, and to read what he names of the server's disk."""
     where = f"group {document.get('name')}"
+    if document.get("taken_from") is not None:
+        todo = "apply it where the store is; then anybody who may write can materialize it"
+        raise UnsupportedError("files and functions as a source are not taken from a client", where=where, todo=todo)
     transform: Document | None = document.get("transform")
     if transform is not None and transform.get("language") == "python":
         todo = "apply it where the store is, with its code; or write it as SQL"

@@ -174,6 +174,7 @@ class Materialize(Request):
     start: Given = None
     end: Given = None
     full: bool = False
+    backfill: bool = False
 
 
 class Explain(Request):

@@ -9,7 +9,7 @@ from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import Document, table_document
 from asof.cli.files import FILE_IN, FILE_OUT, read_table, write_batches
-from asof.cli.lookup import find, key_types, known_mode
+from asof.cli.lookup import find, known_mode
 from asof.cli.screen import counted, progress
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     kept as they are. JSON: `data` holds the rows, or null with --out; `plan` is null without --explain.
     """
     mode = known_mode(known)
+    from asof.ingest.key_texts import key_types
+
     with open_store(store) as opened, progress(f"reading {view}", unit="rows") as advance:
         frame = opened.historical(
             view,

@@ -31,14 +31,17 @@ SHAPE: Document = {
 @click.option("--start", metavar="TIME", help="Only event times after this one: they are made again.")
 @click.option("--end", metavar="TIME", help="Only event times up to and including this one: they are made again.")
 @click.option("--full", is_flag=True, help="Make all rows again, in place of those from before.")
-def command(store: str, group: str, start: str | None, end: str | None, full: bool) -> Answer:  # noqa: FBT001 - click's flag
+@click.option("--backfill", is_flag=True, help="They are history: known since their event time and the group's delay.")
+def command(store: str, group: str, start: str | None, end: str | None, full: bool, backfill: bool) -> Answer:  # noqa: FBT001, PLR0917 - click's options
     """Make the rows of a group from what is new in its source.
 
-    GROUP has a transformation. Python's is imported from the present folder, or from where Python finds it. A TIME is
-    written as 2026-01-01T12:00:00Z. What was made stays if a later step fails, or is killed; type it again to go on.
+    GROUP has a source: another group, files, a function. Python's code is imported from the present folder, or from
+    where Python finds it. A TIME is written as 2026-01-01T12:00:00Z. What was made stays if a later step fails, or is
+    killed; type it again to go on.
     """
+    bounds = moment(start, "--start"), moment(end, "--end")
     with _here(), open_store(store) as opened:
-        commits = opened.materialize(group, moment(start, "--start"), moment(end, "--end"), full=full, progress=True)
+        commits = opened.materialize(group, *bounds, full=full, backfill=backfill, progress=True)
     rows = sum(commit.rows for commit in commits)
     document = {"rows": rows, "commits": list(map(commit_document, commits))}
     return Answer(document, lambda screen: _show(screen, group, commits, rows))

@@ -74,7 +74,8 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     HTTP is for single answers and other languages, Flight for tables and remote stores. Python reaches both as
     `asof.open("asof://host:port")`, with the port of HTTP; that of Flight is found by itself.
 
-    Until it is told to stop (ctrl-c, SIGTERM); what is under way is finished. `/` is a page that says what there is.
+    Until it is told to stop (ctrl-c, SIGTERM); what is under way is finished. `/` shows the
+    store to people, `/docs` what programs may ask.
 
     As soon as the store has a key (`asof keys add`), every request needs one. Beyond this machine the server starts
     only with keys, and with TLS or behind a proxy.

@@ -1,0 +1,227 @@
+"""What the pages read of a store. Definitions are read once for each generation of them, figures every few seconds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from asof.access import Caller
+from asof.catalog.search import Hit, Index
+from asof.definitions.entity import Entity
+from asof.definitions.names import checked_text
+from asof.errors import NotFoundError, UsageError
+from asof.ingest.materialize import state_of
+from asof.parts import Parts
+from asof.quality.explanation import Explanation
+from asof.quality.verify import Verification
+from asof.records import Commit, Deed, Totals
+from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.serving.cached import Cached
+from asof.serving.log import LogCounts
+from asof.serving.online import OnlineReader, Vector
+from asof.store import Store
+
+Registered = TypeVar("Registered", RegisteredGroup, RegisteredView)
+
+RECENT = 500
+"""Commits that are looked through for those that a caller may see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the rows of a group are made.
+
+    Attributes:
+        origin: The version of the group that they are made from.
+        code: What makes them.
+        reached: Its last commit of which rows are made.
+        behind: Commits of it since then.
+    """
+
+    origin: str
+    code: str
+    reached: int
+    behind: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The definitions that a caller may read: for him the rest is not there.
+
+    Attributes:
+        groups: Every version of the groups, by name and version.
+        views: Every version of the views, by name and version.
+    """
+
+    groups: Sequence[RegisteredGroup]
+    views: Sequence[RegisteredView]
+
+    @cached_property
+    def newest_groups(self) -> Mapping[str, RegisteredGroup]:
+        """The newest version of each group."""
+        return {each.definition.name: each for each in self.groups}
+
+    @cached_property
+    def newest_views(self) -> Mapping[str, RegisteredView]:
+        """The newest version of each view."""
+        return {each.definition.name: each for each in self.views}
+
+    @cached_property
+    def refs(self) -> Mapping[str, RegisteredGroup | RegisteredView]:
+        """Every version by its name and number."""
+        return {each.ref: each for each in (*self.groups, *self.views)}
+
+    @cached_property
+    def entities(self) -> Mapping[str, tuple[Entity, list[RegisteredGroup]]]:
+        """Each entity, with the newest version of its groups."""
+        found: dict[str, tuple[Entity, list[RegisteredGroup]]] = {}
+        for group in self.newest_groups.values():
+            found.setdefault(group.definition.entity.name, (group.definition.entity, []))[1].append(group)
+        return dict(sorted(found.items()))
+
+    def group(self, name: str) -> RegisteredGroup:
+        """Return a group by its name, or a version of it by "name@1".
+
+        Raises:
+            NotFoundError: With names that come close, of those that the caller may read.
+        """
+        return _named("group", name, self.newest_groups, self.groups)
+
+    def view(self, name: str) -> RegisteredView:
+        """Return a view by its name, or a version of it by "name@1"; see `group`."""
+        return _named("view", name, self.newest_views, self.views)
+
+    def entity(self, name: str) -> tuple[Entity, list[RegisteredGroup]]:
+        """Return an entity, and the groups of it; see `group`."""
+        found = self.entities.get(name)
+        if found is None:
+            raise NotFoundError.named("entity", name, self.entities)
+        return found
+
+    def search(self, words: str) -> list[Hit]:
+        """Return what matches all the words, the best first."""
+        return self._index.search(checked_text(words, "words"))
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index(self.groups, self.views)
+
+
+class Sight:
+    """What the pages read of a store. Safe to use from several threads.
+
+    Args:
+        store: The store; closed by whoever opened it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Have read nothing yet."""
+        self._store = store
+        self._defined: tuple[int, Seen] = (-1, Seen((), ()))
+        self._totals: Cached[Mapping[int, Totals]] = Cached(lambda _: self._parts.log.totals())
+
+    @property
+    def _parts(self) -> Parts:
+        return self._store._parts  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no word of users
+
+    @property
+    def name(self) -> str:
+        """What the store is called: its folder."""
+        return self._parts.root.name
+
+    @property
+    def now_us(self) -> int:
+        """The store's time."""
+        return self._parts.now_us()
+
+    def seen(self, caller: Caller) -> Seen:
+        """Return the definitions that a caller may read."""
+        generation = self._parts.registry.generation()
+        known, seen = self._defined
+        if known != generation:
+            seen = Seen(self._parts.registry.groups(), self._parts.registry.views())
+            self._defined = generation, seen
+        if caller.reads_all:
+            return seen
+        return Seen(_readable(seen.groups, caller), _readable(seen.views, caller))
+
+    def totals(self) -> Mapping[int, Totals]:
+        """Return what the commits of each group version add up to, by its id; some seconds old."""
+        return self._totals("")
+
+    def total(self, group: RegisteredGroup) -> Totals:
+        """Return what the commits of the group add up to, or those of the group that it is made of."""
+        return self.totals().get(group.stored.id, Totals())
+
+    def commits(self, group: RegisteredGroup, *, limit: int) -> list[Commit]:
+        """Return the newest commits of a group, the oldest first."""
+        return self._parts.log.commits(group, limit=limit)
+
+    def recent(self, seen: Seen, *, limit: int, matching: str = "") -> list[Commit]:
+        """Return the newest commits of all groups that are seen, the newest first."""
+        found = self._parts.log.find(matching, limit=RECENT)
+        return [each for each in reversed(found) if each.group in seen.refs][:limit]
+
+    def rows(
+        self, group: RegisteredGroup, *, limit: int, at: datetime | None, known: datetime | None
+    ) -> tuple[pa.Table, bool]:
+        """Return the newest row of some keys as of a time, with its clocks; and whether there are more keys.
+
+        Args:
+            group: A group with rows of its own.
+            limit: How many keys.
+            at: Only event times up to it.
+            known: Only rows that were available then.
+        """
+        frame = self._store.read(group.ref, end=at, known=known, latest=True, clocks=True, batch_rows=limit + 1)
+        batch = next(iter(frame.batches()), None)
+        table = frame.to_arrow() if batch is None else pa.Table.from_batches([batch])
+        return table.slice(0, limit), table.num_rows > limit
+
+    def look_up(self, name: str, keys: Mapping[str, Any]) -> Vector:
+        """Return the newest values of a key set, as they are served; nothing of it goes to the serving log."""
+        vector = OnlineReader(self._parts).read(name, keys)
+        assert isinstance(vector, Vector)  # noqa: S101 - of one key set
+        return vector
+
+    def explain(self, name: str, keys: Mapping[str, Any], *, feature: str | None, at: datetime | None) -> Explanation:
+        """Return why the answer for a key set is what it is."""
+        return self._store.quality.explain(name, keys, feature=feature, at=at)
+
+    def streams(self, group: RegisteredGroup) -> Mapping[tuple[str, str], str]:
+        """Return the streams that are read into a group: the last place of each partition."""
+        return self._parts.streams.positions(group)
+
+    def audit(self, *, matching: str, limit: int) -> list[Deed]:
+        """Return the newest changes and denied tries, the newest first."""
+        return self._store.catalog.audit(matching=matching, limit=limit)[::-1]
+
+    def serving_log(self, view: RegisteredView) -> LogCounts:
+        """Return what happened to the answers of a view that were to be logged, in this process."""
+        return self._store.quality.serving_log(view.definition.name)
+
+    def progress(self, group: RegisteredGroup) -> Progress:
+        """Return how far the rows of a group are made, which a transformation makes."""
+        origin, transform = group.origin, group.definition.transform
+        if origin is None or transform is None:
+            raise UsageError(f"the rows of {group.ref} are not made from others")
+        reached = state_of(self._parts, group).position
+        return Progress(origin.ref, str(transform), reached, len(self._parts.log.commits(origin, after=reached)))
+
+    def verify(self, view: RegisteredView, *, instants: int, keys: int, logged: int) -> Verification:
+        """Compare online answers of a view with history, some of them."""
+        return self._store.verify(view.ref, instants=instants, keys=keys, logged=logged)
+
+
+def _named(kind: str, name: str, newest: Mapping[str, Registered], versions: Sequence[Registered]) -> Registered:
+    found = newest.get(name) or next((each for each in versions if each.ref == name), None)
+    if found is None:
+        raise NotFoundError.named(kind, name, newest)
+    return found
+
+
+def _readable(every: Sequence[Registered], caller: Caller) -> list[Registered]:
+    return [each for each in every if caller.may("reader", each.definition)]
