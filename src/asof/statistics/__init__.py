@@ -2,6 +2,7 @@
 
     of(table)               statistics of a table at hand
     GroupStatistics         of rows: how many, of how many keys, over which times; and of each column
+    compare(pairs, limits)  which columns are of another distribution: see `asof.statistics.drift`
     ColumnStatistics        count, nulls, NaNs, distinct, min, max, mean, stddev, quantiles, histogram, top values
 
 What is promised of any two tables a and b with the columns of one group:
@@ -25,6 +26,22 @@ What a column has depends on its type:
 
 from asof.statistics.column import Bin, ColumnStatistics, Top
 from asof.statistics.distribution import BOUNDS
+from asof.statistics.drift import Drift, FeatureDrift, Limits, Mover, Pair, compare
 from asof.statistics.group import GroupStatistics, merged_all, of, of_rows
 
-__all__ = ["BOUNDS", "Bin", "ColumnStatistics", "GroupStatistics", "Top", "merged_all", "of", "of_rows"]
+__all__ = [
+    "BOUNDS",
+    "Bin",
+    "ColumnStatistics",
+    "Drift",
+    "FeatureDrift",
+    "GroupStatistics",
+    "Limits",
+    "Mover",
+    "Pair",
+    "Top",
+    "compare",
+    "merged_all",
+    "of",
+    "of_rows",
+]
