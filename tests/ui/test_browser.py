@@ -20,6 +20,7 @@ DEMO = (
     "/groups/arrivals/commits",
     "/groups/weather/statistics",
     "/groups/arrivals/statistics?feature=arr_delay&over=commits",
+    "/groups/arrivals/drift",
     "/groups/weather/checks",
     "/groups/weather/data?at=2013-07-01T12:00",
     "/groups/carrier_arrivals",

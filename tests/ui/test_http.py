@@ -32,6 +32,8 @@ PAGES = (
     "/groups/sensor/quarantine",
     "/groups/sensor/statistics?feature=heat&over=commits",
     "/groups/sensor/statistics?feature=kind&of=sensor@1:2",
+    "/groups/sensor/drift",
+    "/groups/sensor/drift?current=sensor@1:2&baseline=sensor@1:1",
     "/groups/sensor_quarantine/data",
     "/lineage/sensor",
     "/groups/visits@1",
@@ -266,6 +268,13 @@ def test_statistics_are_of_all_commits_or_of_one(small):
         text = shown(small, f"/groups/sensor/statistics?of={quote(of)}")[0]
         assert 'role="alert"' in text
         assert MARKUP not in text
+
+
+def test_drift_is_between_commits(small):
+    text = shown(small, "/groups/sensor/drift")[0]
+    assert ">heat<" in text
+    assert "psi" in text
+    assert 'role="alert"' in shown(small, "/groups/sensor/drift?current=nothing")[0]
 
 
 def test_versions_say_what_changed(small):

@@ -25,6 +25,7 @@ from asof.serving.cached import Cached
 from asof.serving.log import LogCounts
 from asof.serving.online import OnlineReader, Vector
 from asof.statistics import GroupStatistics
+from asof.statistics.drift import Drift
 from asof.store import Store
 
 Registered = TypeVar("Registered", RegisteredGroup, RegisteredView)
@@ -178,6 +179,10 @@ class Sight:
     def statistics(self, group: RegisteredGroup, commits: str | Commit | None) -> GroupStatistics:
         """Return the statistics of what was written to a group: by a commit, up to a tag, or (None) ever."""
         return self._store.quality.statistics(group.ref, commits=commits)
+
+    def drift(self, group: RegisteredGroup, *, baseline: str | tuple[int, int], current: str) -> Drift:
+        """Return which features of a group moved between commits."""
+        return self._store.quality.drift(group.ref, baseline=baseline, current=current)
 
     def tags(self) -> list[Tag]:
         """Return the tags, the newest first."""
