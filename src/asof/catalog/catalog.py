@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from asof import notebook
 from asof.access import audit
 from asof.catalog.search import Hit, search
 from asof.catalog.split import Split, split
@@ -37,6 +38,9 @@ class Description:
     kind: str
     facts: tuple[tuple[str, str], ...]
     features: tuple[tuple[str, str, str, str], ...]
+
+    def _repr_html_(self) -> str:
+        return notebook.text(self)
 
     def __str__(self) -> str:
         """Return it as text."""

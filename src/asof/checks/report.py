@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from asof import notebook
 from asof.clock import from_us
 
 Outcome = Literal["passed", "broken", "skipped"]
@@ -90,6 +91,15 @@ class CheckReport(msgspec.Struct, frozen=True, omit_defaults=True):
     def passed(self) -> bool:
         """Whether no check was broken."""
         return not self.broken
+
+    def _repr_html_(self) -> str:
+        heads = ("check", "outcome", "rows", "first", "observed", "note")
+        rows = [
+            (each.check, each.outcome, each.broken or "", each.value and f"row {each.row}: {each.value}",
+             each.observed, each.note)
+            for each in self.results
+        ]  # fmt: skip
+        return notebook.paragraph(str(self).splitlines()[0]) + notebook.table(heads, rows)
 
     def __str__(self) -> str:
         """Return it as lines."""

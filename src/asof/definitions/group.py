@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from asof import notebook
 from asof.definitions.aggregate import Aggregate, type_over
 from asof.definitions.check import Check
-from asof.definitions.durations import duration_us
+from asof.definitions.durations import duration_us, show_duration
 from asof.definitions.entity import Entity
 from asof.definitions.external import checked_place
 from asof.definitions.feature import Feature
@@ -347,6 +348,22 @@ class FeatureGroup:
     def __getitem__(self, feature: str) -> "FeatureRef":
         """Return a reference to one of the features."""
         return GroupOn(self, ())[feature]
+
+    def _repr_html_(self) -> str:
+        keys = ", ".join(f"{key}: {dtype}" for key, dtype in self.entity.keys.items())
+        rows = [(each.name, each.dtype, each.unit, each.description) for each in self.features]
+        facts = (
+            self.description,
+            f"entity {self.entity.name} ({keys})",
+            f"event time {self.event_time}" if self.event_time else "static",
+            f"ttl {show_duration(self.ttl_us)}" if self.ttl_us is not None else "",
+            "online" if self.online else "offline only",
+            f"made of {self.parent.name}" if self.parent else "",
+            f"owner {self.owner}" if self.owner else "",
+            f"checks ({self.on_violation}): {'; '.join(map(str, self.checks))}" if self.checks else "",
+        )
+        table = notebook.table(("feature", "type", "unit", "description"), rows)
+        return notebook.paragraph(f"group {self.name}", facts) + table
 
     def on(self, **sources: "str | FeatureRef") -> "GroupOn":
         """Return the group looked up under other keys.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from asof import notebook
 from asof.definitions.durations import duration_us
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
@@ -100,6 +101,16 @@ class FeatureView:
         put(self, "log_retention_us", kept_us)
         put(self, "project", checked_project(project))
         self.output_names()
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, ref.feature.dtype, ref.group.name, ref.feature.unit, ref.feature.description)
+            for name, ref in zip(self.output_names(), self.features, strict=True)
+        ]
+        keys = ", ".join(f"{key}: {dtype}" for key, dtype in self.spine_keys.items())
+        facts = (self.description, f"asked by {keys}", f"owner {self.owner}" if self.owner else "")
+        table = notebook.table(("feature", "type", "group", "unit", "description"), rows)
+        return notebook.paragraph(f"view {self.name}", facts) + table
 
     def output_names(self, *, full_names: bool = False) -> tuple[str, ...]:
         """Return the output column of each feature, in their order.

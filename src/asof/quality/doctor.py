@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 import pyarrow as pa
 
+from asof import notebook
 from asof.engine.families import FAMILIES
 from asof.errors import AsofError
 from asof.ingest.feed import OnlineFeed, encode_online
@@ -69,6 +70,9 @@ class Diagnosis:
     def healthy(self) -> bool:
         """Whether nothing is wrong (any more)."""
         return all(finding.repaired for finding in self.findings)
+
+    def _repr_html_(self) -> str:
+        return notebook.text(self)
 
     def __str__(self) -> str:
         """Return it as text."""

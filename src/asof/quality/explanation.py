@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from asof import notebook
 from asof.clock import show_us, to_us
 from asof.definitions.durations import show_duration
 from asof.engine.port import Known, Uncounted
@@ -185,6 +186,9 @@ class Explanation:
     keys: Mapping[str, Any]
     at: datetime
     lookups: tuple[Explained, ...]
+
+    def _repr_html_(self) -> str:
+        return notebook.text(self)
 
     def __str__(self) -> str:
         """Return it as text."""

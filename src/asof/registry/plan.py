@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from asof import notebook
 from asof.definitions.documents import AMENDABLE, VIEW_AMENDABLE
 from asof.definitions.durations import show_duration
 from asof.definitions.outside import outside_identity, show_outside
@@ -59,6 +60,12 @@ class Plan:
     def __str__(self) -> str:
         """Return the steps as text."""
         return "\n".join(map(str, self.changes)) if self.changes else "nothing to do"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (SIGNS[c.action], c.action, c.kind, f"{c.name}@{c.version}", "; ".join(c.details)) for c in self.changes
+        ]
+        return notebook.table(("action", "kind", "name", "details"), rows) if rows else notebook.text(self)
 
 
 def group_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: int, known: str) -> Change:

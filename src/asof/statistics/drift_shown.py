@@ -1,8 +1,8 @@
 """A comparison for people: lines of text, cells of a table, a page of HTML."""
 
-from html import escape
 from typing import TYPE_CHECKING
 
+from asof import notebook
 from asof.statistics.measures import MeasureName
 from asof.statistics.shown import WIDEST
 
@@ -61,14 +61,8 @@ def text(found: "Drift") -> str:
 
 def html(found: "Drift") -> str:
     """Return a comparison as HTML."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in HEADS)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(each)) + "</tr>" for each in found.features
-    )
-    told = "".join(f"<p>{escape(note)}</p>" for note in notes(found))
-    return (
-        f"<p><b>{escape(title(found))}</b></p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{told}"
-    )
+    told = "".join(notebook.paragraph(note) for note in notes(found))
+    return notebook.paragraph(title(found)) + notebook.table(HEADS, map(cells, found.features)) + told
 
 
 def _number(value: float | None, about: str) -> str:

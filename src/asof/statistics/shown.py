@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from asof import notebook
 from asof.statistics.column import ColumnStatistics
 
 if TYPE_CHECKING:
@@ -103,17 +103,10 @@ def text(found: "GroupStatistics") -> str:
 
 def html(found: "GroupStatistics") -> str:
     """Return statistics as HTML."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in HEADS)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(name, column)) + "</tr>"
-        for name, column in found.columns.items()
-    )
-    said = "<br>".join(escape(f"{name}: {value}") for name, value in facts(found))
-    told = "".join(f"<p>{escape(note)}</p>" for note in notes(found))
-    return (
-        f"<p><b>{escape(title(found))}</b><br>{said}</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{told}"
-    )
+    rows = [cells(name, column) for name, column in found.columns.items()]
+    said = [f"{name}: {value}" for name, value in facts(found)]
+    told = "".join(notebook.paragraph(note) for note in notes(found))
+    return notebook.paragraph(title(found), said) + notebook.table(HEADS, rows) + told
 
 
 def _span(first: datetime | None, last: datetime | None) -> str | None:

@@ -4,11 +4,15 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
+from asof import notebook
 from asof.arrow.frames import Frame, Origin, to_pandas, to_polars
 from asof.errors import UsageError
 from asof.training.report import Report
 
 BATCH_ROWS = 100_000
+
+SHOWN = 10
+"""Rows that a notebook shows."""
 
 
 class HistoricalFrame:
@@ -90,6 +94,14 @@ class HistoricalFrame:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Hand the rows to anything that reads Arrow streams."""
         return self._table.__arrow_c_stream__(requested_schema)
+
+    def _repr_html_(self) -> str:
+        first = next(iter(self.batches(SHOWN)), None)
+        rows = [] if first is None else [list(row.values()) for row in first.to_pylist()]
+        head = notebook.paragraph(f"{len(self):,} rows x {len(self.column_names)} columns")
+        more = f"<p>the first {len(rows)} of them</p>" if len(self) > len(rows) else ""
+        report = self._report._repr_html_() if self._report else ""
+        return head + notebook.table(self.column_names, rows) + more + report
 
     def __repr__(self) -> str:
         """Return the shape, the columns and the report."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from asof import notebook
 from asof.errors import UsageError
 from asof.records import ExternalRead, Status
 from asof.training.plan import ReadPlan, merged
@@ -84,6 +85,15 @@ class Report:
         ]
         lines += [f"external {group}: {read}" for group, read in self.external.items()]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        heads = ("group", "known", *STATUSES, "coincide")
+        rows = [
+            (group, self.known[group], *(f"{counts[s]:,}" for s in STATUSES), f"{self.coincide[group]:,}")
+            for group, counts in self.counts.items()
+        ]
+        outside = "".join(notebook.text(f"external {group}: {read}") for group, read in self.external.items())
+        return notebook.table(heads, rows) + outside
 
 
 def added(one: Report, other: Report) -> Report:

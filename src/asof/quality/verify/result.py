@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from asof import notebook
 from asof.clock import show_us
 from asof.records import Status
 
@@ -132,6 +133,9 @@ class Verification:
     def defects(self) -> tuple[Difference, ...]:
         """The differences that nothing explains: the only ones that should not be."""
         return tuple(difference for difference in self.differences if difference.cause == "defect")
+
+    def _repr_html_(self) -> str:
+        return notebook.text(self)
 
     def __str__(self) -> str:
         """Return it as text."""
