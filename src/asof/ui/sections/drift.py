@@ -25,7 +25,7 @@ def _made(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
     numbers = {each.id: each.number for each in commits}
     current = asked.query.get("current", commits[-1].id)
     baseline = asked.query.get("baseline", "")
-    before = (0, max(numbers.get(current, commits[-1].number) - 1, 0))
+    before = (1, max(numbers.get(current, commits[-1].number) - 1, 1))
     form: dict[str, Any] = {
         "few": False,
         "url": subject.url,
