@@ -167,7 +167,9 @@ def test_a_move_that_is_sure_but_small_is_no_drift():
     found = judged(normal(1, 60_000).round(1), normal(2, 60_000, mean=0.1).round(1))
     assert found.p < 1e-5
     assert found.verdict == "same"
-    assert judged(normal(1, 60_000).round(1), normal(2, 60_000, mean=0.1).round(1), Limits(psi=0.005)).verdict == "drifted"
+    assert (
+        judged(normal(1, 60_000).round(1), normal(2, 60_000, mean=0.1).round(1), Limits(psi=0.005)).verdict == "drifted"
+    )
 
 
 @pytest.mark.parametrize(
