@@ -365,25 +365,6 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
-class MonitorFound:
-    """What a run of a monitor found.
-
-    Attributes:
-        view: The name of the view or group that it looks at.
-        monitor: The monitor's name.
-        at_us: When it ran.
-        writer: Who ran it.
-        body: What it found, as JSON.
-    """
-
-    view: str
-    monitor: str
-    at_us: int
-    writer: str
-    body: str
-
-
-@dataclass(frozen=True, slots=True)
 class Span:
     """Statistics of all rows of the commits of a group from one to another; spans of a group hold no commit twice.
 

@@ -1,8 +1,26 @@
 """What a registry must do with what monitors found."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
-from asof.records import MonitorFound
+
+@dataclass(frozen=True, slots=True)
+class MonitorFound:
+    """What a run of a monitor found.
+
+    Attributes:
+        view: The name of the view or group that it looks at.
+        monitor: The monitor's name.
+        at_us: When it ran.
+        writer: Who ran it.
+        body: What it found, as JSON.
+    """
+
+    view: str
+    monitor: str
+    at_us: int
+    writer: str
+    body: str
 
 
 class Monitors(Protocol):

@@ -7,7 +7,7 @@ class TestSqliteMonitors(MonitorsSuite):
 
 from collections.abc import Callable
 
-from asof.records import MonitorFound
+from asof.registry.monitors import MonitorFound
 from asof.registry.port import Metadata
 from asof.testing.registry import NOW_US, OpensRegistry
 

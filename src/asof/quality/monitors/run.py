@@ -10,7 +10,7 @@ from asof.definitions.durations import show_duration
 from asof.definitions.monitor import Monitor
 from asof.parts import Parts, definition, resolve
 from asof.quality.drift import drift, side_from
-from asof.records import MonitorFound
+from asof.registry.monitors import MonitorFound
 from asof.registry.port import RegisteredGroup
 from asof.statistics import Drift, Limits
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import delete, insert, select
 
-from asof.records import MonitorFound
+from asof.registry.monitors import MonitorFound
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.tables import monitor_run
 
