@@ -447,6 +447,7 @@ def version(row):
     return row[:2]
 
 
+@pytest.mark.begun_first
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loads=st.lists(LOADS, min_size=1, max_size=4), static=st.booleans(), kind=st.sampled_from(["skip", "store"]))

@@ -7,11 +7,12 @@ from typing import Protocol
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
 from asof.errors import AsofError, ConflictError, UsageError
-from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Snapshot, Span, Tag, Totals
+from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Snapshot, Span, Tag, Totals
 from asof.registry.monitors import Monitors
 from asof.registry.plan import Plan
 from asof.registry.reports import Reports
 from asof.registry.statistics import Statistics
+from asof.registry.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,29 +465,6 @@ class Deeds(Protocol):
 
     def find(self, words: str, *, limit: int | None = None) -> list[Deed]:
         """Return the deeds that hold every word, whatever its case, by time; with a limit, the newest ones."""
-        ...
-
-
-class Streams(Protocol):
-    """How far streams were read into groups, and what of them was not stored. `CommitLog.publish` writes both.
-
-    They go with their group. Atomic, and safe to call from several threads and processes.
-    """
-
-    def positions(self, group: RegisteredGroup, stream: str | None = None) -> dict[tuple[str, str], str]:
-        """Return the last message that was taken, by (stream, partition); of one stream, or of all."""
-        ...
-
-    def letters(self, group: RegisteredGroup, *, limit: int | None = None) -> list[Letter]:
-        """Return the letters of a group, in the order in which they were kept; with a limit, the newest ones."""
-        ...
-
-    def count_letters(self, group: RegisteredGroup) -> int:
-        """Return how many letters of a group still have what they are about."""
-        ...
-
-    def blank_letters(self, group: RegisteredGroup) -> int:
-        """Erase the bodies and reasons of a group's letters, and no letter; return how many had any."""
         ...
 
 

@@ -26,6 +26,10 @@ class Reports(Protocol):
         """Return the reports of a group, in the order in which they were kept; with a limit, the newest ones."""
         ...
 
+    def newest(self) -> dict[int, Reported]:
+        """Return the newest report of each group version that has one, by its id."""
+        ...
+
     def redact(self, group: "RegisteredGroup", redacted: Redacted) -> int:
         """Put other bodies in the place of those of a group; return how many changed."""
         ...

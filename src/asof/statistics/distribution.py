@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from asof.statistics import distinct
 from asof.statistics.hashes import float_numbers, text_numbers
@@ -238,7 +239,9 @@ def _encoded(array: pa.Array) -> Tally:
     counts = np.bincount(np.asarray(encoded.indices), minlength=len(encoded.dictionary)).astype(np.int64)
     values = np.empty(len(encoded.dictionary), object)
     values[:] = encoded.dictionary.to_pylist()
-    order = np.argsort(values, kind="stable") if len(values) <= FEW else np.arange(len(values))
+    if len(values) > FEW:
+        return Tally(values, counts)
+    order = np.asarray(pc.array_sort_indices(encoded.dictionary))  # by bytes, which is the order of Python's texts
     return Tally(values[order], counts[order])
 
 
