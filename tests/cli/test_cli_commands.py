@@ -1,5 +1,6 @@
 """Each subcommand does what its help says, for people and for programs."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -431,3 +432,43 @@ def test_drift(typed, document, error, project):
     assert "unknown" in typed("drift", store, "weather", "--baseline", "previous 2d", "--current", hot).stdout
     assert "no bounds" in error("drift", store, "weather", "--baseline", "..", "--current", hot, code=2)
     assert "winter" in error("drift", store, "weather", "--baseline", "winter", "--current", hot)
+
+
+def test_monitors(typed, document, error, project):
+    store = project.store
+    assert "there is no file" in error("monitor", "run", store, code=2)
+    path = project.write(
+        "store/monitors.toml",
+        """
+[same]
+view = "weather"
+baseline = "weather:1"
+current = "1..1"
+
+[late]
+view = "weather"
+max_age = "1h"
+webhook = "http://127.0.0.1:9/secret"
+""",
+    )
+    listed = document("monitor", "ls", store)
+    assert [each["name"] for each in listed["monitors"]] == ["same", "late"]
+    assert same_shape(group_shape("monitor", "ls"), listed)
+    assert "127.0.0.1" in typed("monitor", "ls", store, "--file", path).stdout
+    assert document("monitor", "run", store, "same")["runs"][0]["alerts"] == []
+    ran = typed("monitor", "run", store, "--json", code=1)
+    assert same_shape(group_shape("monitor", "run"), json.loads(ran.stdout))
+    assert "the webhook at 127.0.0.1 failed" in ran.stderr
+    assert "secret" not in ran.stderr
+    kept = document("monitor", "results", store, "weather")
+    assert [(each["monitor"], len(each["alerts"])) for each in kept["runs"]] == [("same", 0), ("same", 0), ("late", 1)]
+    assert "1 alert" in typed("monitor", "results", store, "weather", "--monitor", "late").stdout
+    assert "did you mean" in error("monitor", "run", store, "sam")
+    project.write("store/monitors.toml", '[gone]\nview = "wether"\nmax_age = "1h"')
+    assert "could not be run" in typed("monitor", "run", store, code=1).stdout
+    project.write("store/monitors.toml", "[gone")
+    assert "no TOML" in error("monitor", "run", store, code=2)
+
+
+def group_shape(name, command):
+    return app.get_command(None, name).commands[command].shape

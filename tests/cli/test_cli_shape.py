@@ -145,7 +145,7 @@ def test_every_command_has_json_and_debug(path):
 
 
 def test_a_wrong_call_is_one_line_and_code_2(error, loaded):
-    assert error("onlin", code=2) == "unknown command 'onlin' -> did you mean 'online' or 'lineage'?"
+    assert error("onlin", code=2) == "unknown command 'onlin' -> did you mean 'online' or 'monitor'?"
     assert "Missing argument 'STORE'" in error("ls", code=2)
     assert "--limit" in error("read", loaded.store, "weather", "--limit", "x", code=2)
     assert "No such option" in error("ls", loaded.store, "--nope", code=2)

@@ -11,6 +11,7 @@ from asof.testing.engine import EngineSuite
 from asof.testing.history import HistorySuite
 from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
+from asof.testing.monitors import MonitorsSuite
 from asof.testing.online import OnlineStoreSuite
 from asof.testing.registry import RegistrySuite
 from asof.testing.spans import StatisticsSuite
@@ -31,6 +32,7 @@ SUITES = {
         DeedsSuite,
         StreamPositionsSuite,
         StatisticsSuite,
+        MonitorsSuite,
     ),
 }
 

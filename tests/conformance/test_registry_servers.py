@@ -13,6 +13,7 @@ from asof.testing.adapters import open_adapter
 from asof.testing.commit_log import CommitLogSuite
 from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
+from asof.testing.monitors import MonitorsSuite
 from asof.testing.registry import OpensRegistry, RegistrySuite
 from asof.testing.servers import MariaDbServer, PostgresServer
 from asof.testing.spans import StatisticsSuite
@@ -95,3 +96,9 @@ class TestPostgresStatistics(OnPostgres, StatisticsSuite): ...
 
 
 class TestMariaDbStatistics(OnMariaDb, StatisticsSuite): ...
+
+
+class TestPostgresMonitors(OnPostgres, MonitorsSuite): ...
+
+
+class TestMariaDbMonitors(OnMariaDb, MonitorsSuite): ...

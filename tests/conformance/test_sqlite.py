@@ -3,6 +3,7 @@
 from asof.testing.commit_log import CommitLogSuite
 from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
+from asof.testing.monitors import MonitorsSuite
 from asof.testing.registry import RegistrySuite
 from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
@@ -46,5 +47,10 @@ class TestSqliteStreams(StreamPositionsSuite):
 
 
 class TestSqliteStatistics(StatisticsSuite):
+    adapter = "sqlite"
+    url = URL
+
+
+class TestSqliteMonitors(MonitorsSuite):
     adapter = "sqlite"
     url = URL

@@ -1,6 +1,7 @@
 """`store.catalog` and `store.quality` of a remote store."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from asof.catalog.search import Hit
 from asof.catalog.split import Split
 from asof.checks import CheckReport
 from asof.client.link import Link
+from asof.definitions.monitor import Monitor
 from asof.erasure import Certificate
 from asof.parts import Pins
 from asof.progress import Progress, showing
@@ -19,6 +21,7 @@ from asof.quality.doctor import Diagnosis
 from asof.quality.drift import Compared, is_frame
 from asof.quality.explain import LIMIT
 from asof.quality.explanation import Explanation
+from asof.quality.monitors import MonitorRun
 from asof.quality.statistics import Commits
 from asof.records import Commit, Deed, Tag
 from asof.registry.port import RegisteredGroup, RegisteredView
@@ -202,6 +205,17 @@ class RemoteQuality(Quality):
             missing=missing,
         )
         return record(Drift, self._link.act("quality.drift", asked, long=True))
+
+    def monitor(self, monitor: Monitor) -> MonitorRun:
+        """See `Quality.monitor`."""
+        given = {name: part for name, part in asdict(monitor).items() if name not in ("view", "webhook")}
+        asked = requests.MonitorRequest(view=monitor.view, monitor=given)
+        return record(MonitorRun, self._link.act("quality.monitor", asked, again=False, long=True))
+
+    def monitor_runs(self, view: str, *, monitor: str | None = None, limit: int | None = None) -> list[MonitorRun]:
+        """See `Quality.monitor_runs`."""
+        asked = requests.MonitorRuns(view=view, monitor=monitor, limit=limit)
+        return record(list[MonitorRun], self._link.act("quality.monitor_runs", asked))
 
 
 def _side(given: Compared, where: str) -> object:

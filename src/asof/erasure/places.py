@@ -192,10 +192,10 @@ class QuarantinePlace(_PlaceOf):
 
 
 class SettingsPlace(_PlaceOf):
-    """The names of the parts: no rows."""
+    """The names of the parts, and monitors: no rows."""
 
     name: ClassVar[str] = "settings"
-    files: ClassVar[tuple[str, ...]] = ("asof.toml",)
+    files: ClassVar[tuple[str, ...]] = ("asof.toml", "monitors.toml")
 
 
 class RegistryPlace(_PlaceOf):

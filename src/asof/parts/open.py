@@ -26,6 +26,7 @@ from asof.offline.port import History
 from asof.online.limited import OPTION, LimitedOnlineStore
 from asof.online.port import OnlineStore
 from asof.online.remote import without_option
+from asof.registry.monitors import Monitors
 from asof.registry.port import CommitLog, Deeds, Erasures, Keys, Metadata, Registry, Tags
 from asof.registry.reports import Reports
 from asof.registry.statistics import Statistics
@@ -71,6 +72,7 @@ class Parts:
         streams: How far streams were read, and what of them was not stored.
         reports: What checks said of writes.
         statistics: Those of commits.
+        monitors: What monitors found.
         process: Who runs this process, "user@host" or what ASOF_WRITER says.
         compaction: Whether small files are merged in the background: "auto" or "off".
     """
@@ -89,6 +91,7 @@ class Parts:
     streams: Streams
     reports: Reports
     statistics: Statistics
+    monitors: Monitors
     process: str = ""
     compaction: str = "auto"
 
@@ -157,6 +160,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         streams=metadata.streams,
         reports=metadata.reports,
         statistics=metadata.statistics,
+        monitors=metadata.monitors,
         process=_process(),
         compaction=settings["compaction"],
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from asof.arrow.frames import Frame
 from asof.checks import CheckReport
+from asof.definitions.monitor import Monitor
 from asof.ingest.write import Writer
 from asof.parts import Parts, Pins
 from asof.progress import Progress, showing
@@ -13,6 +14,7 @@ from asof.quality.doctor import Diagnosis, diagnose
 from asof.quality.drift import Compared, drift
 from asof.quality.explain import LIMIT, explain
 from asof.quality.explanation import Explanation
+from asof.quality.monitors import MonitorRun, run_monitor, runs
 from asof.quality.quarantine import check, dismiss, quarantine, replay, reports
 from asof.quality.statistics import Commits, statistics
 from asof.records import Commit
@@ -239,3 +241,24 @@ class Quality:
         """
         limits = Limits(alpha, psi, missing)
         return drift(self._parts, view, baseline=baseline, current=current, features=features, by=by, limits=limits)
+
+    def monitor(self, monitor: Monitor) -> MonitorRun:
+        """Run a monitor now, and keep what it found. Nobody is told: `asof monitor run` does that.
+
+        Raises:
+            NotFoundError: Unknown view, feature or tag. UsageError: As `drift`.
+        """
+        return run_monitor(self._parts, monitor)
+
+    def monitor_runs(self, view: str, *, monitor: str | None = None, limit: int | None = None) -> list[MonitorRun]:
+        """Return what monitors of a view found, in the order of the runs; of each monitor the newest 1,000 are kept.
+
+        Args:
+            view: Name of a view, or of a group.
+            monitor: Only those of this monitor.
+            limit: Only so many, the newest.
+
+        Raises:
+            NotFoundError: Unknown view.
+        """
+        return runs(self._parts, view, monitor=monitor, limit=limit)

@@ -8,6 +8,7 @@ from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
 from asof.errors import AsofError, ConflictError, UsageError
 from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Snapshot, Span, Tag, Totals
+from asof.registry.monitors import Monitors
 from asof.registry.plan import Plan
 from asof.registry.reports import Reports
 from asof.registry.statistics import Statistics
@@ -469,7 +470,7 @@ class Deeds(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What an adapter of the registry opens: nine ports on one database."""
+    """What an adapter of the registry opens: ten ports on one database."""
 
     registry: Registry
     log: CommitLog
@@ -480,3 +481,4 @@ class Metadata:
     streams: Streams
     reports: Reports
     statistics: Statistics
+    monitors: Monitors

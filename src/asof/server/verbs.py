@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from asof.access.caller import calling
+from asof.definitions.monitor import monitors_from
 from asof.progress import Wanted
 from asof.records import Role
 from asof.registry.port import RegisteredGroup
@@ -90,6 +91,13 @@ def _drift(store: Store, asked: requests.Drift, _: Wanted) -> Result:
     sides = {"baseline": asked.baseline, "current": asked.current}
     frames = {name: from_bytes(side) if isinstance(side, bytes) else side for name, side in sides.items()}
     return store.quality.drift(asked.view, **frames, **_words(asked, "view", *sides))
+
+
+def _monitor(store: Store, asked: requests.MonitorRequest, _: Wanted) -> Result:
+    parts = {**asked.monitor, "view": asked.view}
+    parts.pop("name", None)
+    (monitor,) = monitors_from({str(asked.monitor.get("name")): parts})
+    return store.quality.monitor(monitor)
 
 
 def _commits(store: Store, asked: requests.Commits, _: Wanted) -> Result:
@@ -217,6 +225,13 @@ VERBS: Mapping[str, Verb[Any]] = {
     ),
     "quality.statistics": Verb(requests.Statistics, "reader", "group", _statistics, job=True),
     "quality.drift": Verb(requests.Drift, "reader", "view", _drift, job=True),
+    "quality.monitor": Verb(requests.MonitorRequest, "writer", "view", _monitor, job=True),
+    "quality.monitor_runs": Verb(
+        requests.MonitorRuns,
+        "reader",
+        "view",
+        lambda store, asked, _: store.quality.monitor_runs(asked.view, monitor=asked.monitor, limit=asked.limit),
+    ),
     "quality.explain": Verb(requests.Explain, "reader", "view", _explain, job=True),
 }
 """Everything that may be asked. Whoever is asked looks here for the role that it takes."""

@@ -248,6 +248,21 @@ class Drift(Request):
     missing: Given = 0.05
 
 
+class MonitorRequest(Request):
+    """For `quality.monitor`; `monitor` is a monitor's parts, `view` among them."""
+
+    view: Given
+    monitor: dict[str, Given]
+
+
+class MonitorRuns(Request):
+    """For `quality.monitor_runs`."""
+
+    view: Given
+    monitor: Given = None
+    limit: Given = None
+
+
 class Doctor(Request):
     """For `quality.doctor`."""
 

@@ -7,6 +7,7 @@ from asof.registry.sql.deeds import SqlDeeds
 from asof.registry.sql.definitions import SqlRegistry
 from asof.registry.sql.erasures import SqlErasures
 from asof.registry.sql.keys import SqlKeys
+from asof.registry.sql.monitors import SqlMonitors
 from asof.registry.sql.reports import SqlReports
 from asof.registry.sql.statistics import SqlStatistics
 from asof.registry.sql.streams import SqlStreams
@@ -17,6 +18,7 @@ __all__ = [
     "SqlDeeds",
     "SqlErasures",
     "SqlKeys",
+    "SqlMonitors",
     "SqlRegistry",
     "SqlReports",
     "SqlStatistics",
@@ -39,4 +41,5 @@ def open_sql(url: str) -> Metadata:
         SqlStreams(database),
         SqlReports(database),
         SqlStatistics(database),
+        SqlMonitors(database),
     )

@@ -217,6 +217,17 @@ check_report = Table(
     Column("body", TEXT, nullable=False),
 )
 Index("check_report_of_group", check_report.c.group_id, check_report.c.number, check_report.c.id)
+monitor_run = Table(
+    "monitor_run",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("view", short_text(63), nullable=False),
+    Column("monitor", short_text(63), nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("writer", TEXT, nullable=False),
+    Column("body", TEXT, nullable=False),
+)
+Index("monitor_run_of_view", monitor_run.c.view, monitor_run.c.monitor, monitor_run.c.id)
 statistics_span = Table(
     "statistics_span",
     metadata,
