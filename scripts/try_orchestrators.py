@@ -1,7 +1,7 @@
-"""Run examples/orchestration in Airflow, in Dagster and in Kubeflow Pipelines: `make orchestrators`.
+"""Run examples/orchestration in Airflow, Dagster and Kubeflow Pipelines: `make orchestrators`.
 
-They are installed into environments of their own, beside .venv, whose packages they would change: a minute or ten,
-and 1.5 GB. With --environments FOLDER these stay for the next time.
+They are installed into environments of their own, since they would change the packages of .venv: 1.5 GB, and some
+minutes. With --environments FOLDER these stay for the next time.
 """
 
 import argparse
@@ -20,18 +20,22 @@ from asof.clock import system_clock
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "orchestration"
-PACKAGES = {"airflow": "apache-airflow>=3", "dagster": "dagster>=1.10", "kubeflow": "kfp>=2.10"}
+PACKAGES = {"airflow": ["apache-airflow>=3"], "others": ["dagster>=1.10", "kfp>=2.10"]}
+"""What each environment holds: those two get along with each other."""
+
+ENVIRONMENT = {"airflow": "airflow", "dagster": "others", "kubeflow": "others"}
 HEADER = "origin,time_hour,temp,visib\n"
 
 
-def install(folder: Path, package: str) -> Path:
-    """Make an environment with a package and asof; return its Python."""
+def install(folder: Path, packages: list[str]) -> Path:
+    """Make an environment with packages and asof, if it is not there; return its Python."""
     python = folder / "bin" / "python"
     if not (folder / "installed").exists():
-        print(f"installing {package} and asof into {folder}", flush=True)
+        print(f"installing {', '.join(packages)} and asof into {folder}", flush=True)
         venv.create(folder, with_pip=True, clear=True)
         pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "-qq", "install"]
-        subprocess.run([*pip, package, "-e", ROOT], check=True)
+        if subprocess.run([*pip, *packages, "-e", ROOT], check=False).returncode:
+            raise SystemExit(f"{', '.join(packages)} cannot be installed here")
         (folder / "installed").touch()
     return python
 
@@ -68,9 +72,8 @@ def arrivals():
     midnight = system_clock().replace(hour=0, minute=0, second=0, microsecond=0)
     days = [midnight - timedelta(days=back) for back in (1, 2)]
     for day, temp in zip(days, (41.0, 410.0), strict=True):
-        rows = [
-            f"{origin},{day:%Y-%m-%d}T{hour:02}:00:00Z,{temp},10.0\n" for origin in ("JFK", "LGA") for hour in (6, 7)
-        ]
+        times = [day + timedelta(hours=hour) for hour in (22, 23)]
+        rows = [f"{origin},{time.isoformat()},{temp},10.0\n" for time in times for origin in ("JFK", "LGA")]
         Path(os.environ["ASOF_INBOX"], f"weather-{day:%Y-%m-%d}.csv").write_text(HEADER + "".join(rows))
     return days
 
@@ -159,7 +162,8 @@ def main() -> None:
     folder = asked.environments or Path(tempfile.mkdtemp(prefix="asof-orchestrators-"))
     try:
         for name in asked.names or EXAMPLE:
-            run(name, install(folder.resolve() / name, PACKAGES[name]))
+            environment = ENVIRONMENT[name]
+            run(name, install(folder.resolve() / environment, PACKAGES[environment]))
     finally:
         if asked.environments is None:
             shutil.rmtree(folder, ignore_errors=True)

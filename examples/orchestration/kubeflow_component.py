@@ -6,10 +6,10 @@ component that is tried again does nothing twice: the pipeline's job is the idem
 
 from kfp import compiler, dsl
 
-PACKAGES = ["asof"]
+component = dsl.component(base_image="python:3.12", packages_to_install=["asof"])
 
 
-@dsl.component(packages_to_install=PACKAGES)
+@component
 def load(store: str, group: str, file: str, idempotency_key: str) -> str:
     """Check a file and write it; return the commit."""
     from asof import pipelines  # noqa: PLC0415 - a component is a function that stands alone
@@ -20,7 +20,7 @@ def load(store: str, group: str, file: str, idempotency_key: str) -> str:
     return pipelines.write(store, group, file, idempotency_key=idempotency_key)["commit"]
 
 
-@dsl.component(packages_to_install=PACKAGES)
+@component
 def make(store: str, group: str, view: str) -> int:
     """Make what is new, and prove that it is served as it is stored; return the rows."""
     from asof import pipelines  # noqa: PLC0415 - as above
