@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 
 import asof
-from asof.arrow.layout import declared_schema
-from asof.catalog.answers import commit_answer
 from asof.clock import parse_time
 from asof.definitions import FeatureGroup
 from asof.errors import NotFoundError, UsageError
-from asof.ingest.sources.reading import read_file
-from asof.records import Commit
-from asof.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from asof.records import Commit
+    from asof.store import Store
 
 Document = dict[str, Any]
 """JSON: the foreign edge where Any is honest."""
@@ -147,7 +147,7 @@ def verify(store: str | Path, view: str) -> Document:
 
 
 @contextmanager
-def _opened(store: str | Path) -> Generator[Store]:
+def _opened(store: str | Path) -> Generator["Store"]:
     """Open a store that exists: with a wrong path a scheduler would else fill a new one, and all would look well."""
     if not isinstance(store, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         todo = "pass its folder or URL: a store cannot be handed from one process to another"
@@ -156,8 +156,13 @@ def _opened(store: str | Path) -> Generator[Store]:
         yield opened
 
 
-def _rows(opened: Store, group: str, file: str | Path) -> pa.RecordBatchReader:
+def _rows(opened: "Store", group: str, file: str | Path) -> "pa.RecordBatchReader":
     """Return the rows of a file, batch by batch."""
+    import pyarrow as pa  # noqa: PLC0415 - DAG files are read again and again: this module is light
+
+    from asof.arrow.layout import declared_schema  # noqa: PLC0415 - the same
+    from asof.ingest.sources.reading import read_file  # noqa: PLC0415 - the same
+
     if not isinstance(file, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"the file is a {type(file).__name__}", where=f"group {group}", todo="pass its path")
     definition = opened.catalog.find(group).definition
@@ -169,14 +174,16 @@ def _rows(opened: Store, group: str, file: str | Path) -> pa.RecordBatchReader:
     tables = read_file(Path(file), types, only=False, timezone=definition.timezone)
     first = next(tables)
 
-    def batches() -> Iterator[pa.RecordBatch]:
+    def batches() -> "Iterator[pa.RecordBatch]":
         for table in chain([first], tables):
             yield from table.to_batches()
 
     return pa.RecordBatchReader.from_batches(first.schema, batches())
 
 
-def _document(commit: Commit) -> Document:
+def _document(commit: "Commit") -> Document:
+    from asof.catalog.answers import commit_answer  # noqa: PLC0415 - as in `_rows`
+
     return msgspec.to_builtins(commit_answer(commit))
 
 
