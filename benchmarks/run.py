@@ -38,6 +38,7 @@ NAMES = (
     "stream",
     "http_reads",
     "http_keys",
+    "pages",
     "flight",
     "soak",
     "serving_log",

@@ -20,9 +20,9 @@ def run(folder, *, quick):
     warnings.simplefilter("ignore", DataWarning)
     table = Table(
         "Writes with statistics, and without",
-        "7 features; `share` is what statistics add to the time of the write by the clock, `cpu share` to the "
-        "processor seconds of all threads; `kept` is what a commit's statistics take in the registry, compressed. "
-        "Rows in the order of keys and time; history only",
+        "7 features; `share` is what they add to the time of the write by the clock, `cpu_share` to the processor "
+        "seconds of all threads; `kept_kib` is what those of a commit take in the registry. Rows in the "
+        "order of keys; history only",
         SIZES[0][2],
     )
     for kind in ("floats", "floats and texts"):
@@ -33,7 +33,9 @@ def run(folder, *, quick):
 
 def measured(table, folder, kind, size, writes, rounds):  # noqa: PLR0917 - one comparison
     """Add what writes of one size take."""
-    declared = features(0) if kind == "floats" else [*features(0)[:5], Feature("word", "string"), Feature("n", "int64")]
+    declared = features(0)
+    if kind != "floats":
+        declared = [*declared[:5], Feature("word", "string"), Feature("n", "int64")]
     frames = [frame(number, kind, size) for number in range(writes)]
     with asof.open(folder) as store:
         store.apply(FeatureGroup("g0", entity=USER, event_time="ts", features=declared))

@@ -40,6 +40,9 @@ multiprocessing.set_forkserver_preload(
         "asof.quality.doctor",
         "asof.registry.sql",
         "asof.store",
+        "asof.streams.kafka",
+        "asof.streams.nats",
+        "asof.streams.redis_streams",
         "asof.testing.commit_log",
         "asof.testing.history",
         "asof.testing.keys",
@@ -81,7 +84,8 @@ SERVERS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Call tests slow that need a server: it takes seconds to start."""
+    """Call tests slow that need a server: it takes seconds to start. Begin with the longest: else one core waits for them."""
+    items.sort(key=lambda item: item.get_closest_marker("begun_first") is None)
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
         named = any(value in ("redis", "postgresql", "mysql") for value in params.values() if isinstance(value, str))

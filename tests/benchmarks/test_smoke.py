@@ -21,6 +21,7 @@ def names(which):
     )
 
 
+@pytest.mark.begun_first
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name", sorted(name for name in names("NAMES") if name not in names("SLOW") and "feast" not in name)

@@ -14,7 +14,7 @@ from asof.clock import parse_time
 
 OPEN = {
     "keys", "columns", "values", "statuses", "event_times", "commits", "meta", "facts", "features", "renamed", "leaked",
-    "sources", "counts", "causes", "skipped",
+    "sources", "counts", "causes", "skipped", "measures",
 }  # fmt: skip
 """Names of objects whose names are the user's: groups, columns, statuses."""
 
@@ -383,3 +383,51 @@ def test_explain_takes_the_words_of_historical(document, error, loaded):
     assert "did you mean 'temp'" in error(*words, "--feature", "tmp")
     assert "has no time zone" in error(*words[:5], "--at", "2025-01-06T05:02:00", code=2)
     assert "unknown tag" in error(*words, "--commits", "none")
+
+
+def test_statistics(typed, document, loaded):
+    found = document("statistics", loaded.store, "weather")
+    assert found["rows"] == 144
+    assert set(found) == set(shape("statistics"))
+    (wanted,) = shape("statistics")["columns"].values()
+    for column in found["columns"].values():
+        assert set(column) == set(wanted)
+        assert (
+            sum(each["count"] for each in column["histogram"]) == column["count"] - column["infinite"] - column["nans"]
+        )
+    lines = typed("statistics", loaded.store, "weather").stdout.splitlines()
+    assert lines[0].startswith("weather@1: 144 rows of")
+    assert any("█" in line for line in lines)
+    assert document("statistics", loaded.store, "weather", "--last", "0")["rows"] == 0
+    assert document("statistics", loaded.store, "weather", "--end", "2000-01-01T00:00:00Z")["rows"] == 0
+    assert document("statistics", loaded.store, "weather", "--commits", "weather:1", "--rebuild")["commits"] == 1
+
+
+def test_statistics_of_two_kinds_of_commits_are_refused(error, loaded):
+    assert "leave one of them out" in error(
+        "statistics", loaded.store, "weather", "--commits", "x", "--first", "1", code=2
+    )
+    assert "leave one of them out" in error("statistics", loaded.store, "weather", "--commits", "x", "--first", "1")
+
+
+def test_drift(typed, document, error, project):
+    store = project.store
+    hot = project.write(
+        "hot.csv",
+        "origin,time_hour,temp,visib\n"
+        + "".join(f"JFK,2026-03-{day:02}T00:00:00Z,{150 + day},10\n" for day in range(1, 29)),
+    )
+    same = document("drift", store, "weather", "--baseline", "weather:1", "--current", "1..1")
+    assert same_shape(shape("drift"), same)
+    assert {each["verdict"] for each in same["features"]} == {"same"}
+    assert "0 of" in typed("drift", store, "weather", "--baseline", "weather:1", "--current", "weather:1").stdout
+    found = document(
+        "drift", store, "weather", "--baseline", "weather:1", "--current", hot, "--feature", "temp", code=1
+    )
+    assert same_shape(shape("drift"), found)
+    assert found["features"][0]["verdict"] == "drifted"
+    told = typed("drift", store, "weather", "--baseline", "2020-01-01T00:00:00Z..", "--current", hot, code=1).stdout
+    assert "drifted" in told
+    assert "unknown" in typed("drift", store, "weather", "--baseline", "previous 2d", "--current", hot).stdout
+    assert "no bounds" in error("drift", store, "weather", "--baseline", "..", "--current", hot, code=2)
+    assert "winter" in error("drift", store, "weather", "--baseline", "winter", "--current", hot)

@@ -1,31 +1,35 @@
-"""The DuckDB engine passes the suite that asof ships."""
+"""The DuckDB engine passes the suite that asof ships.
+
+A plan is chosen where it looks up, and nowhere else; so the suite's look-ups run under each plan, and the rest once.
+"""
 
 import pytest
 
 from asof.engine import planning, stored
-from asof.testing.engine import EngineSuite
+from asof.testing.engine import EngineSuite, LookUpSuite, OpensEngine
+from asof.testing.engine_windows import WindowsSuite
 
 
 class TestDuckDB(EngineSuite):
     adapter = "duckdb"
 
 
-class TestDuckDBAsOf(EngineSuite):
+class TestDuckDBAsOf(LookUpSuite):
     adapter = "duckdb"
     url = "duckdb:as-of"
 
 
-class TestDuckDBWhole(EngineSuite):
+class TestDuckDBWhole(LookUpSuite):
     adapter = "duckdb"
     url = "duckdb:whole"
 
 
-class TestDuckDBHash(EngineSuite):
+class TestDuckDBHash(LookUpSuite):
     adapter = "duckdb"
     url = "duckdb:hash"
 
 
-class TestDuckDBNumbered(EngineSuite):
+class TestDuckDBNumbered(LookUpSuite):
     adapter = "duckdb"
     url = "duckdb:numbered"
 
@@ -40,7 +44,7 @@ class TestDuckDBManyCommits(EngineSuite):
         monkeypatch.setattr(stored, "FEW_STAMPS", 1)
 
 
-class TestDuckDBDeep(EngineSuite):
+class TestDuckDBDeep(OpensEngine, WindowsSuite):
     """Windows of few events by the plans for many."""
 
     adapter = "duckdb"

@@ -13,6 +13,7 @@ from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.online import OnlineStoreSuite
 from asof.testing.registry import RegistrySuite
+from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
 from asof.testing.streams import StreamSuite
 
@@ -21,7 +22,16 @@ SUITES = {
     "history": (HistorySuite,),
     "engine": (EngineSuite,),
     "stream": (StreamSuite,),
-    "registry": (RegistrySuite, CommitLogSuite, TagsSuite, ErasuresSuite, KeysSuite, DeedsSuite, StreamPositionsSuite),
+    "registry": (
+        RegistrySuite,
+        CommitLogSuite,
+        TagsSuite,
+        ErasuresSuite,
+        KeysSuite,
+        DeedsSuite,
+        StreamPositionsSuite,
+        StatisticsSuite,
+    ),
 }
 
 ADAPTERS = [

@@ -15,6 +15,7 @@ from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.registry import OpensRegistry, RegistrySuite
 from asof.testing.servers import MariaDbServer, PostgresServer
+from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
 
 pytestmark = pytest.mark.slow
@@ -88,3 +89,9 @@ class TestPostgresStreams(OnPostgres, StreamPositionsSuite): ...
 
 
 class TestMariaDbStreams(OnMariaDb, StreamPositionsSuite): ...
+
+
+class TestPostgresStatistics(OnPostgres, StatisticsSuite): ...
+
+
+class TestMariaDbStatistics(OnMariaDb, StatisticsSuite): ...

@@ -4,6 +4,7 @@ from asof.testing.commit_log import CommitLogSuite
 from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.registry import RegistrySuite
+from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
 
 URL = "sqlite:///{root}/registry.db"
@@ -40,5 +41,10 @@ class TestSqliteDeeds(DeedsSuite):
 
 
 class TestSqliteStreams(StreamPositionsSuite):
+    adapter = "sqlite"
+    url = URL
+
+
+class TestSqliteStatistics(StatisticsSuite):
     adapter = "sqlite"
     url = URL

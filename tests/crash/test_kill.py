@@ -103,6 +103,7 @@ def run(zygote, folder, log, model, *, opened, delay, seed):
     model.take(json.loads(line) for line in log.read_text().splitlines())
 
 
+@pytest.mark.begun_first
 @pytest.mark.slow
 def test_two_hundred_kills_lose_nothing_and_double_nothing(tmp_path, zygote, group, found_in):
     seed = int(os.environ.get("ASOF_CRASH_SEED", random.randrange(2**32)))

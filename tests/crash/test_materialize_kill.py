@@ -25,6 +25,7 @@ with asof.open(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.begun_first
 @pytest.mark.slow
 def test_killed_runs_lose_nothing_and_double_nothing(tmp_path):
     seed = random.randrange(2**32)

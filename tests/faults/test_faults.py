@@ -46,6 +46,7 @@ def run_all(seeds, operations):
     print(Counter(way for _, way, *_ in lines))  # noqa: T201 - what was hit
 
 
+@pytest.mark.begun_first
 @pytest.mark.slow
 @pytest.mark.skipif(ONE != "", reason="one seed was asked for")
 def test_a_hundred_faults_lose_nothing_and_double_nothing(operations):

@@ -110,9 +110,9 @@ def test_many_different_numbers_are_within_the_bounds(many):
     assert (found.count, found.min, found.max) == (many, 0.0, (many - 1) * 0.5)
     assert found.mean == pytest.approx(values.mean())
     assert found.stddev == pytest.approx(values.std())
-    assert found.distinct == pytest.approx(many, rel=0.048)
+    assert found.distinct == pytest.approx(many, rel=0.094)
     for q in (0.01, 0.1, 0.5, 0.9, 0.99):
-        assert found.quantile(q) / 0.5 == pytest.approx(q * many, abs=0.0223 * many + 1)
+        assert found.quantile(q) / 0.5 == pytest.approx(q * many, abs=0.026 * many + 1)
     assert sum(each.count for each in found.histogram()) == pytest.approx(many, rel=0.001)
 
 
@@ -126,8 +126,8 @@ def test_parts_of_very_different_sizes_weigh_as_many_rows_as_they_have(sizes):
         assert found.count == len(whole)
         for q in (0.05, 0.25, 0.5, 0.75, 0.95):
             rank = np.searchsorted(whole, found.quantile(q), "right") / len(whole)
-            assert rank == pytest.approx(q, abs=0.0223 + 2 / len(whole))
-        assert found.distinct == pytest.approx(len(np.unique(whole)), rel=0.048)
+            assert rank == pytest.approx(q, abs=0.026 + 2 / len(whole))
+        assert found.distinct == pytest.approx(len(np.unique(whole)), rel=0.094)
 
 
 def test_frequent_values_among_many_are_low_by_their_bound_at_most():
@@ -145,7 +145,7 @@ def test_frequent_values_among_many_are_low_by_their_bound_at_most():
 def test_frequent_texts_among_many_are_found():
     values = [f"text {n}" for n in range(4_000)] + ["often"] * 3_000 + [None] * 10
     found = column(values, "string").merge(column([f"more {n}" for n in range(3_000)], "string"))
-    assert found.distinct == pytest.approx(7_001, rel=0.048)
+    assert found.distinct == pytest.approx(7_001, rel=0.094)
     assert found.top()[0].value == "often"
     assert (found.min, found.max, found.measure) == (5, 9, "length")
 
@@ -160,21 +160,28 @@ def test_few_values_of_many_rows_are_exact():
     assert texts.top(1)[0].count == max(np.bincount(values))
 
 
-def test_a_sketch_of_the_greatest_hashes_is_the_sketch_of_all():
-    """It rests on the hash of `datasketches`, which is part of its format."""
-    import datasketches
+@pytest.mark.parametrize("many", [1, distinct.K - 1, distinct.K, 60_000, 1_000_000])
+def test_distinct_counts_join_to_the_byte_and_are_within_their_bound(many):
+    numbers = np.random.default_rng(many).permutation(many).astype(np.uint64)
+    whole = distinct.sketch_of(numbers, np.copy)
+    parts = [distinct.sketch_of(part, np.copy) for part in (numbers[: many // 3], numbers[many // 4 :])]
+    assert distinct.joined(parts) == distinct.joined(parts[::-1]) == whole
+    assert distinct.count_of(whole) == (many if many < distinct.K else pytest.approx(many, rel=0.094))
+    assert len(whole) <= 8 * distinct.K
 
-    numbers = np.random.default_rng(3).integers(0, 2**63, 60_000, dtype=np.uint64)
-    every = datasketches.hll_sketch(distinct.LG_K, datasketches.tgt_hll_type.HLL_8, True)
-    for number in numbers.view(np.int64).tolist():
-        every.update(number)
-    union = datasketches.hll_union(distinct.LG_K)
-    union.update(every)
-    union.update(every)
-    expected = union.get_result(datasketches.tgt_hll_type.HLL_4).serialize_compact()
-    assert distinct.sketch_of(numbers, lambda each: each) == expected
-    halves = [distinct.sketch_of(part, lambda each: each) for part in (numbers[:20_000], numbers[15_000:])]
-    assert distinct.joined(halves) == distinct.joined(halves[::-1]) == expected
+
+def test_distinct_counts_are_as_far_off_as_is_said():
+    """Of 400 counts, each of other values, those that are off by more than three standard errors are one or two."""
+    off = [
+        abs(
+            distinct.count_of(distinct.sketch_of(np.arange(20_000, dtype=np.uint64) + np.uint64(seed << 32), np.copy))
+            / 20_000
+            - 1
+        )
+        for seed in range(400)
+    ]
+    assert np.mean(np.array(off) > 0.094) <= 0.01
+    assert np.sqrt(np.mean(np.square(off))) == pytest.approx(1 / np.sqrt(distinct.K - 2), rel=0.15)
 
 
 def test_each_type_has_its_own():
@@ -214,6 +221,12 @@ def test_long_texts_are_kept_short():
     assert found.columns["x"].distinct == 3
     assert found.columns["x"].max == 100_001
     assert len(pack(found)) < 2_000
+
+
+def test_long_texts_count_once_whichever_way_they_come():
+    values = ["a" * 300 + str(n) for n in range(2_000)]
+    found = column(values, "string").merge(column(values * 2, "string")).merge(column(values[:5], "string"))
+    assert found.distinct == pytest.approx(2_000, rel=0.094)
 
 
 @pytest.mark.parametrize(
@@ -286,5 +299,5 @@ EXPECTED = [
 
 
 def test_ranks_are_bounded_as_is_said():
-    assert "1.33 %" in statistics.BOUNDS["quantiles"]
+    assert "1.4 %" in statistics.BOUNDS["quantiles"]
     assert KLL_K == 200

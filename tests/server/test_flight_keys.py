@@ -89,6 +89,7 @@ def test_a_role_holds_for_its_project_only(serve, keys, now, folder):
             lambda: store.online("risk", {"customer_id": 1}),
             lambda: store.historical("risk", [{"customer_id": 1}], time=now),
             lambda: store.quality.explain("risk", {"customer_id": 1}),
+            lambda: store.quality.statistics("spending"),
             lambda: store.verify("risk"),
             lambda: store.retire("spending", {"customer_id": 1}, event_time=now),
             lambda: store.retract("spending@1:1", reason="x"),

@@ -179,6 +179,19 @@ def test_the_catalogue_says_what_the_store_says(shared):
     assert (commit["commit"], commit["rows"]) == ("spending@1:1", 10)
 
 
+def test_statistics_say_what_the_store_says(shared):
+    found = shared.get("/v1/groups/spending/statistics")[1]
+    assert (found["group"], found["rows"], found["commits"], found["missing_rows"]) == ("spending@1", 10, 1, 0)
+    assert found["columns"]["orders"]["count"] + found["columns"]["orders"]["nulls"] == 10
+    assert shared.get("/v1/groups/spending/statistics?commits=spending:1")[1] == found
+    assert shared.get("/v1/groups/spending/statistics?end=2000-01-01T00:00:00Z")[1]["rows"] == 0
+    assert shared.get("/v1/groups/spending/statistics?end=yesterday")[0] == 400
+    assert shared.get("/v1/groups/spending/statistics?commits=nope")[0] == 404
+    assert shared.get("/v1/groups/nobody/statistics")[0] == 404
+    for name in ("everything", "nightly"):  # every type goes through JSON
+        assert shared.get(f"/v1/groups/{name}/statistics")[0] == 200
+
+
 def test_another_host_name_is_refused(shared):
     assert shared.get("/v1/health", Host="evil.example")[0] == 421
     assert shared.get("/v1/health", Host="evil.example:127")[0] == 421

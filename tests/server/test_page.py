@@ -41,7 +41,7 @@ def test_the_calls_of_the_page_are_answered(serve, now):
         status, answer, _ = server.request("POST" if body else "GET", path, sent, {header: value} if header else {})
         assert status == 200, answer
         answers.append(answer)
-    online, columns, pushed, historical, rows, parquet, applied = answers
+    online, columns, pushed, historical, rows, counted, parquet, applied = answers
     shown = json.loads(re.search(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)[1])
     assert {**online, "receipt": {}} == shown
     assert columns["columns"]["temp"] == [61.0, 48.0]
@@ -49,5 +49,6 @@ def test_the_calls_of_the_page_are_answered(serve, now):
     (row,) = historical["rows"]
     assert (row["temp"], row["dest_temp"], row["label"], row["temp__status"]) == (57.5, 48.0, 1, "PRESENT")
     assert [row["temp"] for row in rows["rows"]] == [48.0, 57.5]
+    assert counted["columns"]["temp"]["count"] == counted["rows"]
     assert parquet.startswith(b"PAR1")
     assert [change["name"] for change in applied["changes"]] == ["pressure", "landing"]

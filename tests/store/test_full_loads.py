@@ -152,6 +152,13 @@ def test_a_load_of_more_rows_of_a_key_than_a_part_has_is_stored(skipping, at):
     assert (commit.rows, commit.unchanged) == (21, 7)
 
 
+def test_one_row_that_fills_several_parts_is_stored_once(skipping, at):
+    commit = skipping.write("weather", reader(pa.concat_tables([rows(at, 1, ["K04"])] * 17), 1))
+    assert (commit.rows, commit.unchanged) == (1, 0)
+    assert latest(skipping) == [("K04", at(1), 4.0)]
+    assert not left_behind(skipping)
+
+
 def test_a_load_in_parts_is_stored_once_under_its_key(skipping, at):
     skipping.write("weather", reader(rows(at, 0)))
     for absent in ("keep", "retire"):
@@ -440,6 +447,7 @@ def version(row):
     return row[:2]
 
 
+@pytest.mark.begun_first
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(loads=st.lists(LOADS, min_size=1, max_size=4), static=st.booleans(), kind=st.sampled_from(["skip", "store"]))

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 import asof
-from asof import SQL, Call, Entity, Feature, FeatureGroup
+from asof import SQL, Call, Entity, Feature, FeatureGroup, Files
 from asof.errors import ConflictError, DataError, UnsupportedError, UsageError
 from asof.ingest.sources.calls import MOST_CURSOR
 from asof.server.definitions import Definitions, definitions_from
@@ -102,6 +102,11 @@ def too_long(cursor):
 
 def raw(start, end):
     return [{"origin": "JFK", "measured": begin + timedelta(hours=1), "celsius": 10}]
+
+def halved(frame: pl.DataFrame):
+    if frame["temp"].max() > 100:
+        raise RuntimeError("too hot")
+    return frame.with_columns(temp=pl.col("temp") / 2)
 
 def none():
     pass
@@ -218,6 +223,24 @@ def test_a_run_that_joins_on_goes_on_from_there(store, module, at):
     assert module.asked[-1] == (at(3), at(24))
 
 
+def test_an_end_in_the_future_is_now(store, module, clock, at):
+    store.apply(weather("feeds:span"))
+    store.materialize("weather", end=at(1000))
+    assert module.asked == [(None, at(24))]
+    clock.move(hours=2)
+    module.log.append(("JFK", 25, 9.0))
+    assert [commit.rows for commit in store.materialize("weather")] == [1]
+
+
+def test_bounds_that_leave_a_gap_move_nothing(store, module, at):
+    store.apply(weather("feeds:span"))
+    store.materialize("weather", at(0), at(1))
+    store.materialize("weather", at(2), at(3))
+    store.materialize("weather")
+    assert module.asked[-1] == (at(1), at(24))
+    assert len(temps(store)) == 5, "what lay after the gap is there twice, as a correction"
+
+
 def test_everything_can_be_asked_for_again_in_one_step(store, module):
     for source in ("feeds:pages", "feeds:span"):
         store.apply(weather(source))
@@ -307,6 +330,21 @@ def test_rows_may_be_made_by_sql_of_what_the_function_gives(store, module, at):
     store.apply(weather("feeds:raw", transform=text))
     store.materialize("weather", at(0), at(2))
     assert temps(store) == [50.0]
+
+
+def test_rows_of_files_may_be_made_by_a_function_that_fails_for_some(store, module, tmp_path):
+    (tmp_path / "exports").mkdir()
+    for name, temp in (("a", 10), ("b", 101), ("c", 30)):
+        text = f"origin,time_hour,temp\n{name},2024-01-01T01:00:00Z,{temp}\n"
+        (tmp_path / "exports" / f"{name}.csv").write_text(text)
+    columns = {"origin": "string", "time_hour": "timestamp", "temp": "float64"}
+    store.apply(weather(Files("../exports", columns=columns), transform="feeds:halved"))
+    with pytest.raises(
+        DataError,
+        match=r"1 file could not be taken: b.csv: the transformation feeds:halved failed on 1 rows: .*too hot",
+    ):
+        store.materialize("weather")
+    assert temps(store) == [5.0, 15.0]
 
 
 def test_other_code_is_another_version_and_the_old_one_is_not_called(store, module, tmp_path):

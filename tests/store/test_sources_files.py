@@ -145,6 +145,11 @@ def test_names_of_unfinished_files_are_left_out(taken, put):
     assert taken.materialize("weather") == []
 
 
+def test_a_place_may_be_a_path(put, tmp_path):
+    assert Files(tmp_path / "exports") == Files(str(tmp_path / "exports"))
+    assert len({Files("x"), Files("x"), Files("x", columns={"a": "int64"})}) == 2
+
+
 def test_a_glob_and_a_single_file_and_an_absolute_path(store, put, tmp_path):
     put("2024/one.csv", HEAD + line("JFK", 1, 1.0))
     put("2024/other.parquet", table(("JFK", 2, 2.0)))
@@ -179,7 +184,7 @@ BAD = [
 def test_a_bad_file_is_named_and_the_others_are_taken(taken, put, name, text, said):
     put(name, text)
     put("z.csv", HEAD + line("JFK", 5, 7.0))
-    with pytest.raises(DataError, match=rf"1 of them could not be taken: {name}: .*(?s:{said})") as caught:
+    with pytest.raises(DataError, match=rf"1 file could not be taken: {name}: .*(?s:{said})") as caught:
         taken.materialize("weather")
     assert list(caught.value.data["failed"]) == [name]
     assert temps(taken)[-2:] == [("JFK", 5, 7.0), ("LGA", 1, 6.0)]
@@ -239,7 +244,7 @@ def test_more_bad_files_than_an_error_shows_are_counted(store, put):
     for number in range(8):
         put(f"{number}.csv", "no header\n")
     store.apply(weather())
-    with pytest.raises(DataError, match=r"8 of them could not be taken: 0.csv: .*; and 3 more"):
+    with pytest.raises(DataError, match=r"8 files could not be taken: 0.csv: .*; and 3 more"):
         store.materialize("weather")
 
 
@@ -341,6 +346,7 @@ def test_only_the_named_columns_are_read(store, put):
         (lambda: weather(available_at="temp"), "declared as another column"),
         (lambda: weather(available_at="seen", delay="1h"), "stands in place of a delay"),
         (lambda: weather(source=5), "cannot be imported by a name"),
+        (lambda: weather(source="exports/*.csv"), r'no module:function.*files as Files\("exports'),
     ],
 )
 def test_declarations_that_do_not_fit_are_refused(declare, said):

@@ -18,6 +18,9 @@ from tests.streams.conftest import arrivals, message, stored
 
 import asof
 from asof.streams import letters
+from asof.testing.processes import FORKS, within
+
+pytestmark = pytest.mark.begun_first
 
 PARTITIONS = 4
 BROKERS = ("kafka", "redis", "nats")
@@ -37,7 +40,7 @@ def stream_in(kind: str, server: Any) -> Broker:
     name = f"s{time.monotonic_ns()}"
     if kind == "kafka":
         make_kafka(server.bootstrap, name)
-        url = f"{server.url}/{name}?fetch.wait.max.ms=20&session.timeout.ms=6000&heartbeat.interval.ms=500"
+        url = f"{server.url}/{name}?fetch.wait.max.ms=20&session.timeout.ms=3000&heartbeat.interval.ms=300"
         return Broker(server, url, lambda part, values: send_kafka(server.bootstrap, name, part, values))
     if kind == "redis":
         url = f"{server.url}/{name}?partitions={PARTITIONS}&lease=1"
@@ -59,6 +62,24 @@ def folder(tmp_path):
     return tmp_path / "store"
 
 
+def typed(log, words):
+    """Do what `asof` does with these words; what it says goes into a file."""
+    import asof.cli
+
+    with log.open("wb") as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+    sys.argv = ["asof", *words]
+    asof.cli.main()
+
+
+def forked(work, *arguments):
+    """Start a function in a process that has all imported: that takes a second of each."""
+    process = FORKS.Process(target=within, args=(dict(os.environ), work, *arguments))
+    process.start()
+    return process
+
+
 class Members:
     """Processes that read the stream into the store."""
 
@@ -68,16 +89,16 @@ class Members:
         self.every = []
 
     def start(self, *more):
-        words = [sys.executable, "-c", MEMBER, *self.words, *more]
         place = self.folder / f"log{len(self.every)}"
-        with place.open("wb") as log:
-            self.every.append(subprocess.Popen(words, stdout=log, stderr=log))
+        place.touch()
+        self.every.append(forked(typed, place, [*self.words, *more]))
         until(lambda: b"arrivals: " in place.read_bytes())
         return self.every[-1]
 
     def kill(self, member, how=signal.SIGKILL):
-        member.send_signal(how)
-        return member.wait(60)
+        os.kill(member.pid, how)
+        member.join(60)
+        return member.exitcode
 
 
 @contextmanager
@@ -87,9 +108,8 @@ def members_of(folder, url):
         yield members
     finally:
         for member in members.every:
-            if member.poll() is None:
-                member.kill()
-                member.wait()
+            member.kill()
+            member.join(60)
 
 
 class Producing:
@@ -221,25 +241,26 @@ def test_members_that_come_and_go_take_each_message_once(folder, members, produc
     assert_each_once(folder, count)
 
 
-PROBE = """
-import os, sys, asof
-with asof.open(sys.argv[1]) as store:
-    store._parts.online.clear(1 << 40)
-    store.catalog.tag(f"probe-{os.getpid()}")
-"""
+def probe(folder):
+    """Write to a store: it waits for whoever has its locks."""
+    with asof.open(folder) as store:
+        store._parts.online.clear(1 << 40)
+        store.catalog.tag(f"probe-{os.getpid()}")
 
 
 def hang(folder, member):
     """Stop a member between two transactions: within one it has the locks of a store in a folder, and all wait for it."""
     for _ in range(20):
-        member.send_signal(signal.SIGSTOP)
-        try:
-            subprocess.run([sys.executable, "-c", PROBE, str(folder)], check=True, timeout=4)
-        except subprocess.TimeoutExpired:
-            member.send_signal(signal.SIGCONT)
-            time.sleep(0.05)
-        else:
+        os.kill(member.pid, signal.SIGSTOP)
+        probing = forked(probe, folder)
+        probing.join(4)
+        if probing.exitcode is not None:
+            assert probing.exitcode == 0
             return
+        probing.kill()
+        probing.join()
+        os.kill(member.pid, signal.SIGCONT)
+        time.sleep(0.05)
     raise AssertionError("it is always within a transaction")
 
 
@@ -253,7 +274,7 @@ def test_a_member_that_hung_while_another_took_over_doubles_nothing(folder, memb
     try:
         more(progress, 1000)
     finally:
-        hung.send_signal(signal.SIGCONT)
+        os.kill(hung.pid, signal.SIGCONT)
     more(progress, 1000)
     count = producing.stop()
     until(lambda: progress() >= count)

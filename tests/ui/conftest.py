@@ -5,6 +5,7 @@ import socket
 import time
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -62,11 +63,19 @@ def made(folder):
     secret = FeatureGroup(
         "secret", entity=customer, event_time="at", features=[Feature("s", "int64")], online=True, project="hidden"
     )
+    sensor = FeatureGroup(
+        "sensor",
+        entity=shop,
+        event_time="at",
+        features=[Feature("heat", "float64"), Feature("kind", "string"), Feature("price", "decimal(8, 2)")],
+        checks=[Check.between("heat", -40, 60)],
+        on_violation="quarantine",
+    )
     old = FeatureGroup("stale", entity=shop, event_time="at", features=[Feature("y", "int64")], ttl="1h", online=True)
     risk = FeatureView("risk", features=[spending["orders"], windows], log=1.0, description=f"for a model {MARKUP}")
     lone = FeatureView("lone", features=[old["y"]])
     with asof.open(folder) as store:
-        store.apply(spending, visits, windows, outside, secret, old, risk, lone)
+        store.apply(spending, visits, windows, outside, secret, sensor, old, risk, lone)
         for number in range(3):
             at = NOW - timedelta(hours=3 - number)
             rows = [
@@ -74,6 +83,14 @@ def made(folder):
                 for key in range(60)
             ]
             store.write("spending", rows, meta={"why": MARKUP})
+        for number in range(4):
+            at = NOW - timedelta(hours=4 - number)
+            heats = [10.0 + number, None, 999.0 if number > 1 else 30.0, *range(20)]
+            rows = [
+                {"shop_id": f"s{place}", "at": at, "heat": heat, "kind": MARKUP, "price": Decimal(place)}
+                for place, heat in enumerate(heats)
+            ]
+            store.write("sensor", rows)
         store.push("visits", [{"shop_id": "A", "at": NOW - timedelta(hours=1), "customer_id": 7, "paid": 2.5}])
         store.push("stale", {"shop_id": "A", "at": NOW - timedelta(days=2), "y": 1})
         store.push("secret", {"customer_id": 7, "at": NOW, "s": 42})

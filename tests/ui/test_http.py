@@ -24,6 +24,16 @@ PAGES = (
     "/groups/spending/lookup?key.customer_id=7&why=spending/orders",
     "/groups/spending/commits",
     "/groups/spending/versions",
+    "/groups/spending/checks",
+    "/groups/spending/statistics",
+    "/groups/spending/statistics?feature=note",
+    "/groups/sensor",
+    "/groups/sensor/checks",
+    "/groups/sensor/quarantine",
+    "/groups/sensor/statistics?feature=heat&over=commits",
+    "/groups/sensor/statistics?feature=kind&of=sensor@1:2",
+    "/groups/sensor_quarantine/data",
+    "/lineage/sensor",
     "/groups/visits@1",
     "/groups/visits/versions",
     "/groups/visit_windows",
@@ -139,9 +149,11 @@ def test_files_are_kept_by_browsers_for_as_long_as_they_do_not_change(small):
 
 def test_the_home_page_counts_and_says_what_is_stale(small):
     text = shown(small, "/")[0]
-    assert re.search(r"<b>7</b> <span>groups</span>", text)
+    assert re.search(r"<b>9</b> <span>groups</span>", text)
     assert re.search(r"<b>1</b> <span>stale groups</span>", text)
+    assert re.search(r"<b>1</b> <span>failing groups</span>", text)
     assert "newest row is 2 d old, ttl is 1 h" in text
+    assert "the last write: 1 row breaks &#39;heat between -40 and 60&#39;" in text
     assert "spending@1:3" in text
     assert ">stale<" in shown(small, "/groups?only=stale")[0]
 
@@ -230,6 +242,30 @@ def test_data_are_shown_as_of_a_time(small):
     assert orders(f"/groups/spending/data?at={then}") == "7"
     assert orders(f"/groups/spending/data?at={then}&known=served") is None  # it was written only just now
     assert "The first 50 keys" in shown(small, "/groups/spending/data")[0]
+
+
+def test_checks_and_quarantine_say_what_broke(small):
+    text = shown(small, "/groups/sensor/checks")[0]
+    assert (text.count(">hold<"), text.count(">broken</span>")) == (2, 2)
+    assert "broken, by write" in text
+    text = shown(small, "/groups/sensor/quarantine")[0]
+    assert text.partition("</form>")[2].count(">999.0<") == 2
+    assert "2 rows broke a check" in text
+    assert small.get("/groups/spending/quarantine")[0] == 404
+
+
+def test_statistics_are_of_all_commits_or_of_one(small):
+    text = shown(small, "/groups/sensor/statistics?feature=heat")[0]
+    assert "90 rows of" in text
+    assert "rows by heat" in text
+    assert "mean heat of each commit" not in text
+    assert "mean heat of each commit" in shown(small, "/groups/sensor/statistics?feature=heat&over=commits")[0]
+    text = shown(small, "/groups/sensor/statistics?feature=heat&of=sensor@1:3")[0]
+    assert "22 rows of" in text
+    for of in ("nothing", "spending@1:1", MARKUP):
+        text = shown(small, f"/groups/sensor/statistics?of={quote(of)}")[0]
+        assert 'role="alert"' in text
+        assert MARKUP not in text
 
 
 def test_versions_say_what_changed(small):
@@ -338,7 +374,8 @@ def test_a_caller_sees_what_he_may_read(closed):
     for tab in ("", "/data", "/lookup?key.customer_id=7", "/commits", "/versions"):
         status, text, _ = server.get(f"/groups/secret{tab}", **reader)
         assert (status, "42" in text) == (404, False)
-    assert "did you mean" not in server.get("/groups/secre", **reader)[1]
+    assert "&#39;secret&#39;" not in server.get("/groups/secre", **reader)[1]
+    assert "&#39;secret&#39;" in server.get("/groups/secre", **admin)[1]
     assert "42" in server.get("/groups/secret/lookup?key.customer_id=7", **admin)[1]
     assert server.get("/audit", **reader)[0] == 403
     assert 'href="/audit"' not in server.get("/", **reader)[1]

@@ -17,6 +17,7 @@ from asof.checks import Checking, NoStore, report_from
 from asof.definitions.documents import group_document, group_from
 from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
 from asof.testing.checks import checked_rows
+from asof.wire.definitions import refuse_code
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NOW_US = int(datetime(2024, 1, 2, tzinfo=UTC).timestamp() * 1e6)
@@ -335,3 +336,9 @@ def test_rows_are_checked_without_a_store():
     assert [result.outcome for result in report.results] == ["broken", "skipped"]
     with pytest.raises(DataError, match="column"):
         checked_rows(group(), [{"k": "a"}])
+
+
+def test_functions_are_not_taken_from_a_client():
+    with pytest.raises(UnsupportedError, match="the function os:system of a check is not taken from a client"):
+        refuse_code(group_document(group(Check.function("os:system"))))
+    refuse_code(group_document(group(Check.sql("x > 1"))))

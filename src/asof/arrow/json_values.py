@@ -95,7 +95,7 @@ def read_column(name: str, given: Sequence[Value], convert: Convert, where: str)
 def writer(dtype: pa.DataType) -> Convert | None:
     """Return what makes JSON of a value; None if the encoder writes it right."""
     if pa.types.is_floating(dtype):
-        return _write_float
+        return plain_number
     if pa.types.is_list(dtype) or pa.types.is_fixed_size_list(dtype):
         item = writer(dtype.value_type)
         return None if item is None else partial(_each, item)
@@ -120,7 +120,7 @@ class RowWriter:
     def __init__(self, schema: pa.Schema) -> None:
         """Look which columns need it."""
         self.by_name = dict(writers(schema))
-        floats = [name for name, convert in self.by_name.items() if convert is _write_float]
+        floats = [name for name, convert in self.by_name.items() if convert is plain_number]
         self._floats = itemgetter(*floats) if len(floats) > 1 else None
         self._others = [each for each in self.by_name.items() if each[0] not in floats]
 
@@ -135,7 +135,7 @@ class RowWriter:
 
 def write_column(values: list[Value], convert: Convert | None) -> list[Value]:
     """Return JSON's form of a column."""
-    if convert is None or (convert is _write_float and finite(values)):
+    if convert is None or (convert is plain_number and finite(values)):
         return values
     return [None if value is None else convert(value) for value in values]
 
@@ -164,7 +164,8 @@ def _read_text(kind: str, value: Value) -> Value:
     return msgspec.convert(value, _TEXTS[kind])
 
 
-def _write_float(value: Value) -> Value:
+def plain_number(value: Value) -> Value:
+    """Return JSON's form of a float."""
     if value - value == 0.0:
         return value
     return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124 - only NaN differs

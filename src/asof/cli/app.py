@@ -15,7 +15,7 @@ SECTIONS = {
     "Write": ("write", "backfill", "materialize", "stream", "retire", "retract", "forget"),
     "Read": ("historical", "online", "read"),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
-    "Trust": ("check", "reports", "quarantine", "statistics", "verify", "doctor"),
+    "Trust": ("check", "reports", "quarantine", "statistics", "drift", "verify", "doctor"),
     "Serve": ("serve", "ui", "keys", "audit"),
     "Keep": ("compact", "split", "remove"),
 }

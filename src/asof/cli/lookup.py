@@ -25,6 +25,17 @@ def find(store: "Store", name: str) -> "FeatureGroup | FeatureView":
     return store.catalog.find(name).definition
 
 
+def feature_types(definition: "FeatureGroup | FeatureView") -> Mapping[str, Any]:
+    """Return the features, by their output names, and keys with their Arrow types, for a CSV that has them."""
+    from asof.arrow.types import arrow_type
+    from asof.definitions import FeatureView, view_of_group
+    from asof.ingest.key_texts import key_types
+
+    view = definition if isinstance(definition, FeatureView) else view_of_group(definition)
+    features = {name: ref.feature.dtype for name, ref in zip(view.output_names(), view.features, strict=True)}
+    return {name: arrow_type(dtype) for name, dtype in {**key_types(definition), **features}.items()}
+
+
 def known_mode(text: str | None) -> "str | datetime | None":
     """Return what `--known` says."""
     from asof.clock import parse_time

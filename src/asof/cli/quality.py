@@ -29,6 +29,43 @@ REPORT_SHAPE: Document = {
     "refused": False,
     "results": [RESULT_SHAPE],
 }
+MOVER_SHAPE: Document = {
+    "group": "weather@1",
+    "first": 4,
+    "last": 4,
+    "rows": 600,
+    "committed_us": 1767268800000000,
+    "measure": "psi",
+    "whole": 2.1,
+    "without": 0.02,
+    "alone": 2.9,
+    "writer": "ana@host",
+    "meta": {"file": "weather-4.csv"},
+}
+MEASURED_SHAPE: Document = {"value": 0.8, "p": 0.001, "source": "exact", "bound": 0.0}
+DRIFT_SHAPE: Document = {
+    "of": "weather@1",
+    "baseline": "tag spring",
+    "current": "commit weather:4",
+    "features": [
+        {
+            "feature": "temp",
+            "baseline_rows": 1800,
+            "current_rows": 600,
+            "baseline_missing": 0.0,
+            "current_missing": 0.02,
+            "measures": {"ks": MEASURED_SHAPE},
+            "p": 0.002,
+            "verdict": "drifted",
+            "why": ["psi 2.1 is large (Kolmogorov-Smirnov 0.8)"],
+            "segment": None,
+            "moved_by": [MOVER_SHAPE],
+        }
+    ],
+    "limits": {"alpha": 0.01, "psi": 0.1, "missing": 0.05},
+    "by": "",
+    "notes": ["left out: count_30d: group counts@1 is made of weather@1 when it is read"],
+}
 COLUMNS = ("check", "outcome", "rows", "first", "observed")
 
 

@@ -16,13 +16,15 @@ from asof.parts import Pins
 from asof.progress import Progress, showing
 from asof.quality import Quality
 from asof.quality.doctor import Diagnosis
+from asof.quality.drift import Compared, is_frame
 from asof.quality.explain import LIMIT
 from asof.quality.explanation import Explanation
 from asof.quality.statistics import Commits
 from asof.records import Commit, Deed, Tag
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.serving.log import LogCounts
-from asof.statistics import GroupStatistics
+from asof.statistics import Drift, GroupStatistics
+from asof.statistics.drift import ALPHA, MISSING, PSI
 from asof.statistics.packing import unpack
 from asof.training.frame import HistoricalFrame
 from asof.wire import requests
@@ -175,6 +177,38 @@ class RemoteQuality(Quality):
         given = commits.id if isinstance(commits, Commit) else commits
         asked = requests.Statistics(group=group, commits=given, start=start, end=end, rebuild=rebuild)
         return unpack(self._link.act("quality.statistics", asked, long=True))
+
+    def drift(  # noqa: PLR0913 - one question
+        self,
+        view: str,
+        *,
+        baseline: Compared,
+        current: Compared,
+        features: Sequence[str] | None = None,
+        by: str | None = None,
+        alpha: float = ALPHA,
+        psi: float = PSI,
+        missing: float = MISSING,
+    ) -> Drift:
+        """See `Quality.drift`."""
+        asked = requests.Drift(
+            view=view,
+            baseline=_side(baseline, "baseline="),
+            current=_side(current, "current="),
+            features=features,
+            by=by,
+            alpha=alpha,
+            psi=psi,
+            missing=missing,
+        )
+        return record(Drift, self._link.act("quality.drift", asked, long=True))
+
+
+def _side(given: Compared, where: str) -> object:
+    """Return a side of a comparison as it is sent: a frame as an Arrow stream, all else as it is."""
+    if is_frame(given):
+        return to_bytes(to_table(given, where=where)[0])
+    return given.id if isinstance(given, Commit) else given
 
 
 def _sent(frame: Frame, group: str) -> bytes:

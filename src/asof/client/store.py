@@ -156,7 +156,7 @@ class RemoteStore(Store):
         """See `Store.materialize`; the server runs the code that it has, and reads its own files."""
         asked = requests.Materialize(group=group, start=start, end=end, full=full, backfill=backfill)
         again = not (full or start or end)  # what is new is made once
-        with showing(f"materializing {group}", progress=progress, unit="rows") as advance:
+        with showing(f"materializing {group}", progress=progress) as advance:  # rows or bytes: the server knows
             found = self._link.act("materialize", asked, again=again, advance=advance, long=True)
         return record(list[Commit], found)
 

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Any, Literal
 
 from asof.definitions.code import Function, digest_of, imported, name_of
@@ -38,8 +39,9 @@ class Files:
     path: str
     columns: Mapping[str, DType] | None
 
-    def __init__(self, path: str, *, columns: Mapping[str, str | DType] | None = None) -> None:
+    def __init__(self, path: str | PurePath, *, columns: Mapping[str, str | DType] | None = None) -> None:
         """Check and keep the parts."""
+        path = str(path) if isinstance(path, PurePath) else path
         if not isinstance(path, str) or not path.strip() or "\0" in path:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
             raise UsageError(f"{path!r} is no path of files", todo='write Files("exports/*.csv")')
         if "://" in path:
@@ -125,6 +127,9 @@ def outside_of(given: Given) -> Outside:
     Raises:
         UsageError: It is none.
     """
+    if isinstance(given, str) and ":" not in given:
+        todo = 'name a function "module:function"; pass a group itself, and files as Files("exports/*.csv")'
+        raise UsageError(f"the source {given!r} is no module:function", where="source=", todo=todo)
     return given if isinstance(given, Files | Call) else Call(given)
 
 

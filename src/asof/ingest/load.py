@@ -238,7 +238,7 @@ class Load:
         before = list(self.files)
         self.statistics = GroupStatistics()
         settled: list[list[DataFile]] = []
-        for some in np.array_split(doubles, -(-count // PART_ROWS)):
+        for some in np.array_split(doubles, min(-(-count // PART_ROWS), len(doubles))):
             found = [batch.filter(self.among(batch, some)) for part in before for batch in self.rows(part)]
             rows = arrange(
                 pa.Table.from_batches(found, schema=self.table.schema),

@@ -277,7 +277,7 @@ class _Run:
         shown = "; ".join(f"{name}: {error}" for name, error in failed[:MOST_SHOWN])
         more = f"; and {len(failed) - MOST_SHOWN:,} more" if len(failed) > MOST_SHOWN else ""
         return DataError(
-            f"{len(failed):,} of them could not be taken: {shown}{more}",
+            f"{len(failed):,} file{'s' if len(failed) > 1 else ''} could not be taken: {shown}{more}",
             where=self.where,
             todo="the others are stored; correct these, and materialize again",
             data={"failed": {name: str(error) for name, error in failed}},

@@ -22,18 +22,14 @@ import msgspec
 
 from asof.errors import BackendError, PermanentError, TransientError
 from asof.file_locks import close, lock, turn
+from asof.online import lmdb_file
 from asof.online.lmdb_erase import erase, forget_pages
+from asof.online.lmdb_file import DATA, MARKS, UnusableError
 from asof.online.port import HEAD_BYTES, Applied, Change, marked, pending
 
-MAP_BYTES = (1 << 44, 1 << 40, 1 << 36, 1 << 33)
-"""Sizes of the map to try, the largest first: it is sparse, and never resized beside running readers."""
-
-MAX_GROUPS = 16_384
 SPARE_BYTES = 64 * 1024 * 1024
 """A disk with less space left is full, as far as a write of ours is concerned."""
-MARKS = b"applied"
 CLEAN = "CLEAN"
-DATA = "data.mdb"
 DAMAGED = "data.mdb.damaged"
 
 _Marks = dict[int, tuple[int, int, bool]]
@@ -120,7 +116,9 @@ class LmdbOnlineStore:
         if self._table(group_id) is None:
             return 0
         asked = msgspec.msgpack.encode((group_id, list(keys), self.patience_seconds))
-        done = _in_process("erase_rows", self.folder, given=asked)
+        code = f"import sys; from {__name__} import erase_rows; erase_rows(sys.argv[1])"
+        command = [sys.executable, "-c", code, str(self.folder)]
+        done = subprocess.run(command, input=asked, capture_output=True, check=False)  # noqa: S603 - our own code
         if done.returncode:
             reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["the process died"])[-1]
             raise TransientError(
@@ -325,21 +323,15 @@ def _probed(folder: Path) -> list[str]:
     """Return the faults that another process finds when it reads all of a folder's store; its death is one."""
     if not (folder / DATA).exists():
         return []
-    done = _in_process("probe", folder)
+    # "-P": beside the program lies a module that has the name of LMDB's package.
+    command = [sys.executable, "-P", lmdb_file.__file__, str(folder), str(HEAD_BYTES)]
+    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - our own code
     faults = [f"{folder}: {line}" for line in done.stdout.decode(errors="replace").splitlines()]
     if done.returncode:
         stderr = done.stderr.decode(errors="replace")
         reason = (stderr.strip().splitlines() or [f"reading it ends the process ({done.returncode})"])[-1]
         faults.append(f"{folder / DATA} is damaged: {reason}")
     return faults
-
-
-def _in_process(function: str, folder: Path, *, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run one of the functions below in a process of its own."""
-    code = f"import sys; from {__name__} import {function}; {function}(sys.argv[1])"
-    return subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code, str(folder)], input=given, capture_output=True, check=False
-    )
 
 
 def erase_rows(folder: str) -> None:
@@ -355,22 +347,6 @@ def erase_rows(folder: str) -> None:
         sys.exit(str(error))
     env.sync(True)  # noqa: FBT003 - LMDB's own signature
     env.close()
-
-
-def probe(folder: str) -> None:
-    """Read all rows of a store and print what is wrong, a line each; LMDB may abort the process on the way."""
-    try:
-        env = _environment(Path(folder), readonly=True)
-    except PermanentError as error:
-        sys.exit(error.what)
-    with env.begin() as txn:
-        names = [bytes(key) for key, _ in txn.cursor() if key != MARKS]
-    for name in names:
-        table = env.open_db(name, create=False)
-        with env.begin() as txn:
-            rows = sum(1 for _, row in txn.cursor(table) if len(row) >= HEAD_BYTES)
-            if rows != txn.stat(table)["entries"]:
-                print(f"group {name[1:].decode()} has broken rows")  # noqa: T201 - what the parent reads
 
 
 def _set_aside(folder: Path) -> str:
@@ -420,36 +396,12 @@ def _boot() -> str:
         return "unknown"
 
 
-def _environment(folder: Path, *, readonly: bool = False) -> lmdb.Environment:
-    for size in MAP_BYTES:
-        try:
-            env = lmdb.open(
-                str(folder),
-                map_size=size,
-                max_dbs=MAX_GROUPS,
-                max_readers=1024,
-                readonly=readonly,
-                sync=False,
-                max_spare_txns=16,
-                metasync=False,
-            )
-        except MemoryError:
-            continue
-        except lmdb.Error as error:
-            if "Cannot allocate memory" in str(error):
-                continue
-            raise
-        needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-        actual = (folder / DATA).stat().st_size
-        if env.info()["last_txnid"] and actual < needed:
-            env.close()
-            raise PermanentError(
-                f"the online store is cut off: {actual:,} of {needed:,} bytes are there",
-                where=str(folder / DATA),
-                todo="run `asof doctor --repair`: it is rebuilt from history",
-            )
-        return env
-    raise PermanentError("no address space for the online store", where=str(folder))
+def _environment(folder: Path) -> lmdb.Environment:
+    try:
+        return lmdb_file.environment(folder)
+    except UnusableError as error:
+        what, where, todo = error.args
+        raise PermanentError(what, where=where, todo=todo) from error
 
 
 @contextmanager

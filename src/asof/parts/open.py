@@ -26,7 +26,10 @@ from asof.offline.port import History
 from asof.online.limited import OPTION, LimitedOnlineStore
 from asof.online.port import OnlineStore
 from asof.online.remote import without_option
-from asof.registry.port import CommitLog, Deeds, Erasures, Keys, Metadata, Registry, Reports, Statistics, Streams, Tags
+from asof.registry.port import CommitLog, Deeds, Erasures, Keys, Metadata, Registry, Tags
+from asof.registry.reports import Reports
+from asof.registry.statistics import Statistics
+from asof.registry.streams import Streams
 
 FORMAT = 1
 """Format of a store's folder; a greater one was written by a newer asof."""

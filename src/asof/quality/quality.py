@@ -10,13 +10,15 @@ from asof.ingest.write import Writer
 from asof.parts import Parts, Pins
 from asof.progress import Progress, showing
 from asof.quality.doctor import Diagnosis, diagnose
+from asof.quality.drift import Compared, drift
 from asof.quality.explain import LIMIT, explain
 from asof.quality.explanation import Explanation
 from asof.quality.quarantine import check, dismiss, quarantine, replay, reports
 from asof.quality.statistics import Commits, statistics
 from asof.records import Commit
 from asof.serving.log import LogCounts, ServingLog
-from asof.statistics import GroupStatistics
+from asof.statistics import Drift, GroupStatistics, Limits
+from asof.statistics.drift import ALPHA, MISSING, PSI
 from asof.training.frame import HistoricalFrame
 
 
@@ -198,3 +200,42 @@ class Quality:
             NotFoundError: Unknown group or tag. UsageError: The group has no rows of its own, or `commits` are none.
         """
         return statistics(self._parts, group, commits=commits, start=start, end=end, rebuild=rebuild)
+
+    def drift(  # noqa: PLR0913 - one question
+        self,
+        view: str,
+        *,
+        baseline: Compared,
+        current: Compared,
+        features: Sequence[str] | None = None,
+        by: str | None = None,
+        alpha: float = ALPHA,
+        psi: float = PSI,
+        missing: float = MISSING,
+    ) -> Drift:
+        """Say which features are of another distribution than they were, and which commits moved them.
+
+        A feature has drifted if a test says so, corrected for all features, and the move is large enough: see
+        `asof.statistics.drift`. Commits are compared by the statistics that are kept with them: no row is read, and
+        `moved_by` names those of `current` without which the move would be least.
+
+        Args:
+            view: Name of a view, or of a group.
+            baseline: With what to compare. A commit or its name, (first, last) numbers, a tag, pins; a window (start,
+                end) of commit time, after the one and up to the other; a frame, such as a training set; "online" and
+                "offline": what is served now, and what history says now, of a sample of 10,000 keys, to find which
+                history is read; "served": the newest 100,000 answers of the serving log, about.
+            current: What to compare, said in the same ways.
+            features: Which, by their output names; default: all that both sides have, `notes` names the others.
+            by: Compare each segment for itself: rows with the same value of this column. The rows of commits are read
+                for that, and the column is one of their group; no commits are named.
+            alpha: In which share of the comparisons of like with like some feature may be called drifted.
+            psi: Least population stability index of a feature that drifted.
+            missing: Or least change of its share of missing values.
+
+        Raises:
+            NotFoundError: Unknown view, feature, column, group or tag. UsageError: A side is nothing that can be
+                compared, or nothing is on both sides.
+        """
+        limits = Limits(alpha, psi, missing)
+        return drift(self._parts, view, baseline=baseline, current=current, features=features, by=by, limits=limits)

@@ -1,6 +1,6 @@
 """Statistics of a group over some of its commits: a merge of what was kept when they were written."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,7 +26,7 @@ TODO = 'pass a tag, a commit such as "weather:17", (first, last), or the commits
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """Which commits: after < number <= through (None: no end), and so their times; as they stood at a pin."""
 
     after: int = 0
@@ -52,9 +52,9 @@ def statistics(
     rebuild: bool = False,
 ) -> GroupStatistics:
     """Return the statistics of a group; see `Quality.statistics`."""
-    group = _written(parts.registry.group(name))
+    group = kept_group(parts.registry.group(name))
     start_us, end_us = bounds_us(start, end)
-    asked = replace(_asked(parts, group, commits), start_us=start_us, end_us=end_us)
+    asked = replace(asked_of(parts, group, commits), start_us=start_us, end_us=end_us)
     if rebuild:
         for _ in range(ATTEMPTS - 1):
             with suppress(ConflictError):
@@ -62,10 +62,15 @@ def statistics(
                 break
         else:
             make_missing(parts, group)
-    return _Answer(parts, group, asked).whole()
+    return Kept(parts, group, asked).whole()
 
 
-def _written(group: RegisteredGroup) -> RegisteredGroup:
+def kept_group(group: RegisteredGroup) -> RegisteredGroup:
+    """Return a group, which must have commits with rows of its own.
+
+    Raises:
+        UsageError: It has none.
+    """
     if group.source is not None:
         raise UsageError(
             f"group {group.ref} is made of {group.source.ref} when it is read: it has no commits of its own",
@@ -79,41 +84,45 @@ def _written(group: RegisteredGroup) -> RegisteredGroup:
     return group
 
 
-def _asked(parts: Parts, group: RegisteredGroup, commits: Commits) -> _Asked:
+def asked_of(parts: Parts, group: RegisteredGroup, commits: Commits) -> Asked:
+    """Return which commits of a group are meant.
+
+    Raises:
+        NotFoundError: Unknown group or tag. UsageError: They are no commits of this group.
+    """
     if commits is None:
-        return _Asked()
+        return Asked()
     if isinstance(commits, Commit) or (isinstance(commits, str) and ":" in commits):
         ref, number = commit_name(commits)
         if parts.registry.group(ref).id != group.id:
             raise UsageError(f"commit {ref}:{number} is not of group {group.ref}", where="commits=")
-        return _Asked(number - 1, number)
+        return Asked(number - 1, number)
     if isinstance(commits, tuple | list):
         if len(commits) != 2 or not all(type(each) is int and each >= 0 for each in commits):  # noqa: PLR2004 - (first, last)
             raise UsageError(f"{commits!r} are not the numbers of two commits", where="commits=", todo=TODO)
-        return _Asked(max(commits[0] - 1, 0), commits[1])
+        return Asked(max(commits[0] - 1, 0), commits[1])
     pin = pin_of(given_pins(parts, commits), group)
-    return _Asked(0, pin, pin=pin)
+    return Asked(0, pin, pin=pin)
 
 
-class _Answer:
-    """The answer to one question."""
+class Kept:
+    """What is kept of the commits that were asked for."""
 
-    def __init__(self, parts: Parts, group: RegisteredGroup, asked: _Asked) -> None:
+    def __init__(self, parts: Parts, group: RegisteredGroup, asked: Asked) -> None:
         self.parts = parts
         self.group = group
         self.asked = asked
         self.why: list[str] = []
         self.missing: Sequence[tuple[int, int, int]] = ()
+        self.retracted: Collection[int] = ()
 
     def whole(self) -> GroupStatistics:
-        """Return it."""
-        spans, journal, snapshot = self._read()
-        kept = [each for span in spans if (each := self._of_span(span, snapshot)) is not None]
-        found = merged_all([*kept, *journal])
+        """Return the statistics of all of them."""
+        found = merged_all(self.pieces())
         missing = [
             (number, rows)
             for number, time_us, rows in self.missing
-            if self.asked.holds(number, time_us) and number not in snapshot.retracted
+            if self.asked.holds(number, time_us) and number not in self.retracted
         ]
         return replace(
             found,
@@ -123,6 +132,12 @@ class _Answer:
             missing_rows=sum(rows for _, rows in missing),
             approximate=tuple(self.why),
         )
+
+    def pieces(self) -> list[GroupStatistics]:
+        """Return what is merged, in the order of commits: one a commit, or a span of them that are kept as one."""
+        spans, journal, snapshot = self._read()
+        self.retracted = snapshot.retracted
+        return [*(each for span in spans if (each := self._of_span(span, snapshot)) is not None), *journal]
 
     @staticmethod
     def _column(found: GroupStatistics, name: str) -> ColumnStatistics:

@@ -7,8 +7,11 @@ from typing import Protocol
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
 from asof.errors import AsofError, ConflictError, UsageError
-from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Letter, Reported, Snapshot, Span, Tag, Totals
+from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Snapshot, Span, Tag, Totals
 from asof.registry.plan import Plan
+from asof.registry.reports import Reports
+from asof.registry.statistics import Statistics
+from asof.registry.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,100 +464,6 @@ class Deeds(Protocol):
 
     def find(self, words: str, *, limit: int | None = None) -> list[Deed]:
         """Return the deeds that hold every word, whatever its case, by time; with a limit, the newest ones."""
-        ...
-
-
-class Streams(Protocol):
-    """How far streams were read into groups, and what of them was not stored. `CommitLog.publish` writes both.
-
-    They go with their group. Atomic, and safe to call from several threads and processes.
-    """
-
-    def positions(self, group: RegisteredGroup, stream: str | None = None) -> dict[tuple[str, str], str]:
-        """Return the last message that was taken, by (stream, partition); of one stream, or of all."""
-        ...
-
-    def letters(self, group: RegisteredGroup, *, limit: int | None = None) -> list[Letter]:
-        """Return the letters of a group, in the order in which they were kept; with a limit, the newest ones."""
-        ...
-
-    def count_letters(self, group: RegisteredGroup) -> int:
-        """Return how many letters of a group still have what they are about."""
-        ...
-
-    def blank_letters(self, group: RegisteredGroup) -> int:
-        """Erase the bodies and reasons of a group's letters, and no letter; return how many had any."""
-        ...
-
-
-Redacted = Callable[[str], str]
-"""Gives the body of a report without what it says of single rows."""
-
-
-class Reports(Protocol):
-    """What checks said of writes. `CommitLog.publish` writes what they said of commits, in the same transaction.
-
-    They go with their group. Atomic, and safe to call from several threads and processes.
-    """
-
-    def refused(self, group: RegisteredGroup, body: str, *, writer: str, now_us: int) -> None:
-        """Keep what was said of a write that was refused; the oldest of them go when there are very many."""
-        ...
-
-    def of(self, group: RegisteredGroup, *, limit: int | None = None) -> list[Reported]:
-        """Return the reports of a group, in the order in which they were kept; with a limit, the newest ones."""
-        ...
-
-    def redact(self, group: RegisteredGroup, redacted: Redacted) -> int:
-        """Put other bodies in the place of those of a group; return how many changed."""
-        ...
-
-
-class Statistics(Protocol):
-    """Statistics of spans of commits. `CommitLog.publish` and `replace_files` add those of commits, and drop them.
-
-    A commit is in one span at most; those whose rows lie in the journal, and retracts, are in none. They go with their
-    group. Atomic, and safe to call from several threads and processes.
-    """
-
-    def spans(
-        self, group: RegisteredGroup, *, after: int = 0, through: int | None = None, bodies: bool = True
-    ) -> list[Span]:
-        """Return the spans that hold a commit with after < number <= through (None: the last), in order.
-
-        Args:
-            group: The group.
-            after: As above.
-            through: As above.
-            bodies: Whether the statistics themselves are asked for.
-        """
-        ...
-
-    def missing(
-        self, group: RegisteredGroup, *, after: int = 0, through: int | None = None
-    ) -> list[tuple[int, int, int]]:
-        """Return (number, committed_at_us, rows) of the commits in files that wrote rows and are in no span, in order.
-
-        Args:
-            group: The group.
-            after: Those with after < number <= through.
-            through: None: the last.
-        """
-        ...
-
-    def replace(self, group: RegisteredGroup, *, removed: Sequence[Span], added: Sequence[Span], drops: int) -> None:
-        """Put spans in the place of others, in one step.
-
-        Args:
-            group: The group.
-            removed: Known by their first and last commit.
-            added: What the group has then in their place.
-            drops: `Snapshot.drops` when the rows or spans were read that they were made from.
-
-        Raises:
-            ConflictError: Some of `removed` are gone, one of `added` would hold a commit that is in a span, or rows of
-                the group were dropped since: nothing was changed.
-        """
         ...
 
 

@@ -58,6 +58,7 @@ from asof.server.rights import Rights, by_path
 from asof.server.service import Service
 from asof.server.shared import Shared, shared
 from asof.server.spans import traced
+from asof.server.statistics import QUERY, StatisticsAnswer, statistics
 from asof.store import Store
 from asof.ui.app import Pages
 from asof.wire import PROTOCOL
@@ -210,6 +211,10 @@ class Api:
                 query=(Query("limit", Annotated[int, msgspec.Meta(ge=1, le=MOST_COMMITS)], "At most; 100 if left out."),
                        Query("matching", str, "Only with these words in meta, reason, writer or kind.")),
                 role="reader", about=by_path("group"),
+            ),
+            Operation(
+                "statistics", "GET", "/v1/groups/{group}/statistics", "Statistics of what was written to a group",
+                self._statistics, (StatisticsAnswer,), query=QUERY, role="reader", about=by_path("group"),
             ),
             Operation(
                 "search", "GET", "/v1/search", "Groups, features and views by words", self._search, (messages.Hits,),
@@ -369,6 +374,9 @@ class Api:
         limit, matching = number(asked.query, "limit", COMMITS, most=MOST_COMMITS), asked.query.get("matching", "")
         read = partial(self._store.catalog.commits, asked.parameters["group"], matching=matching, limit=limit)
         return messages.Commits(list(map(commit_answer, await _in_thread(read))))
+
+    async def _statistics(self, asked: Asked) -> StatisticsAnswer:
+        return await self._jobs.run(statistics, self._store, asked.parameters["group"], asked.query)
 
     async def _search(self, asked: Asked) -> messages.Hits:
         words = asked.query.get("words", "")

@@ -79,10 +79,10 @@ class History:
     def _frame(self, group: str, query: Mapping[str, str]) -> HistoricalFrame:
         return self._store.read(
             group,
-            start=_time(query, "start"),
-            end=_time(query, "end"),
+            start=moment(query, "start"),
+            end=moment(query, "end"),
             columns=query["columns"].split(",") if "columns" in query else None,
-            known=_time(query, "known"),
+            known=moment(query, "known"),
             commits=query.get("commits"),
             latest=_truth(query, "latest"),
             clocks=_truth(query, "clocks"),
@@ -156,7 +156,7 @@ def _truth(query: Mapping[str, str], name: str) -> bool:
     return TRUTHS[text]
 
 
-def _time(query: Mapping[str, str], name: str) -> datetime | None:
+def moment(query: Mapping[str, str], name: str) -> datetime | None:
     """Return a time of a query; its plus, which means a blank there, may stand unquoted."""
     text = query.get(name)
     return None if text is None else parse_time(text.replace(" ", "+"), what=name)

@@ -86,6 +86,12 @@ def _statistics(store: Store, asked: requests.Statistics, _: Wanted) -> Result:
     return pack(store.quality.statistics(asked.group, **_words(asked, "group")))
 
 
+def _drift(store: Store, asked: requests.Drift, _: Wanted) -> Result:
+    sides = {"baseline": asked.baseline, "current": asked.current}
+    frames = {name: from_bytes(side) if isinstance(side, bytes) else side for name, side in sides.items()}
+    return store.quality.drift(asked.view, **frames, **_words(asked, "view", *sides))
+
+
 def _commits(store: Store, asked: requests.Commits, _: Wanted) -> Result:
     caller = calling()
     if asked.group is not None or caller.reads_all:
@@ -210,6 +216,7 @@ VERBS: Mapping[str, Verb[Any]] = {
         lambda store, asked, _: store.quality.dismiss(asked.group, asked.items, reason=asked.reason),
     ),
     "quality.statistics": Verb(requests.Statistics, "reader", "group", _statistics, job=True),
+    "quality.drift": Verb(requests.Drift, "reader", "view", _drift, job=True),
     "quality.explain": Verb(requests.Explain, "reader", "view", _explain, job=True),
 }
 """Everything that may be asked. Whoever is asked looks here for the role that it takes."""

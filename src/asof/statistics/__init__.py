@@ -2,6 +2,7 @@
 
     of(table)               statistics of a table at hand
     GroupStatistics         of rows: how many, of how many keys, over which times; and of each column
+    compare(pairs, limits)  which columns are of another distribution: see `asof.statistics.drift`
     ColumnStatistics        count, nulls, NaNs, distinct, min, max, mean, stddev, quantiles, histogram, top values
 
 What is promised of any two tables a and b with the columns of one group:
@@ -11,7 +12,7 @@ What is promised of any two tables a and b with the columns of one group:
   rounding in mean and standard deviation; within `BOUNDS` in the rest.
 - Merging is associative and commutative to the same degree; the statistics of no rows change nothing.
 - Every type that a feature may have has statistics, and whatever the values are, nothing is raised.
-- One pass over the rows. Of more than 65,536 rows at once quantiles and top values are of a sample of 32,768 to 65,536
+- One pass over the rows. Of more than 32,768 rows at once quantiles and top values are of a sample of 16,384 to 32,768
   of them (`sampled`); counts, extremes, mean, stddev and distinct are of all of them.
 
 What a column has depends on its type:
@@ -25,6 +26,22 @@ What a column has depends on its type:
 
 from asof.statistics.column import Bin, ColumnStatistics, Top
 from asof.statistics.distribution import BOUNDS
+from asof.statistics.drift import Drift, FeatureDrift, Limits, Mover, Pair, compare
 from asof.statistics.group import GroupStatistics, merged_all, of, of_rows
 
-__all__ = ["BOUNDS", "Bin", "ColumnStatistics", "GroupStatistics", "Top", "merged_all", "of", "of_rows"]
+__all__ = [
+    "BOUNDS",
+    "Bin",
+    "ColumnStatistics",
+    "Drift",
+    "FeatureDrift",
+    "GroupStatistics",
+    "Limits",
+    "Mover",
+    "Pair",
+    "Top",
+    "compare",
+    "merged_all",
+    "of",
+    "of_rows",
+]

@@ -312,27 +312,36 @@ def column_statistics(column: pa.ChunkedArray | pa.Array) -> ColumnStatistics:
         joined: pa.Array | pa.ChunkedArray = column.combine_chunks()
         if isinstance(joined, pa.ChunkedArray):  # text of more than 2 GB
             return reduce(ColumnStatistics.merge, map(column_statistics, joined.chunks))
-        return column_statistics(joined)
-    values: pa.Array = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-    rows, nulls = len(values), values.null_count
-    kind = _kind(values.type)
-    there = values.drop_null() if nulls else values
+        return _array_statistics(joined)
+    return _array_statistics(column)
+
+
+def _array_statistics(column: pa.Array) -> ColumnStatistics:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    rows, nulls = len(column), column.null_count
+    kind = _kind(column.type)
+    there = column.drop_null() if nulls else column
     numbers, items, low, high = _READ[kind](there)
     floats = numbers.dtype == np.float64
     nans = infinite = 0
     finite = numbers
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = numbers.sum() if floats else 0.0
-    if not np.isfinite(total):
+    if floats and not math.isfinite(_sum(numbers)):
         numbers = numbers[~np.isnan(numbers)]
         nans = len(finite) - len(numbers)
         finite = numbers[np.isfinite(numbers)]
         infinite = len(numbers) - len(finite)
     if low is None and len(numbers):
-        low, high = numbers.min().item() + 0, numbers.max().item() + 0  # no -0.0
+        low, high = np.minimum.reduce(numbers).item() + 0, np.maximum.reduce(numbers).item() + 0  # no -0.0
     valued = kind in ("number", "bool", "date", "timestamp")
     spread = numbers_spread(numbers, valued=valued)
     return ColumnStatistics(kind, rows, nulls, nans, infinite, low, high, Moments.of(finite), spread, items)
+
+
+def _sum(numbers: np.ndarray) -> float:
+    """Return a sum: it is finite only if all numbers are, and hardly ever is not if they are."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.add.reduce(numbers))
 
 
 class _Read(NamedTuple):
@@ -348,6 +357,8 @@ NONE = np.empty(0, np.int64)
 
 
 def _number(array: pa.Array) -> _Read:
+    if array.type in (pa.float64(), pa.int64()):
+        return _Read(array.to_numpy())
     if pa.types.is_floating(array.type):
         return _Read(np.asarray(array.cast(pa.float64(), safe=False)))
     try:
@@ -377,9 +388,7 @@ def _text(array: pa.Array) -> _Read:
     lengths = np.asarray(pc.utf8_length(array)).astype(np.int64)
     if not len(array):
         return _Read(lengths, EMPTY_TEXT)
-    long = bool((lengths > LONGEST).any())
-    numbers = value_numbers(array) if long else None
-    return _Read(lengths, items_spread(_cut(array, lengths, numbers) if numbers is not None else array, numbers))
+    return _Read(lengths, items_spread(_cut(array, lengths) if (lengths > LONGEST).any() else array))
 
 
 def _bytes(array: pa.Array) -> _Read:
@@ -445,14 +454,13 @@ def _kind(arrow: pa.DataType) -> Kind:
     return "list" if types.is_list(arrow) or types.is_large_list(arrow) else "other"
 
 
-def _cut(array: pa.Array, lengths: np.ndarray, numbers: np.ndarray) -> pa.Array:
+def _cut(array: pa.Array, lengths: np.ndarray) -> pa.Array:
     """Return texts of which the long ones are cut: two of them are the same only if all of their characters are."""
-    cut = pc.utf8_slice_codeunits(array, 0, LONGEST - 20).to_pylist()
-    long = np.flatnonzero(lengths > LONGEST).tolist()
-    kept = array.to_pylist()
-    for at in long:
-        kept[at] = f"{cut[at]}... #{numbers[at]:016x}"
-    return pa.array(kept, pa.large_string())
+    long = pa.array(lengths > LONGEST)
+    texts = array.filter(long)
+    cut = pc.utf8_slice_codeunits(texts, 0, LONGEST - 20).to_pylist()
+    marked = [f"{text}... #{number:016x}" for text, number in zip(cut, value_numbers(texts).tolist(), strict=True)]
+    return pc.replace_with_mask(array, long, pa.array(marked, array.type))
 
 
 def _time(moment_us: int) -> datetime | int:

@@ -49,10 +49,10 @@ NO_MOMENTS = Moments()
 
 def _of_block(numbers: np.ndarray) -> Moments:
     """Return those of some numbers; great ones are divided first, so that no square is an infinity."""
-    greatest = float(max(numbers.max(), -numbers.min()))
+    greatest = float(max(np.maximum.reduce(numbers), -np.minimum.reduce(numbers)))
     scale = greatest if greatest > 1e150 or 0 < greatest < 1e-150 else 1.0  # noqa: PLR2004 - a square fits float64
     scaled = numbers / scale if scale != 1.0 else numbers
-    mean = float(scaled.mean())
+    mean = float(np.add.reduce(scaled)) / len(numbers)
     around = scaled - mean
     np.multiply(around, around, out=around)  # np.dot would wake the threads of a BLAS
-    return Moments(len(numbers), mean * scale, math.sqrt(float(around.mean())) * scale)
+    return Moments(len(numbers), mean * scale, math.sqrt(float(np.add.reduce(around)) / len(numbers)) * scale)

@@ -85,7 +85,7 @@ def _packed(found: Distribution) -> list[Value]:
 
 
 def _packed_tally(found: Tally) -> list[Value]:
-    counts = found.counts.astype("<i8").tobytes()
+    counts = b"" if (found.counts == 1).all() else found.counts.astype("<i8").tobytes()
     kind = found.values.dtype.kind
     return [kind, found.values.tolist() if kind == "O" else found.values.astype(TYPES[kind]).tobytes(), counts]
 
@@ -102,5 +102,6 @@ def _tally(said: Value) -> Tally:
     if kind == "O":
         found = np.empty(len(values), object)
         found[:] = values
-        return Tally(found, np.frombuffer(counts, np.int64))
-    return Tally(np.frombuffer(values, TYPES[kind]), np.frombuffer(counts, np.int64))
+    else:
+        found = np.frombuffer(values, TYPES[kind])
+    return Tally(found, np.frombuffer(counts, np.int64) if counts else np.ones(len(found), np.int64))

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from markupsafe import Markup, escape
 
+from asof.definitions.quarantine import is_quarantine
 from asof.definitions.serving_log import log_name
 from asof.registry.port import RegisteredGroup
 from asof.ui.links import page_of
@@ -82,15 +83,19 @@ def graph_of(seen: Seen) -> Graph:
     edges: set[tuple[str, str]] = set()
     logs = {log_name(view.definition.name): view for view in seen.newest_views.values() if view.definition.log}
     for group in seen.groups:
-        name, place = group.definition.name, group.definition.external
+        name, outside = group.definition.name, group.definition.external or group.definition.taken_from
         nodes[group.ref] = Node(group.ref, "log" if name in logs else "group", page_of(group, seen))
         if group.parent is not None:
             edges.add((group.parent.ref, group.ref))
-        if place is not None:
-            nodes[place] = Node(place, "source")
-            edges.add((place, group.ref))
+        if outside is not None:
+            nodes[str(outside)] = Node(str(outside), "source")
+            edges.add((str(outside), group.ref))
         if name in logs:
             edges.add((logs[name].ref, group.ref))
+        kept = seen.newest_groups.get(group.definition.tags.get("quarantine", ""))
+        if kept is not None and is_quarantine(group.definition):
+            nodes[group.ref] = replace(nodes[group.ref], kind="log")
+            edges.add((kept.ref, group.ref))
     for view in seen.views:
         nodes[view.ref] = Node(view.ref, "view", page_of(view, seen))
         edges |= {(group.ref, view.ref) for group in view.groups.values()}
@@ -102,7 +107,7 @@ def with_streams(graph: Graph, sight: Sight, seen: Seen) -> Graph:
     nodes, edges = dict(graph.nodes), set(graph.edges)
     for ref in graph.nodes:
         group = seen.refs.get(ref)
-        if isinstance(group, RegisteredGroup) and group.parent is None and group.definition.external is None:
+        if isinstance(group, RegisteredGroup) and group.parent is None:
             for stream in sorted({name for name, _ in sight.streams(group)}):
                 nodes[f"stream {stream}"] = Node(f"stream {stream}", "source")
                 edges.add((f"stream {stream}", ref))
@@ -175,7 +180,7 @@ def _untangle(layers: list[list[str]], ways: Sequence[Sequence[str]]) -> None:
     for neighbours, order in ((before, layers), (after, layers[::-1]), (before, layers)):
         places: dict[str, float] = {}
         for layer in order:
-            middles = {name: _middle([places[each] for each in neighbours[name]]) for name in layer}
+            middles = {name: _middle([places[each] for each in neighbours[name] if each in places]) for name in layer}
             layer.sort(key=lambda name, middles=middles: middles[name])
             places |= {name: (row + 0.5) / len(layer) for row, name in enumerate(layer)}
 

@@ -10,18 +10,21 @@ import pyarrow as pa
 
 from asof.access import Caller
 from asof.catalog.search import Hit, Index
+from asof.checks import CheckReport, report_from
 from asof.definitions.entity import Entity
 from asof.definitions.names import checked_text
-from asof.errors import NotFoundError, UsageError
+from asof.errors import NotFoundError
 from asof.ingest.materialize import state_of
+from asof.ingest.take import is_taken, told_positions
 from asof.parts import Parts
 from asof.quality.explanation import Explanation
 from asof.quality.verify import Verification
-from asof.records import Commit, Deed, Totals
+from asof.records import Commit, Deed, Tag, Totals
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.serving.cached import Cached
 from asof.serving.log import LogCounts
 from asof.serving.online import OnlineReader, Vector
+from asof.statistics import GroupStatistics
 from asof.store import Store
 
 Registered = TypeVar("Registered", RegisteredGroup, RegisteredView)
@@ -35,16 +38,16 @@ class Progress:
     """How far the rows of a group are made.
 
     Attributes:
-        origin: The version of the group that they are made from.
-        code: What makes them.
-        reached: Its last commit of which rows are made.
-        behind: Commits of it since then.
+        origin: The version of the group that they are made from, or what lies outside.
+        code: What makes them; "" if they are taken as they are.
+        reached: How far: the last commit of the origin, or places outside.
+        behind: Commits of the origin since then; None if nobody knows.
     """
 
     origin: str
     code: str
-    reached: int
-    behind: int
+    reached: str
+    behind: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class Sight:
         self._store = store
         self._defined: tuple[int, Seen] = (-1, Seen((), ()))
         self._totals: Cached[Mapping[int, Totals]] = Cached(lambda _: self._parts.log.totals())
+        self._reports: Cached[Mapping[int, CheckReport]] = Cached(lambda _: self._newest_reports())
 
     @property
     def _parts(self) -> Parts:
@@ -155,6 +159,29 @@ class Sight:
     def total(self, group: RegisteredGroup) -> Totals:
         """Return what the commits of the group add up to, or those of the group that it is made of."""
         return self.totals().get(group.stored.id, Totals())
+
+    def last_reports(self) -> Mapping[int, CheckReport]:
+        """Return what checks said of the last write to each group version, by its id; some seconds old."""
+        return self._reports("")
+
+    def _newest_reports(self) -> Mapping[int, CheckReport]:
+        return {id_: report_from(each.body) for id_, each in self._parts.reports.newest().items()}
+
+    def reports(self, group: RegisteredGroup, *, limit: int) -> list[CheckReport]:
+        """Return what checks said of the newest writes to a group, the newest first."""
+        return self._store.quality.reports(group.ref, limit=limit)[::-1]
+
+    def quarantine(self, group: RegisteredGroup) -> pa.Table:
+        """Return the rows of a group that broke a check, and that are still to be looked after."""
+        return self._store.quality.quarantine(group.ref).to_arrow()
+
+    def statistics(self, group: RegisteredGroup, commits: str | Commit | None) -> GroupStatistics:
+        """Return the statistics of what was written to a group: by a commit, up to a tag, or (None) ever."""
+        return self._store.quality.statistics(group.ref, commits=commits)
+
+    def tags(self) -> list[Tag]:
+        """Return the tags, the newest first."""
+        return self._store.catalog.tags()[::-1]
 
     def commits(self, group: RegisteredGroup, *, limit: int) -> list[Commit]:
         """Return the newest commits of a group, the oldest first."""
@@ -204,12 +231,13 @@ class Sight:
         return self._store.quality.serving_log(view.definition.name)
 
     def progress(self, group: RegisteredGroup) -> Progress:
-        """Return how far the rows of a group are made, which a transformation makes."""
-        origin, transform = group.origin, group.definition.transform
-        if origin is None or transform is None:
-            raise UsageError(f"the rows of {group.ref} are not made from others")
+        """Return how far the rows of a group are made, that are made from others or taken from outside."""
+        origin, outside, code = group.origin, group.definition.taken_from, str(group.definition.transform or "")
+        if origin is None or is_taken(group):
+            source = str(outside) if origin is None else origin.ref
+            return Progress(source, code, told_positions(self._parts, group))
         reached = state_of(self._parts, group).position
-        return Progress(origin.ref, str(transform), reached, len(self._parts.log.commits(origin, after=reached)))
+        return Progress(origin.ref, code, str(reached), len(self._parts.log.commits(origin, after=reached)))
 
     def verify(self, view: RegisteredView, *, instants: int, keys: int, logged: int) -> Verification:
         """Compare online answers of a view with history, some of them."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
+from markupsafe import Markup
+
 T = TypeVar("T")
 
 PAGE_ROWS = 50
@@ -23,6 +25,7 @@ class Cell:
         href: Where it leads.
         tone: "good", "warn" or "bad" for a word that is to be noticed; "code" for code; "wrap" for prose.
         title: What it says when a pointer rests on it.
+        picture: A small chart in place of text.
     """
 
     text: str
@@ -30,6 +33,7 @@ class Cell:
     href: str = ""
     tone: str = ""
     title: str = ""
+    picture: Markup | None = None
 
 
 def plain(text: str, href: str = "") -> Cell:

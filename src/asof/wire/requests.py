@@ -235,6 +235,19 @@ class Statistics(Request):
     rebuild: bool = False
 
 
+class Drift(Request):
+    """For `quality.drift`; a side that is a frame is a table as an Arrow stream."""
+
+    view: Given
+    baseline: Given
+    current: Given
+    features: Given = None
+    by: Given = None
+    alpha: Given = 0.01
+    psi: Given = 0.1
+    missing: Given = 0.05
+
+
 class Doctor(Request):
     """For `quality.doctor`."""
 

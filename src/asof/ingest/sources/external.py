@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from os.path import relpath
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,8 @@ from asof.definitions.external import place_of
 from asof.engine.port import Outside, Reach
 from asof.errors import DataError
 from asof.external import external_rows
-from asof.ingest.sources.files import File, FileSource, listed
+from asof.external.parquet import found
+from asof.ingest.sources.files import File, FileSource, base_of
 from asof.ingest.sources.port import Bounds, Source
 from asof.ingest.sources.reading import read_file
 from asof.ingest.sources.spans import SpanSource
@@ -33,7 +35,7 @@ def external_source(parts: Parts, group: FeatureGroup) -> Source:
         case "parquet":
             return FileSource(
                 "external",
-                lambda: (file for file in listed(parts.root, place.path, where) if file.path.suffix == ".parquet"),
+                lambda: _listed(parts.root, place.path, group),
                 lambda file: _arrived(parts, group, _rows(group, file.path), str(file.path)),
                 where=where,
                 keeps=False,
@@ -43,6 +45,12 @@ def external_source(parts: Parts, group: FeatureGroup) -> Source:
         case _:
             ask = partial(_fetched, parts, group, where)
             return SpanSource("external", ask, where=where, delay_us=group.delay_us)
+
+
+def _listed(root: Path, place: str, group: FeatureGroup) -> Iterator[File]:
+    base = base_of(root, place)
+    for each in found(root / place, group.external or ""):
+        yield File(relpath(each.path, base), Path(each.path), each.size, each.modified_ns)
 
 
 class _DeltaFiles:
@@ -63,8 +71,7 @@ class _DeltaFiles:
         self._fixed = outside.constants
         for path, _, _ in outside.read.files:
             known = Path(path).stat()
-            name = Path(path).relative_to(self._folder).as_posix()
-            yield File(name, Path(path), known.st_size, known.st_mtime_ns)
+            yield File(relpath(path, self._folder), Path(path), known.st_size, known.st_mtime_ns)
 
     def _read(self, file: File) -> Iterator[pa.Table]:
         fixed = self._fixed.get(str(file.path), {})
@@ -88,7 +95,7 @@ def _rows(group: FeatureGroup, path: Path, fixed: Mapping[str, object] | None = 
     """Give the declared columns of a file, and those that all its rows share."""
     types, constants = _types(group), fixed or {}
     within = {name: kind for name, kind in types.items() if name not in constants}
-    for table in read_file(path, within, only=True, timezone=group.timezone):
+    for table in read_file(path, within, only=True, timezone=group.timezone, kind="Parquet"):
         for name, value in constants.items():
             table = table.append_column(name, pa.repeat(pa.scalar(value, types[name]), table.num_rows))  # noqa: PLW2901 - a column more
         yield table.select(list(types))

@@ -154,16 +154,23 @@ def listed(root: Path, place: str, where: str) -> list[File]:
     Raises:
         NotFoundError: There is no such folder or file; a glob may find nothing.
     """
-    path = root / place
+    path, base = root / place, base_of(root, place)
     if path.is_dir():
         return _known(path, (each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES))
     if path.exists():
-        return [file for file in [_file(path, path.parent)] if file is not None]
-    base = root.joinpath(*takewhile(lambda part: not has_magic(part), Path(place).parts))
+        return [file for file in [_file(path, base)] if file is not None]
     if base == path or not base.is_dir():
         raise NotFoundError(f"there is no {place!r}", where=where, todo="look at the path of source=")
     pattern = Path(*dropwhile(lambda part: not has_magic(part), Path(place).parts))
     return _known(base, (base / each for each in glob(str(pattern), root_dir=base, recursive=True)))  # noqa: PTH207 - a Path's leaves other files out
+
+
+def base_of(root: Path, place: str) -> Path:
+    """Return the folder below which the files of a place have their names."""
+    path = root / place
+    if path.exists():
+        return path if path.is_dir() else path.parent
+    return root.joinpath(*takewhile(lambda part: not has_magic(part), Path(place).parts))
 
 
 def _known(base: Path, paths: Iterable[Path]) -> list[File]:

@@ -25,19 +25,22 @@ SETTLED_US = 60_000_000
 """So long after a CSV file was changed, a last line without an end is its last; before, its writer may write on."""
 
 
-def read_file(path: Path, types: Mapping[str, pa.DataType], *, only: bool, timezone: str | None) -> Iterator[pa.Table]:
+def read_file(
+    path: Path, types: Mapping[str, pa.DataType], *, only: bool, timezone: str | None, kind: str | None = None
+) -> Iterator[pa.Table]:
     """Give the rows of a file; a CSV file is in memory as a whole.
 
     Args:
-        path: The file; its suffix says what it is.
+        path: The file.
         types: The columns with their types.
         only: Whether the file's other columns are left out, and these must be there; else they are given as they are.
         timezone: Zone of naive times; None refuses them.
+        kind: "CSV", "Parquet" or "Arrow"; None: what its suffix says.
 
     Raises:
         DataError: It is no such file, is damaged, or does not hold the columns.
     """
-    kind = SUFFIXES.get(path.suffix.lower())
+    kind = kind or SUFFIXES.get(path.suffix.lower())
     if kind is None:
         todo = f"its name must end in {', '.join(SUFFIXES)}"
         raise DataError("the file is of no kind that is read", where=str(path), todo=todo)

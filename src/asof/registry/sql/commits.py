@@ -5,14 +5,15 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
-from asof.errors import AsofError, ConflictError, NotFoundError
-from asof.records import Commit, DataFile, Draft, Snapshot, Span, Stamp, Totals
+from asof.errors import AsofError, ConflictError
+from asof.records import Commit, DataFile, Draft, Snapshot, Span, Totals
 from asof.registry.port import RegisteredGroup, StaleDefinitionsError
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.plain import Record
 from asof.registry.sql.publication import LAST, Publication, Statements, commit_of, file_row, span_row
+from asof.registry.sql.snapshots import Snapshots
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal, statistics_span
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class SqlCommitLog:
         """Keep the database."""
         self._database = database
         self._statements = Statements(database)
+        self._snapshots = Snapshots(database)
 
     @repeated
     def publish(
@@ -121,14 +123,14 @@ class SqlCommitLog:
     @repeated
     def snapshot(self, group: RegisteredGroup, *, pin: int | None = None, after: int = 0) -> Snapshot:
         """See `CommitLog.snapshot`."""
-        with self._database.read() as connection:
-            return _snapshot(connection, group, pin, after)
+        with self._database.read_plainly() as cursor:
+            return self._snapshots.of(cursor, group, pin, after)
 
     @repeated
     def snapshots(self, pins: Sequence[tuple[RegisteredGroup, int | None]]) -> list[Snapshot]:
         """See `CommitLog.snapshots`."""
-        with self._database.read() as connection:
-            return [_snapshot(connection, group, pin, 0) for group, pin in pins]
+        with self._database.read_plainly() as cursor:
+            return [self._snapshots.of(cursor, group, pin, 0) for group, pin in pins]
 
     @repeated
     def replace_files(  # noqa: PLR0913 - one step
@@ -203,94 +205,6 @@ class SqlCommitLog:
         self._database.close()
 
 
-def _snapshot(connection: Connection, group: RegisteredGroup, pin: int | None, after: int) -> Snapshot:
-    records = select(commit_record).where(commit_record.c.group_id == group.id)
-    if pin is not None:
-        records = records.where(commit_record.c.number <= pin)
-    last = connection.execute(records.order_by(commit_record.c.number.desc()).limit(1)).first()
-    horizon = connection.execute(
-        select(
-            group_version.c.horizon_us, group_version.c.horizon_commit, group_version.c.drops, group_version.c.cold
-        ).where(group_version.c.id == group.id)
-    ).first()
-    horizon_us = horizon.horizon_us if horizon else None
-    drops = horizon.drops if horizon else 0
-    cold: tuple[str, ...] = tuple(json.loads(horizon.cold)) if horizon else ()
-    if horizon is not None and pin is not None and pin < (horizon.horizon_commit or 0):
-        raise ConflictError(
-            f"retention dropped rows that commit {group.ref}:{pin} could see",
-            todo=f"pin {group.ref}:{horizon.horizon_commit} or later",
-        )
-    if pin is not None and pin > (last.number if last else 0):
-        raise NotFoundError(
-            f"there is no commit {group.ref}:{pin} yet", todo=f"the last one is {last.number if last else 0}"
-        )
-    if last is None:
-        return Snapshot(0, 0, horizon_us=horizon_us, drops=drops, cold=cold)
-    through = last.number
-    mine = (
-        data_file.c.group_id == group.id,
-        data_file.c.replaced_at_us.is_(None),
-        data_file.c.first_commit <= through,
-    )
-    after = _common(connection, mine, after) if after and cold else after
-    mine = (*mine, data_file.c.last_commit > after)
-    files = connection.execute(
-        select(data_file, commit_record.c.committed_at_us, commit_record.c.availability)
-        .outerjoin(  # every file has its commit; but SQLite would join the files to each commit, in square time
-            commit_record,
-            (commit_record.c.group_id == data_file.c.group_id) & (commit_record.c.number == data_file.c.first_commit),
-        )
-        .where(*mine)
-        .order_by(data_file.c.first_commit, data_file.c.path)
-    ).all()
-    rows = connection.execute(
-        select(journal.c.number, journal.c.payload, commit_record.c.committed_at_us, commit_record.c.availability)
-        .outerjoin(
-            commit_record,
-            (commit_record.c.group_id == journal.c.group_id) & (commit_record.c.number == journal.c.number),
-        )
-        .where(journal.c.group_id == group.id, journal.c.number <= through, journal.c.number > after)
-        .order_by(journal.c.number)
-    ).yield_per(FETCH)
-    pushed = tuple([(Stamp(number, time_us, kind), payload) for number, payload, time_us, kind in rows])
-    target = commit_record.alias("target")
-    retracts = connection.execute(
-        select(target.c.number, target.c.kind, commit_record.c.committed_at_us)
-        .join(
-            target,
-            (target.c.group_id == commit_record.c.group_id) & (target.c.number == commit_record.c.target),
-        )
-        .where(commit_record.c.group_id == group.id, commit_record.c.number <= through)
-        .where(commit_record.c.target.is_not(None))
-    ).all()
-    return Snapshot(
-        pin=through,
-        committed_at_us=last.committed_at_us,
-        files=tuple((_file_of(r), None if r.stamped else _stamp(r.first_commit, r)) for r in files),
-        journal=pushed,
-        retracted={r.number: None if r.kind == "backfill" else r.committed_at_us for r in retracts},
-        horizon_us=horizon_us,
-        drops=drops,
-        sources=_snapshot(connection, group, through, 0) if after and any(r.confirms for r in files) else None,
-        cold=cold,
-    )
-
-
-def _common(connection: Connection, mine: Sequence[ColumnElement[bool]], after: int) -> int:
-    """Return up to which commit files may be left out so that both families have the same rows.
-
-    The files of one may be merged otherwise than those of the other: none that stays may have rows of a commit of which
-    another one was left out.
-    """
-    of_family = select(func.min(data_file.c.first_commit)).where(*mine, data_file.c.family.is_not(None))
-    while (first := connection.execute(of_family.where(data_file.c.last_commit > after)).scalar() or 0) <= after:
-        if not first:  # all of them are left out
-            return after
-        after = first - 1
-    return after
-
-
 def _derived_since(connection: Connection, group_id: int, commit: int) -> bool:
     """Return whether commits were made since then from rows that were read: confirmations, and absent keys."""
     c = commit_record.c
@@ -305,27 +219,6 @@ def _drop_spans(connection: Connection, group_id: int, commits: Iterable[int]) -
         connection.execute(
             delete(statistics_span).where(c.group_id == group_id, c.first_commit <= last, c.last_commit >= first)
         )
-
-
-def _stamp(number: int, row: Record) -> Stamp:
-    return Stamp(number, row.committed_at_us, row.availability)
-
-
-def _file_of(row: Record) -> DataFile:
-    return DataFile(
-        path=row.path,
-        rows=row.rows,
-        size_bytes=row.size_bytes,
-        min_event_us=row.min_event_us,
-        max_event_us=row.max_event_us,
-        width=row.width,
-        confirms=row.confirms,
-        family=row.family,
-        stamped=row.stamped,
-        late=row.late,
-        first_commit=row.first_commit,
-        last_commit=row.last_commit,
-    )
 
 
 def _says(row: Record, words: Sequence[str]) -> bool:

@@ -90,6 +90,12 @@ class Database:
             yield self._on(raw)
 
     @contextmanager
+    def read_plainly(self) -> Generator[Cursor]:
+        """Open a transaction as `read` does, for plain statements: it costs a tenth."""
+        with self._transaction("read") as raw:
+            yield raw.cursor()
+
+    @contextmanager
     def write_plainly(self) -> Generator[Cursor]:
         """Open a transaction as `write` does, for plain statements: it costs a fifth."""
         with self._transaction("write") as raw:

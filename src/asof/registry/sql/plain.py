@@ -58,6 +58,12 @@ class Plain:
         found = cursor.fetchone()
         return None if found is None else compiled.record(found)
 
+    def all(self, cursor: Cursor, **values: object) -> list[Record]:
+        """Return the rows of a SELECT."""
+        compiled = self._compiled
+        cursor.execute(compiled.text, compiled.given(values))
+        return list(map(compiled.record, cursor.fetchall()))
+
     def run(self, cursor: Cursor, **values: object) -> None:
         """Run a statement that gives no rows."""
         compiled = self._compiled

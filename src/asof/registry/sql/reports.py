@@ -1,11 +1,12 @@
 """What checks said of writes, in the registry's database; `publication` writes what was said of commits."""
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from asof.records import Reported
-from asof.registry.port import Redacted, RegisteredGroup
+from asof.registry.port import RegisteredGroup
+from asof.registry.reports import Redacted
 from asof.registry.sql.database import Database, repeated
-from asof.registry.sql.tables import check_report
+from asof.registry.sql.tables import check_report, group_version
 
 MOST_REFUSED = 1_000
 """Of a group: the oldest refusals go. Those of commits stay as long as their group."""
@@ -36,6 +37,19 @@ class SqlReports:
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(check_report.c.id.desc()).limit(limit)).all()
         return [Reported(group.ref, row.number, row.at_us, row.writer, row.body) for row in reversed(rows)]
+
+    @repeated
+    def newest(self) -> dict[int, Reported]:
+        """See `Reports.newest`."""
+        last = select(func.max(check_report.c.id)).group_by(check_report.c.group_id)
+        query = select(check_report, group_version.c.name, group_version.c.version)
+        query = query.join(group_version, group_version.c.id == check_report.c.group_id)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(check_report.c.id.in_(last))).all()
+        return {
+            row.group_id: Reported(f"{row.name}@{row.version}", row.number, row.at_us, row.writer, row.body)
+            for row in rows
+        }
 
     @repeated
     def redact(self, group: RegisteredGroup, redacted: Redacted) -> int:

@@ -34,6 +34,8 @@ LIGHT: Mapping[str, Callable[[Asked], Page]] = {
 HISTORY: Mapping[str, Callable[[Asked], Page]] = {
     "/entities/{name}": entity,
     "/groups/{name}/data": partial(group, tab="data"),
+    "/groups/{name}/quarantine": partial(group, tab="quarantine"),
+    "/groups/{name}/statistics": partial(group, tab="statistics"),
     "/groups/{name}/lookup": partial(group, tab="lookup"),
     "/views/{name}/lookup": partial(view, tab="lookup"),
     "/views/{name}/proof": partial(view, tab="proof"),

@@ -28,7 +28,7 @@ def home(asked: Asked) -> Page:
         ("rows", sum(each.totals.rows for each in stored), "", ""),
         ("commits", sum(each.totals.commits for each in stored), "", ""),
         ("stale groups", stale, "/groups?only=stale", "warn" if stale else "good"),
-        ("with rows put aside", failing, "/groups?only=failing", "bad" if failing else "good"),
+        ("failing groups", failing, "/groups?only=failing", "bad" if failing else "good"),
     ]
     troubled = sorted((each for each in every if each.why), key=lambda each: not each.failing)
     recent = asked.sight.recent(seen, limit=RECENT)
@@ -53,4 +53,4 @@ def _troubled(every: list[State], seen: Seen, asked: Asked) -> Table:
 
 
 def _state(state: State) -> Cell:
-    return Cell("put aside", "put aside", tone="bad") if state.failing else Cell("stale", "stale", tone="warn")
+    return Cell("failing", "failing", tone="bad") if state.failing else Cell("stale", "stale", tone="warn")

@@ -7,13 +7,17 @@ from asof.ui.figures import Counted
 from asof.ui.links import cell_of_ref, page_of
 from asof.ui.page import Asked, Page
 from asof.ui.sight import Progress
-from asof.ui.tables import Cell, Column, Table, table_of
+from asof.ui.tables import Cell, Column, Table, prose, table_of
 
 
 def jobs(asked: Asked) -> Page:
     """Return what there is to do, and what is done."""
     seen = asked.seen
-    made = [each for each in seen.newest_groups.values() if each.origin is not None]
+    made = [
+        each
+        for each in seen.newest_groups.values()
+        if each.origin is not None or each.definition.taken_from is not None
+    ]
     under_way, most = (0, 0) if asked.figures is None else asked.figures.under_way()
     data = {
         "made": _made(asked, made) if made else None,
@@ -31,14 +35,18 @@ def _made(asked: Asked, groups: Sequence[RegisteredGroup]) -> Table:
         Column("group", "group", lambda each: Cell(each[0].ref, each[0].ref, page_of(each[0], asked.seen))),
         Column("from", "made from", lambda each: cell_of_ref(each[1].origin, asked.seen)),
         Column("by", "by", lambda each: Cell(each[1].code, each[1].code, tone="code")),
-        Column("reached", "up to commit", lambda each: Cell(f"{each[1].reached:,}", each[1].reached), numeric=True),
+        Column("reached", "up to", lambda each: prose(each[1].reached)),
         Column("behind", "commits behind", _behind, numeric=True),
     ]
-    return table_of(every, columns, id_="made", caption="Groups that a transformation makes", query=asked.query)
+    return table_of(
+        every, columns, id_="made", caption="Groups that are made from others, or taken from outside", query=asked.query
+    )
 
 
 def _behind(each: tuple[RegisteredGroup, Progress]) -> Cell:
     behind = each[1].behind
+    if behind is None:
+        return Cell("")
     return Cell(f"{behind:,}", behind, tone="warn" if behind else "good")
 
 

@@ -2,7 +2,22 @@
 
 from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.ui.page import Section
-from asof.ui.sections import commits, data, facts, features, freshness, lookup, proof, reads, serving, use, versions
+from asof.ui.sections import (
+    checks,
+    commits,
+    data,
+    facts,
+    features,
+    freshness,
+    lookup,
+    proof,
+    quarantine,
+    reads,
+    serving,
+    statistics,
+    use,
+    versions,
+)
 
 OF_GROUP: tuple[Section[RegisteredGroup], ...] = (
     facts.OF_GROUP,
@@ -12,6 +27,9 @@ OF_GROUP: tuple[Section[RegisteredGroup], ...] = (
     reads.OF_GROUP,
     data.OF_GROUP,
     lookup.OF_GROUP,
+    statistics.OF_GROUP,
+    checks.OF_GROUP,
+    quarantine.OF_GROUP,
     commits.OF_GROUP,
     versions.OF_GROUP,
 )

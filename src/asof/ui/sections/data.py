@@ -31,11 +31,11 @@ def _made(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
     except AsofError as error:
         return {**form, "problem": str(error), "table": None, "more": False}
     names = [name for name in rows.column_names if not name.startswith("__")]
-    columns = [_column(name, number) for number, name in enumerate(names)]
+    columns = [column_of(name, number) for number, name in enumerate(names)]
     if COMMIT_COLUMN in rows.column_names:
         columns += [
-            _column("commit", rows.column_names.index(COMMIT_COLUMN)),
-            _column("available", rows.column_names.index(AVAILABLE_COLUMN), "available at"),
+            column_of("commit", rows.column_names.index(COMMIT_COLUMN)),
+            column_of("available", rows.column_names.index(AVAILABLE_COLUMN), "available at"),
         ]
     things = list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
     about = f"The newest row of each key, as of {at:%Y-%m-%d %H:%M:%S} UTC" if at else "The newest row of each key"
@@ -43,7 +43,9 @@ def _made(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
     return {**form, "problem": "", "table": table, "more": more, "shown": len(things)}
 
 
-def _column(name: str, number: int, title: str = "") -> Column[tuple[Any, ...]]:
+def column_of(name: str, number: int, title: str = "") -> Column[tuple[Any, ...]]:
+    """Return the column of a place in rows of values."""
+
     def cell(row: tuple[Any, ...]) -> Cell:
         given = row[number]
         return Cell(value(given), _key(given), tone="null" if given is None else "")

@@ -28,8 +28,11 @@ def _group(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
         facts.append(_fact("event time", own.event_time or "none: a static group"))
         facts.append(_fact("ttl", "values never expire" if own.ttl_us is None else show_duration(own.ttl_us)))
         facts.append(_fact("delay", show_duration(own.delay_us)))
-    if group.origin is not None and own.transform is not None:
+    if group.origin is not None:
         facts.append(("made from", [cell_of_ref(group.origin.ref, asked.seen)]))
+    if own.taken_from is not None:
+        facts.append(("taken from", [Cell(str(own.taken_from), tone="code")]))
+    if own.transform is not None:
         facts.append((f"by {own.transform.language}", [Cell(str(own.transform), tone="code")]))
     facts.append(_fact("read by default", f"known={group.known!r}"))
     facts.append(_fact("online", "yes" if own.online else "no"))
@@ -48,7 +51,7 @@ def _stand(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
     """Return how much there is, and how new it is."""
     asked, group = subject.asked, subject.registered
     now_us = asked.sight.now_us
-    state = state_of(group, asked.sight.total(group), now_us)
+    state = state_of(group, asked.sight.total(group), asked.sight.last_reports().get(group.id), now_us)
     totals = state.totals
     event, committed = totals.max_event_us, totals.committed_at_us
     of, newest = ("events", "newest event") if group.source is not None else ("rows", "newest row")
