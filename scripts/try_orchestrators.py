@@ -55,7 +55,9 @@ def run(name: str, python: Path) -> None:
             "DAGSTER_HOME": "",
             "DAGSTER_DISABLE_TELEMETRY": "yes",
         }
-        subprocess.run([python, __file__, "--within", name], env=kept | said, cwd=folder, check=True)
+        within = [python, __file__, "--within", name]
+        if subprocess.run(within, env=kept | said, cwd=folder, check=False).returncode:
+            raise SystemExit(f"{name}: it did not do what it should; see above")
 
 
 def told(true: object, what: str) -> None:
