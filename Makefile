@@ -12,7 +12,7 @@ MAX_LINES := 500
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers demo test test-fast test-long check format bench docs lock clean
+.PHONY: help install servers demo test test-fast test-long team orchestrators check format bench docs lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-16s%s\n' "$$name" "$$text"; done
@@ -40,6 +40,9 @@ test-long: $(VENV)/dev.stamp servers  ## run the tests that take minutes
 
 team: $(VENV)/dev.stamp servers  ## bring the team of docs/deploy.md up on loopback, and ask it what the page promises
 	@$(BIN)/python scripts/team.py $(ARGS)
+
+orchestrators: $(VENV)/dev.stamp  ## run the examples of orchestration in Airflow, Dagster and Kubeflow Pipelines
+	@$(BIN)/python scripts/try_orchestrators.py $(ARGS)
 
 # Each check runs, also after a failure: one run shows everything there is to mend.
 check: $(VENV)/dev.stamp  ## lint, format, types, import contracts, dependencies, file sizes, docs

@@ -1,0 +1,176 @@
+"""Run examples/orchestration in Airflow, Dagster and Kubeflow Pipelines: `make orchestrators`.
+
+They are installed into environments of their own, since they would change the packages of .venv: 1.5 GB, and some
+minutes. With --environments FOLDER these stay for the next time.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+
+import asof
+from asof.clock import system_clock
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples" / "orchestration"
+PACKAGES = {"airflow": ["apache-airflow>=3"], "others": ["dagster>=1.10", "kfp>=2.10"]}
+"""What each environment holds: those two get along with each other."""
+
+ENVIRONMENT = {"airflow": "airflow", "dagster": "others", "kubeflow": "others"}
+HEADER = "origin,time_hour,temp,visib\n"
+
+
+def install(folder: Path, packages: list[str]) -> Path:
+    """Make an environment with packages and asof, if it is not there; return its Python."""
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        print(f"installing {', '.join(packages)} and asof into {folder}", flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "-qq", "install"]
+        if subprocess.run([*pip, *packages, "-e", ROOT], check=False).returncode:
+            raise SystemExit(f"{', '.join(packages)} cannot be installed here")
+        (folder / "installed").touch()
+    return python
+
+
+def run(name: str, python: Path) -> None:
+    """Run one example with its own Python, in a new folder."""
+    with tempfile.TemporaryDirectory(prefix=f"asof-{name}-") as folder:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ASOF_", "AIRFLOW", "PYTHON"))}
+        said = {
+            "ASOF_STORE": f"{folder}/store",
+            "ASOF_INBOX": folder,
+            "PYTHONPATH": str(EXAMPLES),
+            "AIRFLOW_HOME": f"{folder}/airflow",
+            "AIRFLOW__CORE__DAGS_FOLDER": f"{folder}/dags",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+            "DAGSTER_HOME": "",
+            "DAGSTER_DISABLE_TELEMETRY": "yes",
+        }
+        within = [python, __file__, "--within", name]
+        if subprocess.run(within, env=kept | said, cwd=folder, check=False).returncode:
+            raise SystemExit(f"{name}: it did not do what it should; see above")
+
+
+def told(true: object, what: str) -> None:
+    """Say what was shown, or that it is not so."""
+    if not true:
+        raise SystemExit(f"NOT SO: {what}")
+    print(what, flush=True)
+
+
+def arrivals():
+    """Make the store and the files of two days; return the days: the rows of the second break a check."""
+    with asof.open(os.environ["ASOF_STORE"]) as store:
+        store.apply(EXAMPLES / "features.py")
+    midnight = system_clock().replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [midnight - timedelta(days=back) for back in (1, 2)]
+    for day, temp in zip(days, (41.0, 410.0), strict=True):
+        times = [day + timedelta(hours=hour) for hour in (22, 23)]
+        rows = [f"{origin},{time.isoformat()},{temp},10.0\n" for time in times for origin in ("JFK", "LGA")]
+        Path(os.environ["ASOF_INBOX"], f"weather-{day:%Y-%m-%d}.csv").write_text(HEADER + "".join(rows))
+    return days
+
+
+def stored():
+    """Return how many commits and rows the groups have, and what is served."""
+    with asof.open(os.environ["ASOF_STORE"], create=False) as store:
+        counts = [(each.group, each.rows) for each in store.catalog.commits()]
+        return sorted(counts), store.online("departure", {"origin": "JFK"}).values
+
+
+ONE_DAY = ([("comfort@1", 4), ("weather@1", 4)], {"temp": 41.0, "celsius": 5.0, "fog": False})
+
+
+def airflow() -> None:
+    """Run the DAG by `dag.test()`: a good day, the same run again, and a day whose file is bad."""
+    good, bad = arrivals()
+    dags = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    dags.mkdir()
+    shutil.copy(EXAMPLES / "airflow_dag.py", dags)
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    pipeline = import_module("airflow_dag").pipeline
+
+    def states(day):
+        done = pipeline.test(logical_date=day, run_after=day + timedelta(days=1))
+        return {each.task_id: str(each.state) for each in done.get_task_instances()}
+
+    steps = dict.fromkeys(("validate", "good", "write", "materialize", "verify", "proven"), "success")
+    told(states(good) == steps, f"Airflow: a good file: {', '.join(steps)}")
+    told(stored() == ONE_DAY, f"Airflow: what came out: {ONE_DAY}")
+    told(states(good) == steps and stored() == ONE_DAY, "Airflow: the same run again stores nothing")
+    skipped = steps | dict.fromkeys(("write", "materialize", "verify", "proven"), "skipped")
+    told(states(bad) == skipped and stored() == ONE_DAY, "Airflow: a bad file: the rest of the run is skipped")
+
+
+def dagster() -> None:
+    """Materialize the assets of a good day, of the same day again, and of a day whose file is bad."""
+    good, bad = arrivals()
+    example, package = import_module("dagster_assets"), import_module("dagster")
+    assets = [example.weather, example.comfort, example.online_equals_history]
+
+    def well(day):
+        return package.materialize(assets, partition_key=f"{day:%Y-%m-%d}", raise_on_error=False).success
+
+    told(well(good) and stored() == ONE_DAY, f"Dagster: a good file: {ONE_DAY}")
+    told(well(good) and stored() == ONE_DAY, "Dagster: the same partition again stores nothing")
+    told(not well(bad) and stored() == ONE_DAY, "Dagster: a bad file fails, and nothing is stored")
+
+
+def kubeflow() -> None:
+    """Compile the pipeline, and call its components: there is no cluster here."""
+    good, bad = arrivals()
+    example = import_module("kubeflow_component")
+    example.compiler.Compiler().compile(example.weather, "weather.yaml")
+    told("pip install" in Path("weather.yaml").read_text(), "Kubeflow: the pipeline compiles")
+    store, inbox = os.environ["ASOF_STORE"], os.environ["ASOF_INBOX"]
+
+    def loaded(day):
+        return example.load.python_func(store, "weather", f"{inbox}/weather-{day:%Y-%m-%d}.csv", f"job of {day}")
+
+    told(loaded(good) == loaded(good) == "weather@1:1", "Kubeflow: a component that is run again stores nothing")
+    told(example.make.python_func(store, "comfort", "departure") == 4 and stored() == ONE_DAY, f"Kubeflow: {ONE_DAY}")
+    try:
+        said = loaded(bad)
+    except ValueError as error:
+        said = str(error)
+    told("temp between" in said and stored() == ONE_DAY, "Kubeflow: a bad file fails, and nothing is stored")
+
+
+EXAMPLE = {"airflow": airflow, "dagster": dagster, "kubeflow": kubeflow}
+
+
+def main() -> None:
+    """Install and run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="airflow, dagster, kubeflow; default: all")
+    parser.add_argument("--environments", type=Path, help="keep the environments in this folder")
+    parser.add_argument("--within", choices=EXAMPLE, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.within:
+        EXAMPLE[asked.within]()
+        return
+    unknown = sorted(set(asked.names) - set(EXAMPLE))
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(EXAMPLE)}")
+    folder = asked.environments or Path(tempfile.mkdtemp(prefix="asof-orchestrators-"))
+    try:
+        for name in asked.names or EXAMPLE:
+            environment = ENVIRONMENT[name]
+            run(name, install(folder.resolve() / environment, PACKAGES[environment]))
+    finally:
+        if asked.environments is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    print("the examples of orchestration do what docs/orchestration.md says")
+
+
+if __name__ == "__main__":
+    main()
