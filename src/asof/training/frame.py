@@ -100,7 +100,7 @@ class HistoricalFrame:
         rows = [] if first is None else [list(row.values()) for row in first.to_pylist()]
         head = notebook.paragraph(f"{len(self):,} rows x {len(self.column_names)} columns")
         more = f"<p>the first {len(rows)} of them</p>" if len(self) > len(rows) else ""
-        report = self._report._repr_html_() if self._report else ""
+        report = notebook.text(self._report) if self._report else ""
         return head + notebook.table(self.column_names, rows) + more + report
 
     def __repr__(self) -> str:
