@@ -5,7 +5,7 @@ stands; the orchestrator's package is the caller's own. Each opens the store, do
 in processes of their own, and any of them may be tried again.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
@@ -17,6 +17,7 @@ import msgspec
 import asof
 from asof.clock import parse_time
 from asof.definitions import FeatureGroup
+from asof.definitions.monitor import monitors_from
 from asof.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -143,6 +144,31 @@ def verify(store: str | Path, view: str) -> Document:
         "defects": len(found.defects),
         "passed": not found.defects,
         "report": str(found),
+    }
+
+
+def monitor(store: str | Path, monitors: Mapping[str, Mapping[str, Any]]) -> Document:
+    """Run monitors, and keep what they find; see `Quality.monitor`. Nobody is told: that is the orchestrator's.
+
+    Args:
+        store: As in `validate`.
+        monitors: A table for each, by its name, as in monitors.toml: {"fresh": {"view": "departure", "max_age": "3h"}}.
+
+    Returns:
+        `passed` (there is no alert), `runs` (as `asof monitor run --json` prints them), and `report` (text).
+
+    Raises:
+        UsageError: One is no monitor. NotFoundError: No such store, view, feature or tag.
+    """
+    if not isinstance(monitors, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        raise UsageError(f"the monitors are a {type(monitors).__name__}", todo="pass a dict: a table for each name")
+    chosen = monitors_from(monitors)
+    with _opened(store) as opened:
+        found = [opened.quality.monitor(each) for each in chosen]
+    return {
+        "passed": not any(each.alerts for each in found),
+        "runs": msgspec.json.decode(msgspec.json.encode(found)),  # lists for tuples, null for NaN
+        "report": "\n".join(map(str, found)),
     }
 
 

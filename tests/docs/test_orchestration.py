@@ -111,6 +111,19 @@ def test_bounds_of_materialize_are_text_or_times(store, file, hour):
         pipelines.materialize(store, "comfort", end="2026-01-01T00:00:00")
 
 
+def test_monitors_say_whether_there_is_an_alert_and_what_they_find_is_kept(store, file):
+    pipelines.write(store, "weather", file())
+    fresh = {"fresh": {"view": "weather", "max_age": "3h"}}
+    found = pipelines.monitor(store, fresh)
+    assert json.loads(json.dumps(found)) == found
+    assert (found["passed"], [len(each["alerts"]) for each in found["runs"]]) == (True, [0])
+    old = pipelines.monitor(store, fresh | {"old": {"view": "weather", "max_age": "1m"}})
+    assert (old["passed"], [len(each["alerts"]) for each in old["runs"]]) == (False, [0, 1])
+    assert "old of weather" in old["report"]
+    with asof.open(store) as opened:
+        assert [run.monitor for run in opened.quality.monitor_runs("weather")] == ["fresh", "fresh", "old"]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -122,6 +135,9 @@ def test_bounds_of_materialize_are_text_or_times(store, file, hour):
         (lambda s, f: pipelines.validate(s, "weather", [f]), UsageError, "the file is a list"),
         (lambda s, f: pipelines.validate(None, "weather", f), UsageError, "the store is a NoneType"),
         (lambda s, f: pipelines.materialize(s, "weather"), UsageError, "source"),
+        (lambda s, f: pipelines.monitor(s, ["weekly"]), UsageError, "the monitors are a list"),
+        (lambda s, f: pipelines.monitor(s, {"weekly": {"veiw": "weather"}}), UsageError, "unknown key 'veiw'"),
+        (lambda s, f: pipelines.monitor(s, {"weekly": {"view": "wether", "max_age": "3h"}}), NotFoundError, "wether"),
         (
             lambda s, f: pipelines.write(s, "weather", f.rename(f.with_suffix(".txt"))),
             DataError,

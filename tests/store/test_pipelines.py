@@ -33,6 +33,7 @@ def test_the_steps_answer_as_they_do_on_a_folder(url, tmp_path):
     assert [(each["commit"], each["repeated"]) for each in tries] == [("weather@1:1", False), ("weather@1:1", True)]
     assert [pipelines.materialize(url, "comfort")["rows"] for _ in range(2)] == [1, 0]
     assert pipelines.verify(url, "departure")["passed"]
+    assert pipelines.monitor(url, {"fresh": {"view": "weather", "max_age": "3h"}})["passed"]
     file.write_text(f"origin,time_hour,temp,visib\nJFK,{hour},410.0,10.0\n")
     assert not pipelines.validate(url, "weather", str(file))["passed"]
     with pytest.raises(DataError, match="temp between"):
