@@ -1,4 +1,8 @@
-"""Take the pictures of docs/ui.md: pages of the demo's store at the demo's time, in the system's chromium."""
+"""Take the pictures of docs/ui.md and docs/quality.md, in the system's chromium.
+
+The first are pages of the demo's store at the demo's time; the others are pages of `examples/flights/bad_file.py`,
+taken while a row waits in quarantine, and at the end.
+"""
 
 import argparse
 import sys
@@ -15,6 +19,7 @@ from rich.console import Console
 import asof
 from asof.demo import run
 from asof.demo.context import NOW
+from asof.demo.source import load
 from asof.testing.servers import program
 from asof.ui.serve import application
 
@@ -25,6 +30,14 @@ PICTURES = {
     "ui-statistics.png": ("/groups/arrivals/statistics?feature=arr_delay&over=commits", "light", 1000, 760),
     "ui-lookup.png": (f"/groups/carrier_arrivals/lookup?{WHY}", "dark", 1000, 700),
     "ui-phone.png": ("/groups/arrivals", "light", 400, 760),
+}
+WAITING = {
+    "quality-quarantine.png": ("/groups/weather/quarantine", "light", 1000, 420),
+    "quality-checks.png": ("/groups/weather/checks", "light", 1000, 520),
+}
+DRIFTED = {
+    "quality-statistics.png": ("/groups/weather/statistics?feature=temp&over=commits", "light", 1000, 700),
+    "quality-drift.png": ("/groups/weather/drift?baseline=winter", "light", 1000, 620),
 }
 
 
@@ -41,24 +54,49 @@ def served(store):
     thread.join()
 
 
+def take(browser, address, pictures, folder):
+    """Take pictures of pages."""
+    for name, (path, scheme, width, height) in pictures.items():
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page.goto(address + path)
+        page.screenshot(path=folder / name)
+        size = (folder / name).stat().st_size
+        print(f"{name}: {size:,} bytes")
+        if size > MOST_BYTES:
+            sys.exit(f"{name} is larger than {MOST_BYTES:,} bytes")
+
+
+def demo(browser, made, folder):
+    """Take the pictures of the demo's store."""
+    run(made, quick=True, console=Console(quiet=True))
+    with asof.open(made, clock=lambda: NOW.replace(day=31)) as store, served(store) as address:
+        take(browser, address, PICTURES, folder)
+
+
+def bad_file(browser, made, folder):
+    """Take the pictures of the example of a bad file."""
+    example = load("bad_file")
+    clock = example.Clock()
+    with asof.open(made, clock=clock) as store, served(store) as address:
+
+        def look(line):
+            if line.endswith("1 in quarantine"):
+                take(browser, address, WAITING, folder)
+
+        example.story(store, clock, load("features"), load("data").published_weather(), look)
+        take(browser, address, DRIFTED, folder)
+
+
 def main():
     """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=DOCS, help="where they go")
     folder = parser.parse_args().folder
     with tempfile.TemporaryDirectory() as made, sync_playwright() as playwright:
-        run(Path(made) / "flights", quick=True, console=Console(quiet=True))
-        with asof.open(Path(made) / "flights", clock=lambda: NOW.replace(day=31)) as store, served(store) as address:
-            browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
-            for name, (path, scheme, width, height) in PICTURES.items():
-                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                page.goto(address + path)
-                page.screenshot(path=folder / name)
-                size = (folder / name).stat().st_size
-                print(f"{name}: {size:,} bytes")
-                if size > MOST_BYTES:
-                    sys.exit(f"{name} is larger than {MOST_BYTES:,} bytes")
-            browser.close()
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        bad_file(browser, Path(made) / "weather", folder)
+        demo(browser, Path(made) / "flights", folder)
+        browser.close()
 
 
 if __name__ == "__main__":

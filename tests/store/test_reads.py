@@ -298,7 +298,7 @@ def test_retention_drops_superseded_history_and_refuses_earlier_questions(folder
         assert [done.rows for done in store.compact()] == [7]
         assert store.online("weather", {"origin": "JFK"}).values["temp"] == 24.0
         assert store.quality.doctor().healthy
-        store.quality._feed.rebuild(store.catalog.groups()[0])
+        store.quality._writer.feed.rebuild(store.catalog.groups()[0])
         assert store.quality.doctor().healthy
         assert store.verify("weather").differences == ()
 

@@ -27,7 +27,7 @@ def test_a_bad_file_is_stopped_seen_mended_and_replayed_and_a_drifted_month_is_f
     assert said[1] == "weather@1:2: 2,009 rows stored, 1 in quarantine"
     assert "1 row breaks 'wind_speed between 0 and 200' (row 272 holds 1048.36058)" in said[2]
     assert said[3] == "weather@1:3: 1 mended and replayed, 0 left"
-    assert [alert.feature for alert in run.alerts] == ["temp"]
+    assert [(alert.what, alert.of, alert.commit) for alert in run.alerts] == [("drift", "temp", "weather@1:5")]
     assert "moved by weather@1:5" in said[-1]
     assert "file=weather-2013-04.csv" in said[-1]
     assert all("wind_speed between 0 and 200" in page for page in pages)

@@ -11,15 +11,16 @@ from asof.ui.tables import table_of
 ROWS = 500
 """The newest rows are listed."""
 
-OWN = {"__item": "item", "__reasons": "because", "__set_aside_at": "put aside at", "__commit": "came with"}
+FIRST = {"__reasons": "because"}
+LAST = {"__set_aside_at": "put aside at", "__commit": "came with", "__item": "item"}
 
 
 def _made(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
     rows = subject.asked.sight.quarantine(subject.registered)
     newest = rows.slice(max(rows.num_rows - ROWS, 0))
-    names = [*OWN, *(name for name in rows.column_names if not name.startswith("__"))]
-    things = list(zip(*(newest.column(name).to_pylist() for name in names), strict=True))[::-1]
-    columns = [column_of(name.strip("_"), at, OWN.get(name, name)) for at, name in enumerate(names)]
+    titles = FIRST | {name: name for name in rows.column_names if not name.startswith("__")} | LAST
+    things = list(zip(*(newest.column(name).to_pylist() for name in titles), strict=True))[::-1]
+    columns = [column_of(name.strip("_"), at, title) for at, (name, title) in enumerate(titles.items())]
     table = table_of(things, columns, id_="rows", caption="Rows in quarantine", query=subject.asked.query)
     name, place = subject.registered.definition.name, subject.asked.sight.name
     return {"table": table, "total": rows.num_rows, "name": name, "place": place}
