@@ -33,7 +33,6 @@ PICTURES = {
 }
 WAITING = {
     "quality-quarantine.png": ("/groups/weather/quarantine", "light", 1000, 420),
-    "quality-checks.png": ("/groups/weather/checks", "light", 1000, 520),
 }
 DRIFTED = {
     "quality-statistics.png": ("/groups/weather/statistics?feature=temp&over=commits", "light", 1000, 700),
