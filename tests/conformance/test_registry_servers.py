@@ -15,6 +15,7 @@ from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.monitors import MonitorsSuite
 from asof.testing.registry import OpensRegistry, RegistrySuite
+from asof.testing.reports import ReportsSuite
 from asof.testing.servers import MariaDbServer, PostgresServer
 from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
@@ -102,3 +103,9 @@ class TestPostgresMonitors(OnPostgres, MonitorsSuite): ...
 
 
 class TestMariaDbMonitors(OnMariaDb, MonitorsSuite): ...
+
+
+class TestPostgresReports(OnPostgres, ReportsSuite): ...
+
+
+class TestMariaDbReports(OnMariaDb, ReportsSuite): ...

@@ -5,6 +5,7 @@ from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.monitors import MonitorsSuite
 from asof.testing.registry import RegistrySuite
+from asof.testing.reports import ReportsSuite
 from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
 
@@ -52,5 +53,10 @@ class TestSqliteStatistics(StatisticsSuite):
 
 
 class TestSqliteMonitors(MonitorsSuite):
+    adapter = "sqlite"
+    url = URL
+
+
+class TestSqliteReports(ReportsSuite):
     adapter = "sqlite"
     url = URL
