@@ -16,6 +16,7 @@ from asof.clock import bounds_us, system_clock
 from asof.erasure import Certificate, Eraser
 from asof.errors import warn
 from asof.forks import opened
+from asof.ingest.around import check_checks
 from asof.ingest.infer import unregistered
 from asof.ingest.materialize import materialize, unit_of
 from asof.ingest.prepare import Absent, Options
@@ -103,6 +104,7 @@ class Store(OfParts):
         """
         parts, found = self._parts, definitions_of(definitions)
         check_code(parts, found)
+        check_checks(parts, found)
         plan = parts.registry.apply(found, now_us=parts.now_us(), writer=parts.writer)
         self._online.forget_plans()
         self._writer.recover()

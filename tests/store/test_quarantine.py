@@ -134,6 +134,12 @@ def test_a_row_whose_key_and_time_came_again_is_settled(kept, row):
     assert waiting(kept).column("origin").to_pylist() == ["EWR"]
 
 
+def test_a_bad_row_that_comes_again_waits_once(kept, row):
+    kept.write("weather", [row("LGA", temp=500.0), row("EWR", temp=600.0)])
+    kept.write("weather", [row("LGA", temp=700.0)])
+    assert sorted(waiting(kept).column("temp").to_pylist()) == [600.0, 700.0]
+
+
 def test_rows_are_dismissed_with_a_reason(kept, row):
     kept.write("weather", [row("LGA", temp=500.0), row("EWR", temp=600.0)])
     names = waiting(kept).column("__item").to_pylist()
@@ -253,6 +259,33 @@ def test_a_foreign_key_must_have_a_row_that_is_not_retired(store, row, clock):
     store.write("weather", [row("JFK"), row("LGA"), row("EWR")])
     assert store.read("weather").to_arrow().column("origin").to_pylist() == ["JFK"]
     assert sorted(waiting(store).column("__reasons").to_pylist()) == ["origin in group airports"] * 2
+
+
+@pytest.mark.parametrize(
+    ("check", "error", "message"),
+    [
+        (Check.in_group("origin", "nowhere"), NotFoundError, "unknown group 'nowhere'"),
+        (
+            Check.in_group(["origin", "code"], "weather"),
+            UsageError,
+            "has the keys origin, and the check names 2 columns",
+        ),
+        (Check.sql("nope > 1"), UsageError, 'Referenced column "nope" not found'),
+        (Check.sql("avg(nope) > 1", over="batch"), UsageError, 'Referenced column "nope" not found'),
+        (Check.between("code", 0, 1), UsageError, "does not fit a column of type string"),
+        (Check.mean("code", 0, 1), UsageError, "does not fit a column of type string"),
+    ],
+)
+def test_checks_that_cannot_be_asked_are_refused_by_apply(store, check, error, message):
+    with pytest.raises(error, match=message):
+        store.apply(weather(checks=[check]))
+    assert store.catalog.groups() == []
+
+
+@pytest.mark.embedded("functions are not taken from a client")
+def test_functions_that_cannot_be_imported_are_refused_by_apply(store):
+    with pytest.raises(UsageError, match="nowhere:good cannot be imported"):
+        store.apply(weather(checks=[Check.function("nowhere:good")]))
 
 
 def test_the_share_of_changed_rows_is_held(store, row):

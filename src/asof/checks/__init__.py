@@ -5,7 +5,7 @@ which may come in parts; `users` runs what users wrote. What they ask of the sto
 """
 
 from asof.checks.around import Around, NoStore
-from asof.checks.checking import Checking, Found, refuse
+from asof.checks.checking import Checking, Found, refuse, try_out
 from asof.checks.report import CheckReport, CheckResult, report_from, without_values
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "NoStore",
     "refuse",
     "report_from",
+    "try_out",
     "without_values",
 ]

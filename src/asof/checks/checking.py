@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from asof.arrow.layout import declared_schema
 from asof.checks.around import Around
 from asof.checks.batch import Gathered
 from asof.checks.report import CheckReport, CheckResult
 from asof.checks.rows import broken_rows
+from asof.checks.users import imported
 from asof.definitions import Check, FeatureGroup
 from asof.errors import DataError, UnsupportedError
 
@@ -140,3 +142,20 @@ def refuse(report: CheckReport, where: str) -> None:
             todo='mend the rows, or declare on_violation="quarantine" or "warn"',
             data={"violations": list(found), "report": report},
         )
+
+
+def try_out(group: FeatureGroup, around: Around) -> None:
+    """Refuse checks of a group that could not be asked of any rows; functions are imported, and not called.
+
+    Raises:
+        UsageError: A check does not fit the columns, its SQL cannot be run, or its function cannot be imported.
+    """
+    where = f"group {group.name}"
+    none = declared_schema(group).empty_table()
+    for check in group.checks:
+        if check.kind == "function":
+            imported(check.code, f"{where}, check '{check}'")
+        elif check.scope == "rows":
+            broken_rows(none, check, group, around, where)
+        elif check.kind != "changed_share":
+            Gathered(check, group, around, where, 0).add(none)

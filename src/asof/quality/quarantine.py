@@ -187,31 +187,28 @@ def _items(parts: Parts, group: RegisteredGroup, quarantine: RegisteredGroup) ->
 
 
 def _without_later(parts: Parts, group: RegisteredGroup, items: pa.Table) -> pa.Table:
-    """Return items without those of which the group has got a row of the same key and event time since."""
+    """Return items without those whose key and event time came again in a later commit, good or bad."""
     definition = group.definition
     time = definition.event_time
     identity = [*definition.keys, *(() if time is None else (time,))]
+    refs = [commit.rpartition(":") for commit in items.column(COMMIT_COLUMN).to_pylist()]
+    numbers = pa.array([int(number) if ref == group.ref else 0 for ref, _, number in refs], pa.int64())
+    mine = items.select(identity).append_column(COMMIT_COLUMN, numbers)
     after: int | None = None
     until: int | None = None
     if time is not None:
         bounds = pc.min_max(items.column(time).cast(pa.int64()))
         after, until = int(bounds["min"].as_py()) - 1, int(bounds["max"].as_py())
     rows, _ = pinned_rows(parts, group)
-    wanted = items.select(identity).group_by(identity).aggregate([])
-    later: list[pa.Table] = []
+    wanted = mine.group_by(identity).aggregate([])
+    came = [mine]
     for batch in parts.engine.scan(rows, columns=identity, after_us=after, until_us=until, clocks=True):
         stored = pa.Table.from_batches([batch]).select([*identity, COMMIT_COLUMN])
-        later.append(stored.join(wanted, identity, join_type="inner"))
-    if not later:
-        return items
-    newest = pa.concat_tables(later).group_by(identity).aggregate([(COMMIT_COLUMN, "max")])
-    refs = [commit.rpartition(":") for commit in items.column(COMMIT_COLUMN).to_pylist()]
-    came = pa.array([int(number) if ref == group.ref else 0 for ref, _, number in refs], pa.int64())
-    places = pa.array(np.arange(items.num_rows))
-    numbered = items.select(identity).append_column("__came", came).append_column("__place", places)
-    joined = numbered.join(newest, identity, join_type="left outer").sort_by("__place")
-    again = pc.fill_null(pc.greater(joined.column(f"{COMMIT_COLUMN}_max"), joined.column("__came")), False)  # noqa: FBT003
-    return items.filter(pc.invert(again))
+        came.append(stored.join(wanted, identity, join_type="inner").select(mine.column_names).cast(mine.schema))
+    last = pa.concat_tables(came).group_by(identity).aggregate([(COMMIT_COLUMN, "max")])
+    placed = mine.append_column("__place", pa.array(np.arange(items.num_rows)))
+    joined = placed.join(last, identity, join_type="inner").sort_by("__place")
+    return items.filter(pc.equal(joined.column(COMMIT_COLUMN), joined.column(f"{COMMIT_COLUMN}_max")))
 
 
 def _mended(frame: Frame, kept: Sequence[_Kept], where: str) -> list[_Kept]:
