@@ -145,7 +145,7 @@ GROUP = {"name": "g", "entity": {"name": "e", "keys": {"k": "int64"}}, "features
         ({"groups": [GROUP | {"ttl_us": -1, "event_time": "at"}]}, 400, "ttl_us"),
         ({"groups": [GROUP | {"timezone": "America"}]}, 400, "time zone"),
         ({"groups": [GROUP | {"timezone": "a" * 300}]}, 400, "time zone"),
-        ({"groups": [GROUP | {"on_violation": "quarantine"}]}, 422, "not there yet"),
+        ({"groups": [GROUP | {"checks": [{"kind": "function", "code": "os:system"}]}]}, 422, "not taken from a client"),
         ({"groups": [GROUP, GROUP | {"owner": "eve"}]}, 400, "declared twice"),
         ({"groups": [GROUP | {"name": "risk"}]}, 409, "name of a view"),
         ({"views": [{"name": "v", "features": []}]}, 400, "at least one feature"),
