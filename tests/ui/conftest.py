@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -193,19 +194,42 @@ def demo(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def chromium():
+def driver():
+    """Give the thread that drives the browser: Playwright's loop in that of pytest is in the way of all who have one."""
+    with ThreadPoolExecutor(1, "playwright") as thread:
+        yield thread
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run tests with a browser in the thread that drives it."""
+    if "driver" not in pyfuncitem.fixturenames:
+        return None
+    given = pyfuncitem.funcargs
+    wanted = {name: given[name] for name in pyfuncitem._fixtureinfo.argnames}
+    given["driver"].submit(pyfuncitem.obj, **wanted).result()
+    return True
+
+
+@pytest.fixture(scope="session")
+def chromium(driver):
     """Give a browser."""
     need("chromium")
-    from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(program("chromium")), args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    def begin():
+        from playwright.sync_api import sync_playwright
+
+        playwright = sync_playwright().start()
+        return playwright, playwright.chromium.launch(executable_path=str(program("chromium")), args=["--no-sandbox"])
+
+    playwright, browser = driver.submit(begin).result()
+    yield browser
+    driver.submit(browser.close).result()
+    driver.submit(playwright.stop).result()
 
 
 @pytest.fixture
-def tab(chromium):
+def tab(chromium, driver):
     """Give what opens a tab of a window of its own; in the end no page may have had an error."""
     opened, errors = [], []
 
@@ -220,5 +244,5 @@ def tab(chromium):
 
     yield open_tab
     for window in opened:
-        window.close()
+        driver.submit(window.close).result()
     assert not errors
