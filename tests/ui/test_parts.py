@@ -8,7 +8,7 @@ from decimal import Decimal
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asof.ui import shown
@@ -39,6 +39,7 @@ def inside(picture):
 
 
 @given(st.lists(st.floats(0, 1e12), max_size=80))
+@example([5e-324])
 def test_any_bars_lie_in_their_box(heights):
     assert inside(bars([Bar(str(at), height) for at, height in enumerate(heights)], unit="rows", about="rows"))
 

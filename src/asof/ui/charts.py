@@ -19,6 +19,9 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 10, 26, 26
 WIDEST = 48
 """Of a bar."""
 
+LEAST = 1e-300
+"""A shorter axis has no numbers that floats could tell apart: it is drawn as that of zero."""
+
 TICKS = 4
 """Numbers at the upright axis, about."""
 
@@ -133,7 +136,7 @@ def _down() -> int:
 
 def _scale(greatest: float, low: float = 0.0) -> tuple[float, list[float]]:
     """Return the top of an upright axis, and its numbers: multiples of 1, 2 or 5 times a power of ten."""
-    reach = max(greatest - low, 0.0) or 1.0
+    reach = greatest - low if greatest - low > LEAST else 1.0
     rough = reach / TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
