@@ -1,35 +1,31 @@
-"""The DuckDB engine passes the suite that asof ships.
-
-A plan is chosen where it looks up, and nowhere else; so the suite's look-ups run under each plan, and the rest once.
-"""
+"""The DuckDB engine passes the suite that asof ships."""
 
 import pytest
 
 from asof.engine import planning, stored
-from asof.testing.engine import EngineSuite, LookUpSuite, OpensEngine
-from asof.testing.engine_windows import WindowsSuite
+from asof.testing.engine import EngineSuite
 
 
 class TestDuckDB(EngineSuite):
     adapter = "duckdb"
 
 
-class TestDuckDBAsOf(LookUpSuite):
+class TestDuckDBAsOf(EngineSuite):
     adapter = "duckdb"
     url = "duckdb:as-of"
 
 
-class TestDuckDBWhole(LookUpSuite):
+class TestDuckDBWhole(EngineSuite):
     adapter = "duckdb"
     url = "duckdb:whole"
 
 
-class TestDuckDBHash(LookUpSuite):
+class TestDuckDBHash(EngineSuite):
     adapter = "duckdb"
     url = "duckdb:hash"
 
 
-class TestDuckDBNumbered(LookUpSuite):
+class TestDuckDBNumbered(EngineSuite):
     adapter = "duckdb"
     url = "duckdb:numbered"
 
@@ -44,7 +40,7 @@ class TestDuckDBManyCommits(EngineSuite):
         monkeypatch.setattr(stored, "FEW_STAMPS", 1)
 
 
-class TestDuckDBDeep(OpensEngine, WindowsSuite):
+class TestDuckDBDeep(EngineSuite):
     """Windows of few events by the plans for many."""
 
     adapter = "duckdb"

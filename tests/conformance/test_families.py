@@ -1,4 +1,4 @@
-"""Histories that were split into families at some commit pass the suite of the engine port; look-ups over three plans."""
+"""Histories that were split into families at some commit pass the suite of the engine port, over every plan."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from asof.engine.families import FAMILIES, FamilyEngine, is_split, of_family
 from asof.engine.port import Engine
 from asof.testing.adapters import open_adapter
-from asof.testing.engine import EngineSuite, LookUpSuite
-from asof.testing.engine_rows import searched
+from asof.testing.engine import EngineSuite, searched
 from asof.testing.layouts import Laid, Place, lay, layouts
 from asof.testing.played import key_columns
 from asof.testing.reference import Reference
@@ -28,9 +27,8 @@ def lay_split(history: History, reference: Reference, places: Sequence[Place], f
     return lay(history, reference, places, folder, cold=cold, split_at=rows % 2 and len(history.ops) // 2, **options)
 
 
-class OpensFamilies:
-    """Opens an engine that reads the families of a history as one."""
-
+@pytest.mark.slow  # what a split changes has its own tests
+class TestFamilies(EngineSuite):
     adapter = "duckdb"
     lay = staticmethod(lay_split)
 
@@ -42,9 +40,6 @@ class OpensFamilies:
         yield engine
         engine.close()
 
-
-@pytest.mark.slow  # what a split changes has its own tests
-class TestFamilies(OpensFamilies, EngineSuite):
     @searched
     @given(case=cases(), data=st.data())
     def test_rows_are_compared_with_the_newest_row_of_their_key(
@@ -85,13 +80,11 @@ class TestFamilies(OpensFamilies, EngineSuite):
                 assert (own["__named_event"], own["__named_commit"]) in [(o.event_time or 0, o.commit) for o in named]
 
 
-@pytest.mark.slow
-class TestFamiliesAsOf(OpensFamilies, LookUpSuite):
+class TestFamiliesAsOf(TestFamilies):
     url = "duckdb:as-of"
 
 
-@pytest.mark.slow
-class TestFamiliesHash(OpensFamilies, LookUpSuite):
+class TestFamiliesHash(TestFamilies):
     url = "duckdb:hash"
 
 

@@ -4,17 +4,17 @@ class TestDuckDB(EngineSuite):
     adapter = "duckdb"
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asof.arrow.layout import stored_schema
@@ -33,25 +33,28 @@ from asof.engine.port import (
     Engine,
     Known,
     Profile,
+    Rows,
 )
 from asof.errors import BackendError
-from asof.records import COMMIT_COLUMN, Stamp
+from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Stamp
 from asof.testing.adapters import open_adapter
 from asof.testing.engine_keys import KeysSuite
-from asof.testing.engine_rows import RowsSuite, canonical_rows, searched, version
 from asof.testing.engine_sql import SqlSuite
 from asof.testing.engine_windows import WindowsSuite
-from asof.testing.layouts import Laid, lay, lay_stamped, layouts
+from asof.testing.layouts import Laid, lay_stamped, layouts
 from asof.testing.played import key_columns, times
-from asof.testing.reference import Answer, Key, Stored
+from asof.testing.reference import Answer, Key, Stored, canonical
 from asof.testing.stored import AT_US, every_type, every_value, rows_of, stored_as
 from asof.testing.strategies import FEATURE_TYPES, Case, cases, instants, play
 
 ROW_STATUS = {"MISSING": MISSING, "PRESENT": FOUND, "NULL": FOUND, "EXPIRED": EXPIRED, "RETIRED": RETIRED}
 
+# The same tests run for every adapter, and files stay until the class is done.
+searched = settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], deadline=None)
 
-class OpensEngine:
-    """What opens the engine under test, and gives a folder for data files.
+
+class EngineSuite(KeysSuite, WindowsSuite, SqlSuite):
+    """What every engine must do; see `asof.engine.port.Engine`.
 
     Attributes:
         adapter: Name of the entry point.
@@ -75,18 +78,6 @@ class OpensEngine:
     def folder(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         """Give a folder for data files."""
         return tmp_path_factory.mktemp("files")
-
-
-class LookUpSuite(OpensEngine):
-    """What every engine must do when it looks up; see `asof.engine.port.Engine.look_up`.
-
-    The part of `EngineSuite` that is worth running under each way of looking up that an adapter has.
-
-    Attributes:
-        lay: Writes a history to files; see `asof.testing.layouts.lay`.
-    """
-
-    lay: ClassVar[Callable[..., Laid]] = staticmethod(lay)
 
     # ---- against the oracle
 
@@ -112,7 +103,7 @@ class LookUpSuite(OpensEngine):
         table = look_up(engine, laid, case.spine, "event")
         for (key, t), commit in zip(case.spine, table.column(COMMIT_COLUMN).to_pylist(), strict=True):
             rows = [row for row in laid.reference.rows(case.pin) if row.key == key and (row.event_time or 0) <= t]
-            newest = max(rows, key=version, default=None)
+            newest = max(rows, key=_version, default=None)
             assert commit == (None if newest is None else newest.commit)
 
     @searched
@@ -134,7 +125,7 @@ class LookUpSuite(OpensEngine):
         spine = [(key, t) for key, _ in case.spine]
         whole = look_up(engine, self.lay(case.history, reference, places, folder), spine, known)
         past = look_up(engine, self.lay(case.history, reference, places, folder, keep=is_past), spine, known)
-        assert canonical_rows(whole) == canonical_rows(past)
+        assert _canonical_rows(whole) == _canonical_rows(past)
 
     @searched
     @given(case=cases(), data=st.data())
@@ -144,7 +135,7 @@ class LookUpSuite(OpensEngine):
         laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
         profile = Profile()
         told = look_up(engine, laid, case.spine, case.known, profile)
-        assert canonical_rows(told) == canonical_rows(look_up(engine, laid, case.spine, case.known))
+        assert _canonical_rows(told) == _canonical_rows(look_up(engine, laid, case.spine, case.known))
         assert profile.files is None or profile.files_read is None or profile.files_read <= profile.files
 
     @searched
@@ -156,9 +147,96 @@ class LookUpSuite(OpensEngine):
         laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
         count = len(case.spine)
         taken = data.draw(st.lists(st.integers(0, count - 1), max_size=2 * count)) if count else []
-        whole = canonical_rows(look_up(engine, laid, case.spine, case.known))
-        again = canonical_rows(look_up(engine, laid, [case.spine[i] for i in taken], case.known))
+        whole = _canonical_rows(look_up(engine, laid, case.spine, case.known))
+        again = _canonical_rows(look_up(engine, laid, [case.spine[i] for i in taken], case.known))
         assert again == [whole[i] for i in taken]
+
+    @searched
+    @given(case=cases(), data=st.data())
+    def test_a_scan_gives_the_rows_of_an_interval_in_version_order(
+        self, engine: Engine, folder: Path, case: Case, data: st.DataObject
+    ) -> None:
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        bounds = st.one_of(st.none(), st.sampled_from(instants(case.history)))
+        after, until = (None, None) if case.history.group.static else (data.draw(bounds), data.draw(bounds))
+        latest = data.draw(st.booleans())
+        wanted = [
+            row
+            for row in laid.reference.rows(case.pin)
+            if (after is None or (row.event_time or 0) > after) and (until is None or (row.event_time or 0) <= until)
+        ]
+        ordered = sorted(wanted, key=_by_key_and_version)
+        if latest:
+            ordered = list({row.key: row for row in ordered}.values())
+        columns = [*laid.rows.keys, *FEATURE_TYPES]
+        reader = engine.scan(laid.rows, columns=columns, after_us=after, until_us=until, latest=latest, clocks=True)
+        assert reader.schema.names == [*columns, COMMIT_COLUMN, AVAILABLE_COLUMN]
+        found = _canonical_rows(reader.read_all())
+        assert found == [
+            [*row.key, *row.values.values(), row.commit, row.available_at] for row in ordered if not row.retired
+        ]
+
+    @searched
+    @given(case=cases(), data=st.data())
+    def test_the_newest_row_of_each_key_counts_retirements_and_no_retracted_rows(
+        self, engine: Engine, folder: Path, case: Case, data: st.DataObject
+    ) -> None:
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        newest = {row.key: row for row in sorted(laid.reference.rows(case.pin), key=_by_key_and_version)}
+        found = _canonical_rows(engine.newest(laid.rows).read_all())
+        assert found == [_as_newest(row) for row in newest.values()]
+        some = list(dict.fromkeys(key for key, _ in case.spine if None not in key))
+        keys = pa.table(key_columns(case.history, some))
+        chosen = _canonical_rows(engine.newest(laid.rows, keys=keys).read_all())
+        assert chosen == [_as_newest(row) for row in newest.values() if row.key in some]
+
+    @searched
+    @given(case=cases(), data=st.data())
+    def test_rows_are_compared_with_the_newest_row_of_their_key(
+        self, engine: Engine, folder: Path, case: Case, data: st.DataObject
+    ) -> None:
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        stored = laid.reference.rows(case.pin, retracted=True)
+        newest = {row.key: row for row in sorted(laid.reference.rows(case.pin), key=_by_key_and_version)}
+        keys = list(dict.fromkeys(key for key, _ in case.spine if None not in key))
+        blank = dict.fromkeys(FEATURE_TYPES)
+        given_ = [data.draw(st.sampled_from([blank, *(row.values for row in stored)])) for _ in keys]
+        t = data.draw(st.sampled_from(instants(case.history)))
+        columns = {name: pa.array([values[name] for values in given_], kind) for name, kind in _types(laid.rows)}
+        frame = pa.table({**key_columns(case.history, keys), **columns, "__event": pa.array([t] * len(keys))})
+        for key, values, found in zip(keys, given_, engine.compare(laid.rows, frame).to_pylist(), strict=True):
+            row = newest.get(key)
+            if row is None or row.retired or (row.event_time or 0) > t:
+                assert set(found.values()) == {None}
+                continue
+            assert {name: found[name] for name in values} == {
+                name: [value] != [row.values[name]] for name, value in values.items()
+            }
+            assert found["__same"] == (values == row.values)
+            named = [other for other in stored if other.key == key and other.values == row.values]
+            versions = [(other.event_time or 0, other.commit) for other in named]
+            assert (found["__named_event"], found["__named_commit"]) in versions
+
+    @searched
+    @given(case=cases(), data=st.data())
+    def test_stamped_rows_are_all_rows_with_their_clocks(
+        self, engine: Engine, folder: Path, case: Case, data: st.DataObject
+    ) -> None:
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        table = engine.stamped(laid.rows).read_all()
+        assert table.schema.names == laid.rows.schema.names
+        rows = sorted(laid.reference.rows(case.pin, retracted=True), key=_by_key_and_version)
+        assert _canonical_rows(table) == [
+            [
+                *row.key,
+                *(() if row.event_time is None else (row.event_time,)),
+                *row.values.values(),
+                row.retired,
+                row.commit,
+                row.available_at,
+            ]
+            for row in rows
+        ]
 
     @searched
     @given(case=cases(static=False), data=st.data())
@@ -170,8 +248,42 @@ class LookUpSuite(OpensEngine):
         kept = lay_stamped(laid, engine.stamped(laid.rows, horizon_us=horizon).read_all(), folder)
         known = max(case.known, horizon) if isinstance(case.known, int) else case.known
         spine = [(key, max(t, horizon)) for key, t in case.spine]
-        before = canonical_rows(look_up(engine, laid, spine, known))
-        assert canonical_rows(look_up(engine, kept, spine, known)) == before
+        before = _canonical_rows(look_up(engine, laid, spine, known))
+        assert _canonical_rows(look_up(engine, kept, spine, known)) == before
+
+    @searched
+    @given(case=cases(), data=st.data())
+    def test_stamped_rows_of_some_keys_and_those_without_them_are_all_rows(
+        self, engine: Engine, folder: Path, case: Case, data: st.DataObject
+    ) -> None:
+        laid = self.lay(case.history, play(case.history), data.draw(layouts(case.history)), folder, pin=case.pin)
+        every = list(dict.fromkeys(key for key, _ in case.spine if None not in key))
+        some = data.draw(st.lists(st.sampled_from(every), unique=True)) if every else []
+        keys = pa.table(key_columns(case.history, some))
+        horizon = None if case.history.group.static else data.draw(st.sampled_from([None, *instants(case.history)]))
+        whole = _canonical_rows(engine.stamped(laid.rows, horizon_us=horizon).read_all())
+        width = len(laid.rows.keys)
+        chosen = engine.stamped(laid.rows, horizon_us=horizon, keys=keys).read_all()
+        assert chosen.schema.names == laid.rows.schema.names
+        assert _canonical_rows(chosen) == [row for row in whole if tuple(row[:width]) in some]
+        left = engine.stamped(laid.rows, horizon_us=horizon, without=keys).read_all()
+        assert left.schema.names == laid.rows.schema.names
+        assert _canonical_rows(left) == [row for row in whole if tuple(row[:width]) not in some]
+
+    @pytest.mark.parametrize("where", ["file", "journal", "both"])
+    def test_stamped_rows_of_composite_keys_are_told_apart_wherever_they_lie(
+        self, engine: Engine, folder: Path, where: str
+    ) -> None:
+        entity = Entity("e", keys={"k": "string", "n": "int64"})
+        group = FeatureGroup("g", entity=entity, features=[Feature("x", "int64")], event_time="at")
+        names = {"k": pa.array(["a", "a1", "a", ""]), "n": pa.array([11, 1, 1, 0])}  # "a" + "11" is "a1" + "1"
+        table = pa.table({**names, "at": times([AT_US] * 4), "x": pa.array([1, 2, 3, 4])})
+        rows = stored_as(group, table, folder, where)
+        asked = pa.table({"k": pa.array(["a", "zz", ""]), "n": pa.array([11, 1, 0])})
+        assert sorted(engine.stamped(rows, keys=asked).read_all().column("x").to_pylist()) == [1, 4]
+        assert sorted(engine.stamped(rows, without=asked).read_all().column("x").to_pylist()) == [2, 3]
+        both = engine.stamped(rows, keys=asked, without=asked.slice(2)).read_all()
+        assert both.column("x").to_pylist() == [1]
 
     # ---- shapes and types
 
@@ -339,10 +451,6 @@ class LookUpSuite(OpensEngine):
             engine.newest(rows).read_all()
 
 
-class EngineSuite(LookUpSuite, RowsSuite, KeysSuite, WindowsSuite, SqlSuite):
-    """What every engine must do; see `asof.engine.port.Engine`."""
-
-
 def look_up(
     engine: Engine, laid: Laid, spine: Sequence[tuple[Key, int]], known: Known, profile: Profile | None = None
 ) -> pa.Table:
@@ -356,7 +464,7 @@ def look_up(
 def looked_up(engine: Engine, laid: Laid, spine: Sequence[tuple[Key, int]], known: Known) -> list[object]:
     """Look up a spine; give (values, status, event time) for each row."""
     table = look_up(engine, laid, spine, known)
-    rows = canonical_rows(table.select([*FEATURE_TYPES, STATUS_COLUMN, EVENT_COLUMN]))
+    rows = _canonical_rows(table.select([*FEATURE_TYPES, STATUS_COLUMN, EVENT_COLUMN]))
     return [(row[:-2], row[-2], row[-1]) for row in rows]
 
 
@@ -367,3 +475,26 @@ def expected(laid: Laid, answers: dict[str, Answer]) -> object:
     status = ROW_STATUS[first.status]
     static = laid.history.group.static and status != MISSING
     return values, status, NO_TIME if static else first.event_time
+
+
+def _version(row: Stored) -> tuple[int, int]:
+    return (row.event_time or 0, row.commit)
+
+
+def _by_key_and_version(row: Stored) -> Any:  # noqa: ANN401 - keys have no type that sorts
+    return (row.key, *_version(row))
+
+
+def _types(rows: Rows) -> list[tuple[str, pa.DataType]]:
+    return [(name, rows.schema.field(name).type) for name in FEATURE_TYPES]
+
+
+def _as_newest(row: Stored) -> list[object]:
+    return [*row.key, row.event_time or 0, row.commit, row.retired, *row.values.values()]
+
+
+def _canonical_rows(table: pa.Table) -> list[list[object]]:
+    """Give the rows as lists, times as microseconds."""
+    plain = [column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in table.columns]
+    columns: list[list[object]] = [column.to_pylist() for column in plain]
+    return [[canonical(value) for value in row] for row in zip(*columns, strict=True)]
