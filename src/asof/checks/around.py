@@ -1,6 +1,6 @@
 """What checks ask of the store that the rows are for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -51,9 +51,3 @@ class NoStore:
         """See `Around.changes`."""
         del rows
         raise UnsupportedError("there is no store to compare rows with")
-
-
-def named(columns: Sequence[str], table: pa.Table) -> pa.Table:
-    """Return columns of a table, without rows that have a null in them."""
-    chosen = table.select(list(columns))
-    return chosen.drop_null()

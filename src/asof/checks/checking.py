@@ -11,7 +11,7 @@ from asof.checks.around import Around
 from asof.checks.batch import Gathered
 from asof.checks.report import CheckReport, CheckResult
 from asof.checks.rows import broken_rows
-from asof.checks.users import imported
+from asof.checks.users import rule_of
 from asof.definitions import Check, FeatureGroup
 from asof.errors import DataError, UnsupportedError
 
@@ -154,7 +154,7 @@ def try_out(group: FeatureGroup, around: Around) -> None:
     none = declared_schema(group).empty_table()
     for check in group.checks:
         if check.kind == "function":
-            imported(check.code, f"{where}, check '{check}'")
+            rule_of(check, f"{where}, check '{check}'")
         elif check.scope == "rows":
             broken_rows(none, check, group, around, where)
         elif check.kind != "changed_share":

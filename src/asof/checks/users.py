@@ -2,9 +2,7 @@
 
 import math
 import re
-import sys
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +11,7 @@ import pyarrow as pa
 from asof.arrow.frames import to_pandas, to_polars, to_table
 from asof.checks.around import Around
 from asof.definitions import Check
+from asof.definitions.code import TODO, named
 from asof.definitions.transformation import frame_of
 from asof.errors import AsofError, DataError, UsageError
 
@@ -44,7 +43,7 @@ def user_verdict(rows: pa.Table, check: Check, where: str) -> pa.Array:
         UsageError: It cannot be imported. DataError: It failed, or gives something else.
     """
     spot = f"{where}, check '{check}'"
-    found = imported(check.code, spot)
+    found = rule_of(check, spot)
     try:
         if hasattr(found, "validate"):
             return pa.array(_of_schema(found, rows))
@@ -57,24 +56,15 @@ def user_verdict(rows: pa.Table, check: Check, where: str) -> pa.Array:
     return _as_array(said, spot)
 
 
-def imported(code: str, where: str) -> Any:  # noqa: ANN401 - whatever the user wrote
-    """Return what a name such as "my_project.rules:good" stands for.
+def rule_of(check: Check, where: str) -> Any:  # noqa: ANN401 - whatever the user wrote
+    """Return the function or the schema that a check names.
 
     Raises:
-        UsageError: It is no such name, or cannot be imported, or is neither a function nor a schema.
+        UsageError: It cannot be imported, or is neither.
     """
-    module, colon, name = code.partition(":")
-    todo = 'write it as "module:function", of a module that can be imported here: install it, or set PYTHONPATH'
-    if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
-        raise UsageError(f"{code!r} is no module:function", where=where, todo=todo)
-    try:
-        found: object = getattr(sys.modules.get(module) or import_module(module), name)
-    except Exception as error:  # the user's own code may fail in any way
-        raise UsageError(
-            f"{code} cannot be imported: {type(error).__name__}: {error}", where=where, todo=todo
-        ) from error
+    found = named(check.code, what="check", where=where)
     if not callable(found) and not hasattr(found, "validate"):
-        raise UsageError(f"{code} is no function, and no schema that validates", where=where, todo=todo)
+        raise UsageError(f"the check {check.code} is no function, and no schema that validates", where=where, todo=TODO)
     return found
 
 

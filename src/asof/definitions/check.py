@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from types import FunctionType
 from typing import Any, Literal
 
+from asof.definitions.code import name_of
 from asof.definitions.durations import duration_us, show_duration
 from asof.errors import UsageError
 
@@ -160,7 +160,7 @@ class Check:
                 a name too: its rows that fail are named.
             over: "rows": it gives a boolean for each row; "batch": one.
         """
-        return cls("function", code=function if isinstance(function, str) else name_of(function), scope=over)
+        return cls("function", code=name_of(function, what="check", where=""), scope=over)
 
     @classmethod
     def max_null_share(cls, column: str, share: float) -> "Check":
@@ -226,27 +226,6 @@ SENTENCES: Mapping[CheckKind, str] = {
     "quantile": "quantile {self.q} of {self.column} {bounds}",
 }
 """How each kind is said."""
-
-
-def name_of(thing: object) -> str:
-    """Return "module:name" of a function, a class or an object of a module, by which it can be imported.
-
-    Raises:
-        UsageError: It has no such name.
-    """
-    if isinstance(thing, FunctionType | type):
-        module, name = thing.__module__, thing.__qualname__
-        if module != "__main__" and name.isidentifier():
-            return f"{module}:{name}"
-    else:
-        for module, found in list(sys.modules.items()):
-            names = [name for name, value in vars(found).items() if value is thing] if module != "__main__" else []
-            if names:
-                return f"{module}:{names[0]}"
-    raise UsageError(
-        f"{getattr(thing, '__qualname__', type(thing).__name__)} cannot be imported by a name",
-        todo="define it at the top level of a module that is not the script itself",
-    )
 
 
 def _of_ibis(expression: Any) -> str:  # noqa: ANN401 - a foreign object

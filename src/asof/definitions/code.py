@@ -49,6 +49,18 @@ def imported(code: str, *, what: str, where: str) -> Function:
     Raises:
         UsageError: It is no such name, cannot be imported, or is no function.
     """
+    found = named(code, what=what, where=where)
+    if not isinstance(found, FunctionType):
+        raise UsageError(f"the {what} {code} is no function", where=where, todo=TODO)
+    return found
+
+
+def named(code: str, *, what: str, where: str) -> object:
+    """Return what a module has under a name, whatever it is.
+
+    Raises:
+        UsageError: It is no such name, or cannot be imported.
+    """
     module, colon, name = code.partition(":")
     if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(f"the {what} {code!r} is no module:function", where=where, todo=TODO)
@@ -58,8 +70,6 @@ def imported(code: str, *, what: str, where: str) -> Function:
         reason = f"{type(error).__name__}: {error}"
         todo = f"make the module {module!r} importable here: install it, or set PYTHONPATH"
         raise UsageError(f"the {what} {code} cannot be imported: {reason}", where=where, todo=todo) from error
-    if not isinstance(found, FunctionType):
-        raise UsageError(f"the {what} {code} is no function", where=where, todo=TODO)
     return found
 
 

@@ -3,11 +3,12 @@
 Neither package is imported: a schema is known by its `validate`, a suite by its expectations.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
 from typing import Any, cast
 
-from asof.definitions.check import Check, name_of
+from asof.definitions.check import Check
 from asof.errors import UnsupportedError, UsageError
 
 ForeignChecks = Any
@@ -30,7 +31,7 @@ def _checks_of(given: Any) -> list[Check]:  # noqa: ANN401 - a foreign object
     if isinstance(given, Check):
         return [given]
     if hasattr(given, "validate") and _package(given) == "pandera":
-        return [Check.function(name_of(given))]
+        return [Check.function(_name_of(given))]
     if hasattr(given, "to_json_dict"):
         return _of_suite(given.to_json_dict())
     if isinstance(given, dict) and "expectations" in given:
@@ -42,6 +43,18 @@ def _checks_of(given: Any) -> list[Check]:  # noqa: ANN401 - a foreign object
 def _package(thing: object) -> str:
     kinds = (thing if isinstance(thing, type) else type(thing)).__mro__
     return "pandera" if any(kind.__module__.partition(".")[0] == "pandera" for kind in kinds) else ""
+
+
+def _name_of(schema: Any) -> str:  # noqa: ANN401 - Pandera's
+    """Return "module:name" of a schema: of a class its own, of an object that of the module that holds it."""
+    if isinstance(schema, type):
+        return f"{schema.__module__}:{schema.__qualname__}"
+    for module, holder in list(sys.modules.items()):
+        for name, value in list(vars(holder).items()) if module != "__main__" else ():
+            if value is schema:
+                return f"{module}:{name}"
+    todo = "define it at the top level of a module that is not the script itself"
+    raise UsageError(f"this {type(schema).__name__} cannot be imported by a name", todo=todo)
 
 
 def _of_suite(suite: Document) -> list[Check]:
