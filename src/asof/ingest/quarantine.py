@@ -13,10 +13,9 @@ from asof.arrow.rows import encode_block
 from asof.arrow.types import TIMESTAMP
 from asof.checks import Checking, refuse
 from asof.definitions import FeatureGroup
-from asof.definitions.documents import group_document, group_identity
 from asof.definitions.quarantine import AT, ITEM, quarantine_group
-from asof.errors import NotFoundError, warn
-from asof.parts import Parts, table_of
+from asof.errors import warn
+from asof.parts import Parts, registered_as, table_of
 from asof.parts.pinned import journal_schema
 from asof.records import CommitKind, Draft
 from asof.registry.port import RegisteredGroup
@@ -136,14 +135,8 @@ def quarantine_of(parts: Parts, group: RegisteredGroup) -> RegisteredGroup:
     Raises:
         NotFoundError: There is none.
     """
-    wanted = quarantine_group(group.definition)
-    identity = group_identity(group_document(wanted))
-    for found in reversed(parts.registry.groups()):
-        if found.definition.name == wanted.name and group_identity(group_document(found.definition)) == identity:
-            return found
-    raise NotFoundError(
-        f"the quarantine of {group.ref} is gone", todo=f"apply the group {group.definition.name!r} again"
-    )
+    todo = f"apply the group {group.definition.name!r} again"
+    return registered_as(parts, quarantine_group(group.definition), what="quarantine", todo=todo)
 
 
 def aside(parts: Parts, group: RegisteredGroup, items: pa.Table, *, files: bool | None = None) -> Draft:

@@ -14,6 +14,7 @@ from asof.parts.pinned import (
 from asof.parts.pins import Pins, given_pins, pin_of
 from asof.parts.question import Question, definition, resolve
 from asof.parts.reopened import OfParts
+from asof.parts.shaped import registered_as
 from asof.parts.turns import rewriting
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "pin_of",
     "pinned_rows",
     "pinned_together",
+    "registered_as",
     "resolve",
     "rewriting",
     "seen_pins",

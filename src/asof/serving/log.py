@@ -17,14 +17,12 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.definitions.documents import group_document, group_identity
-from asof.definitions.serving_log import log_name
 from asof.erasure import without_erased
-from asof.errors import AsofError, BackendError, NotFoundError
+from asof.errors import AsofError, BackendError
 from asof.ingest.around import checking
 from asof.ingest.prepare import Options, prepare
 from asof.ingest.write import Writer
-from asof.parts import Parts
+from asof.parts import Parts, registered_as
 from asof.registry.port import RegisteredGroup
 from asof.serving.log_rows import Answer, LogRows, row_bytes
 from asof.serving.plan import Plan
@@ -303,12 +301,8 @@ class ServingLog:
         Raises:
             NotFoundError: It was removed.
         """
-        name = log_name(batch.view)
-        wanted = group_identity(group_document(batch.rows.group))
-        for group in reversed(self._parts.registry.groups()):
-            if group.definition.name == name and group_identity(group_document(group.definition)) == wanted:
-                return group
-        raise NotFoundError(f"the serving log {name!r} is gone", todo=f"apply the view {batch.view!r} again")
+        todo = f"apply the view {batch.view!r} again"
+        return registered_as(self._parts, batch.rows.group, what="serving log", todo=todo)
 
     def _breathe(self) -> None:
         """Rest when short steps of work add up, so that reads get the interpreter; not if somebody waits for us."""
