@@ -10,7 +10,7 @@ import pytest
 
 from asof import Check, Entity, Feature, FeatureGroup
 from asof.errors import NotFoundError, UsageError
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.streams.formats import decoder_of
 from asof.streams.formats.port import Decoding
 from asof.streams.intake import MOST_BODY_BYTES, Intake

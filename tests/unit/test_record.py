@@ -17,7 +17,7 @@ from asof.ingest.prepare import SKEW_US, Options, prepare
 from asof.ingest.record import RecordEncoder
 from asof.online.port import version_head
 from asof.parts.pinned import journal_schema
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOW_US = int(NOW.timestamp()) * 1_000_000

@@ -12,7 +12,7 @@ from asof.catalog.search import Hit
 from asof.clock import show_us
 from asof.records import Commit
 from asof.registry.plan import Action, Plan
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.training.report import Report
 
 

@@ -20,7 +20,7 @@ from asof.ingest.take import is_taken, told_positions
 from asof.online.port import Applied
 from asof.parts import Parts, definition, tables_of
 from asof.records import Commit, Deed, Snapshot, Tag
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from asof.quality.explanation import Explanation
 from asof.quality.monitors import MonitorRun
 from asof.quality.statistics import Commits
 from asof.records import Commit, Deed, Tag
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.serving.log import LogCounts
 from asof.statistics import Drift, GroupStatistics
 from asof.statistics.drift import ALPHA, MISSING, PSI

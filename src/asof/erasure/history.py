@@ -14,7 +14,7 @@ from asof.errors import ConflictError
 from asof.ingest.rewrite import current_rows, rewritten
 from asof.parts import Parts, apart, pinned_rows
 from asof.records import COMMIT_COLUMN, DataFile, Stamp
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 ATTEMPTS = 10
 

@@ -18,7 +18,7 @@ from asof.definitions.quarantine import is_quarantine
 from asof.definitions.serving_log import is_log, ways
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, pinned_rows
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from asof.ingest.prepare import Prepared
 from asof.ingest.quarantine import rows_of
 from asof.parts import Parts, pinned_rows
 from asof.records import ABSENT
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 def with_absent(parts: Parts, item: Prepared) -> Prepared:

@@ -15,7 +15,7 @@ from asof.errors import UsageError
 from asof.ingest.unchanged import compared_with_history
 from asof.parts import Parts, pinned_rows
 from asof.records import RETIRED_COLUMN, CommitKind
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 def check_checks(parts: Parts, definitions: Sequence[FeatureGroup | FeatureView]) -> None:

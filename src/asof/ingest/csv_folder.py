@@ -20,7 +20,7 @@ from asof.ingest.csv_file import read_csv, read_header
 from asof.ingest.csv_keys import event_time_of, keys_of
 from asof.ingest.infer import infer_group
 from asof.ingest.prepare import Options, prepare
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from asof.ingest.grow import Fresh, Grower
 from asof.online.port import HEAD_BYTES, Applied, Change, version_head
 from asof.parts import Parts, pinned_rows
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 STEP_ROWS = 500_000
 """Rows of one step of a bulk load: what one transaction holds in memory."""

@@ -21,7 +21,7 @@ from asof.parts import Parts, pinned_rows
 from asof.parts.pinned import journal_rows
 from asof.parts.trees import SHAPE_KEY, SWEPT_KEY, Trees, swept_row
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN, Commit
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.windows.nodes import Kept, Op, Order
 
 ATTEMPTS = 1000

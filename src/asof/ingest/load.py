@@ -44,7 +44,7 @@ from asof.records import (
     Draft,
     Stamp,
 )
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.statistics import GroupStatistics
 from asof.statistics.packing import pack
 

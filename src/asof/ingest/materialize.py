@@ -27,7 +27,7 @@ from asof.ingest.write import Writer
 from asof.parts import Parts, pinned_rows
 from asof.progress import Progress, unheard
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, OWN_KEY, RETIRED_COLUMN, Commit, Draft, Snapshot
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 META = "asof:made"
 

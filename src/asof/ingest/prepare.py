@@ -22,7 +22,7 @@ from asof.definitions.names import checked_text
 from asof.errors import DataError, NotFoundError, UsageError, warn
 from asof.ingest.quarantine import sorted_out
 from asof.records import AVAILABLE_COLUMN, OWN_KEY, Availability, CommitKind, Draft, Taken
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 Absent = Literal["keep", "retire"]
 

@@ -25,7 +25,8 @@ from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts
 from asof.parts.pinned import journal_schema
 from asof.records import Commit, Draft
-from asof.registry.port import RegisteredGroup, StaleDefinitionsError
+from asof.registry.port import StaleDefinitionsError
+from asof.registry.registered import RegisteredGroup
 
 MOST_TOGETHER = 256
 """Pushes of one shared transaction: enough to fill a sync, few enough to keep the first one waiting shortly."""

@@ -18,7 +18,7 @@ from asof.errors import warn
 from asof.parts import Parts, registered_as, table_of
 from asof.parts.pinned import journal_schema
 from asof.records import CommitKind, Draft
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 JOURNAL_ROWS = 1_000
 """Fewer rows go to the journal: a file for each bad row would be the worst of them."""

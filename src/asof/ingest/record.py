@@ -21,7 +21,7 @@ from asof.definitions.types import DType
 from asof.errors import UsageError
 from asof.ingest.prepare import SKEW_US
 from asof.records import RETIRED_COLUMN
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 Value = Any
 """A Python value from a caller: the foreign edge where Any is honest."""

@@ -12,7 +12,7 @@ from asof.definitions.serving_log import CLOCK, is_log
 from asof.errors import ConflictError
 from asof.parts import Parts
 from asof.records import Snapshot
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 def horizon_of(parts: Parts, group: RegisteredGroup, snapshot: Snapshot, *, now_us: int) -> int | None:

@@ -12,7 +12,7 @@ from asof.ingest.feed import current_group
 from asof.ingest.retention import younger
 from asof.parts import Kind, Parts, pinned_rows, table_of_kind
 from asof.records import AVAILABLE_COLUMN, DataFile, Snapshot
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 def current_rows(parts: Parts, group: RegisteredGroup) -> tuple[RegisteredGroup, Rows, Snapshot]:

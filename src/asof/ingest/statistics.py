@@ -15,7 +15,7 @@ import pyarrow as pa
 from asof.ingest.prepare import Prepared
 from asof.parts import Parts, pinned_rows
 from asof.records import COMMIT_COLUMN, Snapshot, Span
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.statistics import GroupStatistics, merged_all, of_rows
 from asof.statistics.packing import pack, unpack
 

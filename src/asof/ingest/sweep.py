@@ -19,7 +19,7 @@ from asof.ingest.spans import first_span
 from asof.online.port import Applied, Change, OnlineSnapshot, StaleSnapshotError
 from asof.parts import Parts, pinned_rows
 from asof.parts.trees import SHAPE_KEY, SWEPT_KEY, Trees, swept_row, swept_until
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 PARTS = 8
 """A sweep is due when this part of the longest window has passed since the last one."""

@@ -32,7 +32,8 @@ from asof.ingest.write import Writer
 from asof.parts import Parts
 from asof.progress import Progress
 from asof.records import AVAILABLE_COLUMN, Commit, CommitKind, Draft, Step, Taken
-from asof.registry.port import RegisteredGroup, StalePositionsError
+from asof.registry.port import StalePositionsError
+from asof.registry.registered import RegisteredGroup
 
 META = "asof:taken"
 """The note of a piece, as JSON, in the meta of its commit."""

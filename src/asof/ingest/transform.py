@@ -19,7 +19,7 @@ from asof.definitions.transformation import Transformation, frame_of, function_o
 from asof.errors import AsofError, DataError
 from asof.parts import Parts
 from asof.records import AVAILABLE_COLUMN
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 def check_code(parts: Parts, definitions: Sequence[FeatureGroup | FeatureView]) -> None:

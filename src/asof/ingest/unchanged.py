@@ -19,7 +19,7 @@ from asof.ingest.feed import current_group
 from asof.ingest.prepare import Prepared
 from asof.parts import Kind, Parts, pinned_rows, table_of_kind
 from asof.records import COMPARED, NAMED_COMMIT_COLUMN, NAMED_EVENT_COLUMN, RETIRED_COLUMN, DataFile, Draft, Family
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 CHUNK_ROWS = 1_000_000
 """Rows that are compared in one query, which holds them and their predecessors in memory."""

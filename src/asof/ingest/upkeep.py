@@ -22,7 +22,7 @@ from asof.ingest.sweep import Sweep
 from asof.parts import Kind, Parts, apart, rewriting, table_of_kind, tables_of
 from asof.progress import Progress, unheard
 from asof.records import DataFile, Snapshot
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 JOURNAL_ROWS = 20_000
 """Journal rows after which they are moved to a file: a read decodes them all."""

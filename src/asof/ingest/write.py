@@ -36,7 +36,8 @@ from asof.online.port import Applied
 from asof.parts import Parts
 from asof.progress import Progress, unheard
 from asof.records import Commit, CommitKind, DataFile, Draft
-from asof.registry.port import RegisteredGroup, StaleRowsError
+from asof.registry.port import StaleRowsError
+from asof.registry.registered import RegisteredGroup
 
 ATTEMPTS = 3
 """How often rows are compared with history before they are stored in full, if history loses rows meanwhile."""

@@ -15,7 +15,7 @@ from asof.external import external_rows
 from asof.offline.port import Table
 from asof.parts.open import Parts
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Commit, DataFile, Family, Snapshot, Stamp
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 @dataclass(frozen=True, slots=True)

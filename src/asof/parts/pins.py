@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from asof.errors import UsageError
 from asof.parts.open import Parts
 from asof.records import Tag
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 Pins = Mapping[str, int]
 """Group, or group version ("weather@1"), to the last commit that counts."""

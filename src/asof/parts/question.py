@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from asof.definitions import FeatureView, view_of_group
 from asof.errors import NotFoundError
 from asof.parts.open import Parts
-from asof.registry.port import RegisteredGroup, RegisteredView, Registry
+from asof.registry.port import Registry
+from asof.registry.registered import RegisteredGroup, RegisteredView
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from asof.definitions import FeatureGroup
 from asof.definitions.documents import group_document, group_identity
 from asof.errors import NotFoundError
 from asof.parts.open import Parts
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 def registered_as(parts: Parts, definition: FeatureGroup, *, what: str, todo: str) -> RegisteredGroup:

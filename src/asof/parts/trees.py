@@ -19,7 +19,7 @@ from asof.arrow.types import arrow_type
 from asof.definitions.documents import group_document
 from asof.errors import PermanentError
 from asof.online.port import HEAD_BYTES, version_head
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.windows import states
 from asof.windows.aggregation import Aggregation
 from asof.windows.functions import Function

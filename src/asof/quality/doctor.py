@@ -17,7 +17,7 @@ from asof.online.port import HEAD_BYTES, Applied
 from asof.parts import Parts, pinned_rows
 from asof.progress import Progress, unheard
 from asof.records import DataFile
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 BATCH_KEYS = 10_000
 PATIENCE_SECONDS = 1.0

@@ -22,7 +22,7 @@ from asof.ingest.quarantine import as_files, rows_of
 from asof.ingest.write import Writer
 from asof.parts import Parts, pinned_rows, seen_pins
 from asof.records import COMMIT_COLUMN, Commit, Draft
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.training.frame import HistoricalFrame
 
 ITEM_COLUMN = "__item"

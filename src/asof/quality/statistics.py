@@ -14,7 +14,7 @@ from asof.ingest.write import commit_name
 from asof.parts import Parts, Pins, pin_of, pinned_rows
 from asof.parts.pins import given_pins
 from asof.records import COMMIT_COLUMN, Commit, Snapshot, Span
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.statistics import ColumnStatistics, GroupStatistics, merged_all
 from asof.statistics.packing import unpack
 

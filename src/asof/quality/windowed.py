@@ -41,7 +41,7 @@ from asof.quality.explanation import (
     unpinned,
 )
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Commit
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.training.historical import Answered
 from asof.windows.aggregation import Aggregation
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from asof.errors import ConflictError, NotFoundError, UsageError
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 def checked_cold(group: RegisteredGroup, cold: Sequence[str]) -> tuple[str, ...]:

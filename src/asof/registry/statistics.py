@@ -1,12 +1,10 @@
 """What a registry must do with statistics; a file of its own, since `port` is long."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from asof.records import Span
-
-if TYPE_CHECKING:
-    from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 class Statistics(Protocol):
@@ -17,7 +15,7 @@ class Statistics(Protocol):
     """
 
     def spans(
-        self, group: "RegisteredGroup", *, after: int = 0, through: int | None = None, bodies: bool = True
+        self, group: RegisteredGroup, *, after: int = 0, through: int | None = None, bodies: bool = True
     ) -> list[Span]:
         """Return the spans that hold a commit with after < number <= through (None: the last), in order.
 
@@ -30,7 +28,7 @@ class Statistics(Protocol):
         ...
 
     def missing(
-        self, group: "RegisteredGroup", *, after: int = 0, through: int | None = None
+        self, group: RegisteredGroup, *, after: int = 0, through: int | None = None
     ) -> list[tuple[int, int, int]]:
         """Return (number, committed_at_us, rows) of the commits in files that wrote rows and are in no span, in order.
 
@@ -41,7 +39,7 @@ class Statistics(Protocol):
         """
         ...
 
-    def replace(self, group: "RegisteredGroup", *, removed: Sequence[Span], added: Sequence[Span], drops: int) -> None:
+    def replace(self, group: RegisteredGroup, *, removed: Sequence[Span], added: Sequence[Span], drops: int) -> None:
         """Put spans in the place of others, in one step.
 
         Args:

@@ -1,11 +1,9 @@
 """What a registry must do with streams into groups: positions, and what was not stored."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from asof.records import Letter
-
-if TYPE_CHECKING:
-    from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 
 class Streams(Protocol):
@@ -14,18 +12,18 @@ class Streams(Protocol):
     They go with their group. Atomic, and safe to call from several threads and processes.
     """
 
-    def positions(self, group: "RegisteredGroup", stream: str | None = None) -> dict[tuple[str, str], str]:
+    def positions(self, group: RegisteredGroup, stream: str | None = None) -> dict[tuple[str, str], str]:
         """Return the last message that was taken, by (stream, partition); of one stream, or of all."""
         ...
 
-    def letters(self, group: "RegisteredGroup", *, limit: int | None = None) -> list[Letter]:
+    def letters(self, group: RegisteredGroup, *, limit: int | None = None) -> list[Letter]:
         """Return the letters of a group, in the order in which they were kept; with a limit, the newest ones."""
         ...
 
-    def count_letters(self, group: "RegisteredGroup") -> int:
+    def count_letters(self, group: RegisteredGroup) -> int:
         """Return how many letters of a group still have what they are about."""
         ...
 
-    def blank_letters(self, group: "RegisteredGroup") -> int:
+    def blank_letters(self, group: RegisteredGroup) -> int:
         """Erase the bodies and reasons of a group's letters, and no letter; return how many had any."""
         ...

@@ -17,7 +17,7 @@ from asof.arrow.json_values import Convert, Value, read_row, write_column, write
 from asof.definitions import FeatureGroup
 from asof.errors import UsageError
 from asof.records import Commit, Status
-from asof.registry.port import RegisteredView
+from asof.registry.registered import RegisteredView
 from asof.server.names import Names
 from asof.server.problems import RequestError
 from asof.serving.online import Vector, Vectors

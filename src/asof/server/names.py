@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from asof.arrow.json_values import Convert, readers
-from asof.registry.port import RegisteredView
+from asof.registry.registered import RegisteredView
 from asof.serving.cached import Cached
 from asof.store import Store
 

@@ -15,7 +15,7 @@ from asof.definitions import FeatureGroup
 from asof.definitions.names import checked_text
 from asof.errors import DeniedError, NotFoundError
 from asof.records import Role
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.server.access import Access, printable, token_of
 from asof.server.openapi import Asked, Operation
 from asof.serving.cached import Cached

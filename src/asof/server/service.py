@@ -11,7 +11,7 @@ from asof.catalog.answers import PlanAnswer, plan_answer
 from asof.definitions import FeatureGroup, FeatureView
 from asof.errors import AsofError
 from asof.records import Commit
-from asof.registry.port import RegisteredView
+from asof.registry.registered import RegisteredView
 from asof.server.definitions import Definitions, definitions_from
 from asof.server.history import History
 from asof.server.messages import OnlineColumns, OnlineRequest, OnlineRow, OnlineRows, PushRequest

@@ -8,7 +8,7 @@ from asof.access.caller import calling
 from asof.definitions.monitor import monitors_from
 from asof.progress import Wanted
 from asof.records import Role
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.server.rights import found, readable
 from asof.statistics.packing import pack
 from asof.store import Store

@@ -23,7 +23,7 @@ from asof.ingest.around import checking
 from asof.ingest.prepare import Options, prepare
 from asof.ingest.write import Writer
 from asof.parts import Parts, registered_as
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.serving.log_rows import Answer, LogRows, row_bytes
 from asof.serving.plan import Plan
 

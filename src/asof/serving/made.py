@@ -10,7 +10,7 @@ from asof.definitions import Feature
 from asof.engine.port import NO_TIME
 from asof.online.port import OnlineSnapshot, StaleSnapshotError, version_head
 from asof.parts.trees import SHAPE_KEY, Trees
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 
 _encode = msgspec.msgpack.Encoder().encode
 

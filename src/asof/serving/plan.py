@@ -22,7 +22,7 @@ from asof.errors import NotFoundError, UnsupportedError, UsageError
 from asof.online.port import HEAD_BYTES, Applied, OnlineSnapshot, version_of
 from asof.parts import Question
 from asof.records import Status
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.serving.made import MadeRows
 
 Value = Any

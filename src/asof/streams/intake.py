@@ -15,7 +15,7 @@ from asof.checks import Around, Checking, NoStore, refuse
 from asof.errors import AsofError, DataError, UsageError
 from asof.ingest.prepare import SKEW_US
 from asof.records import Letter
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.streams.formats import Decode
 from asof.streams.port import Message
 

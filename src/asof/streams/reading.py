@@ -22,7 +22,8 @@ from asof.ingest.prepare import Options
 from asof.ingest.write import Writer
 from asof.parts import Parts
 from asof.records import Commit, Step, Taken
-from asof.registry.port import RegisteredGroup, StalePositionsError
+from asof.registry.port import StalePositionsError
+from asof.registry.registered import RegisteredGroup
 from asof.streams.figures import Batch, Figures
 from asof.streams.intake import Intake, Sorted
 from asof.streams.port import Message, Stream

@@ -15,7 +15,8 @@ import pytest
 
 from asof.errors import AsofError, ConflictError, NotFoundError, UsageError
 from asof.records import Commit, DataFile, Draft, Stamp, Totals
-from asof.registry.port import CommitLog, Metadata, RegisteredGroup, Registry, StaleDefinitionsError
+from asof.registry.port import CommitLog, Metadata, Registry, StaleDefinitionsError
+from asof.registry.registered import RegisteredGroup
 from asof.testing.processes import in_processes
 from asof.testing.registry import NOW_US, OpensRegistry, group_of
 

@@ -11,7 +11,8 @@ import pytest
 
 from asof.errors import AsofError, ConflictError
 from asof.records import Commit, Draft
-from asof.registry.port import CommitLog, Metadata, RegisteredGroup
+from asof.registry.port import CommitLog, Metadata
+from asof.registry.registered import RegisteredGroup
 from asof.testing.registry import NOW_US, OpensRegistry, group_of
 
 

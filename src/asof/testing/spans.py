@@ -12,7 +12,8 @@ import pytest
 
 from asof.errors import ConflictError
 from asof.records import Commit, DataFile, Draft, Span
-from asof.registry.port import Metadata, RegisteredGroup
+from asof.registry.port import Metadata
+from asof.registry.registered import RegisteredGroup
 from asof.testing.registry import NOW_US, OpensRegistry, group_of
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from asof.errors import AsofError
 from asof.records import Commit, Draft, Letter, Step, Taken
-from asof.registry.port import Metadata, RegisteredGroup, StalePositionsError
+from asof.registry.port import Metadata, StalePositionsError
+from asof.registry.registered import RegisteredGroup
 from asof.testing.processes import in_processes
 from asof.testing.registry import NOW_US, OpensRegistry, group_of
 

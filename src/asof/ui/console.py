@@ -11,7 +11,7 @@ from asof.definitions.types import DType
 from asof.errors import AsofError, UsageError
 from asof.ingest.key_texts import key_values
 from asof.quality.explanation import Explanation
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.links import with_query
 from asof.ui.page import Asked
 from asof.ui.shown import local, moment, span, value

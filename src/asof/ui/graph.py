@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from asof.definitions.quarantine import is_quarantine
 from asof.definitions.serving_log import log_name
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.ui.links import page_of
 from asof.ui.sight import Seen, Sight
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from asof.checks import CheckReport
 from asof.records import Totals
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.ui.shown import span
 from asof.ui.sight import Seen, Sight
 

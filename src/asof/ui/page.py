@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from asof.access import Caller
 from asof.clock import parse_time
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.figures import Figures
 from asof.ui.links import page_of
 from asof.ui.sight import Seen, Sight

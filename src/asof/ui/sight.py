@@ -20,7 +20,7 @@ from asof.parts import Parts
 from asof.quality.explanation import Explanation
 from asof.quality.verify import Verification
 from asof.records import Commit, Deed, Tag, Totals
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.serving.cached import Cached
 from asof.serving.log import LogCounts
 from asof.serving.online import OnlineReader, Vector

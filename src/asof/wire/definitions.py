@@ -10,7 +10,7 @@ from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.documents import Document, group_document, group_from, view_document, view_from
 from asof.definitions.group import FeatureRef, Known
 from asof.errors import AsofError, UnsupportedError, UsageError
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 
 
 class Declared(msgspec.Struct):

@@ -8,7 +8,7 @@ from asof.cli.documents import Document
 
 if TYPE_CHECKING:
     from asof.cli.screen import Screen
-    from asof.registry.port import RegisteredGroup, RegisteredView
+    from asof.registry.registered import RegisteredGroup, RegisteredView
     from asof.store import Store
 
 SHAPE: Document = {

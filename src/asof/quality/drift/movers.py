@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from asof.parts import Parts
 from asof.quality.drift.sides import OfCommits, Side, Wanted
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.statistics import ColumnStatistics, FeatureDrift, GroupStatistics, Mover, merged_all
 from asof.statistics.measures import Measured, MeasureName, measures
 

@@ -16,7 +16,7 @@ from asof.parts import Parts, Pins, Question, pinned_rows
 from asof.quality.drift.read import offline, online, served
 from asof.quality.statistics import Asked, Commits, Kept, asked_of, kept_group
 from asof.records import COMMIT_COLUMN, Commit
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.statistics import ColumnStatistics, GroupStatistics, merged_all
 from asof.statistics.column import column_statistics
 

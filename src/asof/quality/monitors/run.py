@@ -11,7 +11,7 @@ from asof.definitions.monitor import Monitor
 from asof.parts import Parts, definition, resolve
 from asof.quality.drift import drift, side_from
 from asof.registry.monitors import MonitorFound
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.statistics import Drift, Limits
 
 What = Literal["drift", "missing", "rows", "age"]

@@ -7,7 +7,7 @@ from asof.engine.port import EVENT_COLUMN
 from asof.parts import Parts, Question
 from asof.quality.verify.result import Cause
 from asof.records import COMMIT_COLUMN, Status
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.serving.receipt import Receipt
 from asof.training.historical import Answered
 

@@ -14,7 +14,7 @@ from asof.ingest.grow import Found, Grower
 from asof.online.port import Applied, Change
 from asof.parts import Parts
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.windows.nodes import Order
 
 

@@ -14,7 +14,7 @@ from asof.parts import Parts, Question, pinned_rows, resolve
 from asof.quality.verify.causes import Hindsight, Seen, seen_by
 from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, plain_cause, spine_of
 from asof.records import SEMANTICS, Status
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.serving.receipt import Receipt
 from asof.serving.replay import Definition
 from asof.training.historical import Answered, HistoricalReader

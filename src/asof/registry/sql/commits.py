@@ -9,7 +9,8 @@ from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from asof.errors import AsofError, ConflictError
 from asof.records import Commit, DataFile, Draft, Snapshot, Span, Totals
-from asof.registry.port import RegisteredGroup, StaleDefinitionsError
+from asof.registry.port import StaleDefinitionsError
+from asof.registry.registered import RegisteredGroup
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.plain import Record
 from asof.registry.sql.publication import LAST, Publication, Statements, commit_of, file_row, span_row

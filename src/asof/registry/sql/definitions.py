@@ -21,8 +21,8 @@ from asof.definitions.serving_log import is_log, log_group, log_name
 from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.records import Deed
 from asof.registry.plan import Change, Plan, group_change, view_change
-from asof.registry.port import RegisteredGroup, RegisteredView
 from asof.registry.projects import check_projects, refs_in
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.registry.split import checked_cold
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.deeds import keep_commits, record

@@ -3,7 +3,7 @@
 from sqlalchemy import delete, func, insert, select, update
 
 from asof.records import Reported
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.registry.reports import Redacted
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.tables import check_report, group_version

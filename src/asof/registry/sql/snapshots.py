@@ -7,7 +7,7 @@ from sqlalchemy import BindParameter, bindparam, func, select
 
 from asof.errors import ConflictError, NotFoundError
 from asof.records import DataFile, Snapshot, Stamp
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.registry.sql.database import Database
 from asof.registry.sql.plain import Cursor, Record
 from asof.registry.sql.tables import commit_record, data_file, group_version, journal

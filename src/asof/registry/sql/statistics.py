@@ -7,7 +7,7 @@ from sqlalchemy import and_, delete, exists, insert, select
 
 from asof.errors import ConflictError
 from asof.records import Span
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.publication import span_row
 from asof.registry.sql.tables import commit_record, group_version, journal, statistics_span

@@ -3,7 +3,7 @@
 from sqlalchemy import func, or_, select, update
 
 from asof.records import Letter
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.tables import letter, stream_position
 

@@ -3,7 +3,7 @@
 from itertools import accumulate
 
 from asof.definitions.entity import Entity
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.console import console
 from asof.ui.links import page_of
 from asof.ui.page import Asked, Page

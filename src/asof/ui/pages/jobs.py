@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.ui.figures import Counted
 from asof.ui.links import cell_of_ref, page_of
 from asof.ui.page import Asked, Page

@@ -9,7 +9,7 @@ from asof.ui.sections import OF_VIEW
 from asof.ui.tables import Column, number, plain, prose, table_of
 
 if TYPE_CHECKING:
-    from asof.registry.port import RegisteredView
+    from asof.registry.registered import RegisteredView
 
 
 def views(asked: Asked) -> Page:

@@ -1,6 +1,6 @@
 """The sections of the pages of groups and views, in their order. A new one is a module, a template, and a line here."""
 
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.page import Section
 from asof.ui.sections import (
     checks,

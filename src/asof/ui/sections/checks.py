@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asof.checks import CheckReport
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.ui.charts import Bar, bars
 from asof.ui.page import Section, Subject
 from asof.ui.shown import age, moment

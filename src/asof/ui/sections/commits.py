@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asof.records import Commit
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.ui.commit_table import commit_table
 from asof.ui.page import Section, Subject
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from asof.errors import AsofError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.ui.page import Section, Subject
 from asof.ui.shown import local, value
 from asof.ui.tables import Cell, Column, table_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asof.errors import AsofError
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.statistics.drift import FeatureDrift
 from asof.ui.page import Section, Subject
 from asof.ui.shown import age

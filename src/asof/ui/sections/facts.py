@@ -7,7 +7,7 @@ from asof.clock import show_us
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.durations import show_duration
 from asof.definitions.serving_log import log_name
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.health import state_of
 from asof.ui.links import cell_of_ref
 from asof.ui.page import Section, Subject

@@ -6,7 +6,7 @@ from typing import Any
 from asof.definitions import Feature
 from asof.definitions.aggregate import told
 from asof.definitions.group import FeatureRef
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.links import page_of_ref
 from asof.ui.page import Section, Subject
 from asof.ui.tables import Cell, Column, Table, prose, table_of

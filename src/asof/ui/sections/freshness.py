@@ -6,7 +6,7 @@ from typing import Any
 
 from asof.clock import from_us
 from asof.records import Commit
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.ui.charts import DAY_US, Bar, Point, bars, line
 from asof.ui.page import Section, Subject
 from asof.ui.shown import day, moment

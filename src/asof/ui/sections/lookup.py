@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asof.ingest.key_texts import key_types
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.console import console
 from asof.ui.page import Section, Subject
 

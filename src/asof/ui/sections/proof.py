@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asof.errors import AsofError
-from asof.registry.port import RegisteredView
+from asof.registry.registered import RegisteredView
 from asof.ui.page import Section, Subject
 
 INSTANTS, KEYS, LOGGED = 10, 20, 100

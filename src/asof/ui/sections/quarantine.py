@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.ui.page import Section, Subject
 from asof.ui.sections.data import column_of
 from asof.ui.tables import table_of

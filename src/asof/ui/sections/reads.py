@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.graph import MOST, drawn, graph_of, with_streams
 from asof.ui.page import Section, Subject
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from asof.registry.port import RegisteredView
+from asof.registry.registered import RegisteredView
 from asof.ui.charts import Bar, bars
 from asof.ui.figures import Latency
 from asof.ui.page import Section, Subject

@@ -8,7 +8,7 @@ from typing import Any
 
 from asof.errors import AsofError
 from asof.records import Commit
-from asof.registry.port import RegisteredGroup
+from asof.registry.registered import RegisteredGroup
 from asof.statistics import ColumnStatistics, GroupStatistics
 from asof.ui.charts import Bar, Point, bars, line, sparkline
 from asof.ui.links import with_query

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asof.definitions.types import DType
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.page import Asked, Section, Subject
 
 EXAMPLES: Mapping[str, tuple[Any, str]] = {

@@ -7,7 +7,7 @@ from typing import Any
 from asof.clock import show_us
 from asof.definitions.documents import group_document, view_document
 from asof.registry.plan import group_change, view_change
-from asof.registry.port import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.links import page_of
 from asof.ui.page import Section, Subject
 
