@@ -219,7 +219,7 @@ def _nulls(given: object, values: Array) -> Array:
     if isinstance(given, np.ma.MaskedArray):
         null |= np.ma.getmaskarray(cast("Any", given))
     while null.ndim > 1:
-        null = null.all(axis=-1)
+        null = np.asarray(null.all(axis=-1))
     return null
 
 
