@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import get_args
 from urllib.parse import parse_qsl
+from weakref import WeakSet
 
 import duckdb
 import numpy as np
@@ -17,6 +18,7 @@ from asof.engine import aggregated, answers, point_in_time, scans
 from asof.engine.compare import absent, compare, key_range
 from asof.engine.conditions import check
 from asof.engine.events import Asking
+from asof.engine.idle import idle
 from asof.engine.literals import sources_of, text
 from asof.engine.numbered import answers as numbered_answers
 from asof.engine.numbered import on_all_cores
@@ -79,6 +81,7 @@ class DuckDBEngine:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
+        self._cursors: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
         self._spill = Spill(root) if root else None
         self._sandbox = Sandbox()
         self._url = url
@@ -94,15 +97,10 @@ class DuckDBEngine:
             return self._database
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
-        database = duckdb.connect(
-            ":memory:",
-            config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
-        )
+        database: duckdb.DuckDBPyConnection = (None if self._limits else idle.take()) or _new()
         folder = self._spill.folder if self._spill is not None else None
         # "" is no folder, and no spilling; unset it would be one below wherever the process stands.
         database.execute(f"SET temp_directory = {text(str(folder or ''))}")
-        database.execute("SET TimeZone = 'UTC'")
-        database.execute("SET preserve_insertion_order = false")
         for name, value in self._limits.items():
             if name not in LIMITS:
                 raise NotFoundError.named("option", name, LIMITS, where=self._url)
@@ -345,9 +343,23 @@ class DuckDBEngine:
         self._sandbox.close()
         with self._lock:
             if self._database is not None:
-                self._database.close()
+                self._database = self._given_up(self._database)
         if self._spill is not None:
             self._spill.close()
+
+    def _given_up(self, database: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """Let go of the database, for the next engine if nothing of this one is left in it; return a closed one."""
+        try:
+            closed = database.cursor()
+        except duckdb.Error:  # it was given up before
+            return database
+        closed.close()
+        if self._limits or self._cursors:
+            database.close()
+        else:
+            database.execute("SET temp_directory = ''")
+            idle.keep(database)
+        return closed
 
     @contextmanager
     def _session(
@@ -358,6 +370,7 @@ class DuckDBEngine:
         names = {"__asof_journal": journal}
         with _translated():
             cursor = self._opened().cursor()
+            self._cursors.add(cursor)
             if rows.journal is not None:
                 cursor.register(journal, unsliced(rows.journal))
             if rows.sources is not None and rows.sources.journal is not None:
@@ -367,6 +380,17 @@ class DuckDBEngine:
                     names[name] = f"{name}_{next(self._numbers)}"
                     cursor.register(names[name], unsliced(table))
             yield cursor, names
+
+
+def _new() -> duckdb.DuckDBPyConnection:
+    """Return a database in memory."""
+    database = duckdb.connect(
+        ":memory:",
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+    )
+    database.execute("SET TimeZone = 'UTC'")
+    database.execute("SET preserve_insertion_order = false")
+    return database
 
 
 def _numbers(run: duckdb.DuckDBPyConnection, held: pa.Table, rows: Rows, spine: str, known: Known) -> pa.Table:
