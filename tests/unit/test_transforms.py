@@ -7,6 +7,7 @@ import pytest
 from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.definitions.chain import step_from
 from asof.definitions.documents import view_document, view_from, view_identity
+from asof.definitions.estimator import users_codes
 from asof.errors import NotFoundError, UsageError
 from asof.registry.plan import view_change
 from asof.transforms import Bucket, Clip, Hashing, Impute, Log, MinMax, OneHot, Ordinal, Robust, Standard
@@ -180,8 +181,8 @@ def test_a_plan_says_what_changes():
     assert change.action == "new version"
     assert change.details == (
         "- transforms of temp: Standard()",
-        "+ transforms of temp: Robust(low=0.25, high=0.75)",
-        "+ transforms of code: OneHot(most=5, categories=())",
+        "+ transforms of temp: Robust()",
+        "+ transforms of code: OneHot(most=5)",
     )
     before = {name: value for name, value in view_document(view(), {"weather": 1}).items() if name != "transforms"}
     assert view_change(view_document(view(), {"weather": 1}), before, 1).action == "unchanged"
@@ -191,5 +192,20 @@ def test_a_plan_says_what_changes():
 def test_unknown_kinds_and_parts_in_a_document_are_refused():
     with pytest.raises(NotFoundError, match="did you mean 'standard'"):
         step_from({"kind": "standart"})
-    with pytest.raises(UsageError, match="no transform"):
-        step_from({"kind": "standard", "mean": 1})
+    for parts in ({"kind": "standard", "mean": 1}, {"kind": "bucket", "edges": 5}, {"kind": "onehot", "categories": 5}):
+        with pytest.raises(UsageError, match="no transform"):
+            step_from(parts)
+    for parts in (
+        {},
+        {"class": "sklearn.preprocessing:Binarizer"},
+        {"class": "a:B", "params": {}},
+        {"class": 1, "params": 2},
+    ):
+        with pytest.raises(UsageError, match=r"no (transformer|hash)"):
+            step_from({"kind": "sklearn", **parts})
+    deep = {}
+    for _ in range(100_000):
+        deep = {"dict": [deep]}
+    with pytest.raises(UsageError, match="RecursionError"):
+        step_from({"kind": "sklearn", "class": "sklearn.preprocessing:Binarizer", "params": {"threshold": deep}})
+    assert users_codes([deep, {"class": "a:B"}]) == ["a:B"]

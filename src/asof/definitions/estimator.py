@@ -78,19 +78,34 @@ def estimator_of(given: Foreign, *, where: str) -> Estimator:
 
 
 def estimator_from(document: Mapping[str, Any]) -> Estimator:
-    """Return the estimator of a document; nothing is imported."""
-    return Estimator(document["class"], json.dumps(document["params"], sort_keys=True), document.get("digest", ""))
+    """Return the estimator of a document; nothing is imported.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        params = json.dumps(dict(document["params"]), sort_keys=True)
+        return Estimator(str(document["class"]), params, str(document.get("digest", "")))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"this is no transformer: {type(error).__name__}: {error}") from error
 
 
 def users_codes(document: object) -> list[str]:
     """Return which classes a document names that are not scikit-learn's, those of its parameters among them."""
-    if isinstance(document, Mapping):
-        held = cast("Mapping[str, Any]", document)
-        own = [str(held["class"])] if "class" in held and not str(held["class"]).startswith(f"{PACKAGE}.") else []
-        return own + [code for each in held.values() for code in users_codes(each)]
-    if isinstance(document, list):
-        return [code for each in cast("list[Any]", document) for code in users_codes(each)]
-    return []
+    found: list[str] = []
+    waiting = [document]
+    while waiting:  # not by calls within calls: a client may send any depth
+        each = waiting.pop()
+        if isinstance(each, Mapping):
+            held = cast("Mapping[str, Any]", each)
+            if "class" in held and not str(held["class"]).startswith(f"{PACKAGE}."):
+                found.append(str(held["class"]))
+            waiting.extend(held.values())
+        elif isinstance(each, list):
+            waiting.extend(cast("list[Any]", each))
+    return found
 
 
 def class_digest(kind: type, *, where: str) -> str:

@@ -48,6 +48,11 @@ class Transform:
         """Return the type of its values, where it takes those of `dtype`."""
         return FLOAT
 
+    def __str__(self) -> str:
+        """Return what people call it: "Clip(high=0.95)"."""
+        said = ", ".join(f"{name}={value!r}" for name, value in self.document().items() if name != "kind")
+        return f"{type(self).__name__}({said})"
+
     def document(self) -> Document:
         """Return it as JSON types: its kind, and what is not the default."""
         said = {f.name: getattr(self, f.name) for f in fields(cast("Any", self))}
