@@ -273,6 +273,7 @@ def _describe_view(view: RegisteredView) -> Description:
         kept_us = definition.log_retention_us
         kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
         facts.append(("log", f"{definition.log:.0%} of the online answers, in {log_name(definition.name)}{kept}"))
+    facts.extend(("transforms", str(chain)) for chain in definition.transforms)
     features = tuple(
         (name, str(ref.feature.dtype), ref.feature.unit, made_as(ref))
         for name, ref in zip(definition.output_names(), definition.features, strict=True)

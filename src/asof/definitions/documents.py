@@ -11,6 +11,7 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any, cast
 
+from asof.definitions.chain import transforms_from
 from asof.definitions.check import Check
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
@@ -123,6 +124,7 @@ def view_document(view: FeatureView, pins: Mapping[str, int]) -> Document:
         "log": view.log,
         "log_retention_us": view.log_retention_us,
         "project": view.project,
+        "transforms": [chain.document() for chain in view.transforms],
     }
 
 
@@ -137,6 +139,7 @@ def view_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureView:
         log=document.get("log", 0.0),
         log_retention=_length(document.get("log_retention_us")),
         project=document.get("project", ""),
+        transforms=transforms_from(document.get("transforms", ())),
     )
 
 
@@ -177,7 +180,8 @@ def group_identity(document: Mapping[str, Any]) -> str:
 
 def view_identity(document: Mapping[str, Any]) -> str:
     """Return the hash of what a view version fixes."""
-    return _digest({"name": document["name"], "features": document["features"]})
+    made = {"transforms": document["transforms"]} if document.get("transforms") else {}  # views from before keep theirs
+    return _digest({"name": document["name"], "features": document["features"], **made})
 
 
 def _digest(content: object) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from asof import notebook
+from asof.definitions.chain import Chain, Transforms, chains_of
 from asof.definitions.durations import duration_us
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
@@ -75,9 +76,13 @@ class FeatureView:
             registers beside the view; 0.0 for none.
         log_retention: How long answers are kept in the log; None: for ever.
         project: Whose it is, as of a group. It reads groups of its project, and those that are shared with it.
+        transforms: What becomes of features on their way to a model, fitted on the training split: the output name of
+            a feature, or a tuple of them, to a transform of `asof.transforms`, one of scikit-learn, or a list of them.
 
     Raises:
-        UsageError: Two features would have the same name, `log` is no share, or `log_retention` is given without it.
+        NotFoundError: A transform is of no feature of the view.
+        UsageError: Two features would have the same name, `log` is no share, `log_retention` is given without it,
+            or a transform takes no values of the feature's type.
     """
 
     name: str
@@ -88,6 +93,7 @@ class FeatureView:
     log: float = 0.0
     log_retention_us: int | None = None
     project: str = ""
+    transforms: tuple[Chain, ...] = ()
 
     def __init__(  # noqa: PLR0913 - a declaration: all but the name by keyword
         self,
@@ -100,6 +106,7 @@ class FeatureView:
         log: float = 0.0,
         log_retention: str | timedelta | None = None,
         project: str = "",
+        transforms: Transforms | None = None,
     ) -> None:
         """Check and keep the parts."""
         put = object.__setattr__
@@ -129,6 +136,8 @@ class FeatureView:
         put(self, "log_retention_us", kept_us)
         put(self, "project", checked_project(project))
         self._check_requests(self.output_names())
+        types = {name: ref.feature.dtype for name, ref in zip(self.output_names(), refs, strict=True)}
+        put(self, "transforms", chains_of({} if transforms is None else transforms, types, where=f"view {name}"))
 
     def _repr_html_(self) -> str:
         rows = [

@@ -8,6 +8,7 @@ import msgspec
 from asof.catalog.python_file import Definition
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.documents import Document, group_document, group_from, view_document, view_from
+from asof.definitions.estimator import users_codes
 from asof.definitions.group import FeatureRef, Known
 from asof.errors import AsofError, UnsupportedError, UsageError
 from asof.registry.registered import RegisteredGroup, RegisteredView
@@ -158,6 +159,11 @@ def refuse_code(document: Document) -> None:
         if ":" in made.get("function", ""):
             what = f"the function {made['function']} of an aggregate is not taken from a client"
             raise UnsupportedError(what, where=where, todo="apply it where the store is, with its code")
+    for code in users_codes(document.get("transforms")):
+        what = f"the class {code} of a transform is not taken from a client"
+        raise UnsupportedError(
+            what, where=f"view {document.get('name')}", todo="apply it where the store is, with its code"
+        )
 
 
 def _groups_of(view: FeatureView) -> list[FeatureGroup]:
