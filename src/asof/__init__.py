@@ -6,7 +6,19 @@ Importing it is light: engines are loaded when a store opens.
 from typing import TYPE_CHECKING
 
 from asof import errors
-from asof.definitions import SQL, Call, Check, Entity, Feature, FeatureGroup, FeatureView, Files
+from asof.definitions import (
+    SQL,
+    Call,
+    Check,
+    Entity,
+    Feature,
+    FeatureGroup,
+    FeatureView,
+    Files,
+    GroupSplit,
+    RandomSplit,
+    TimeSplit,
+)
 from asof.progress import Progress
 
 if TYPE_CHECKING:
@@ -25,8 +37,11 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`
     "FeatureGroup",
     "FeatureView",
     "Files",
+    "GroupSplit",
     "Progress",
+    "RandomSplit",
     "SQL",
+    "TimeSplit",
     "errors",
     "open",
     "open_async",

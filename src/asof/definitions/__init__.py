@@ -4,7 +4,9 @@ from asof.definitions.check import Check
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef
+from asof.definitions.label import Label
 from asof.definitions.outside import Call, Files
+from asof.definitions.splits import GroupSplit, RandomSplit, TimeSplit
 from asof.definitions.transformation import SQL
 from asof.definitions.view import FeatureView, Lookup, view_of_group
 
@@ -18,6 +20,10 @@ __all__ = [
     "FeatureRef",
     "FeatureView",
     "Files",
+    "GroupSplit",
+    "Label",
     "Lookup",
+    "RandomSplit",
+    "TimeSplit",
     "view_of_group",
 ]
