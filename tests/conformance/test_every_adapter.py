@@ -16,6 +16,7 @@ from asof.testing.online import OnlineStoreSuite
 from asof.testing.registry import RegistrySuite
 from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
+from asof.testing.training_sets import TrainingSetsSuite
 from asof.testing.streams import StreamSuite
 
 SUITES = {
@@ -33,6 +34,7 @@ SUITES = {
         StreamPositionsSuite,
         StatisticsSuite,
         MonitorsSuite,
+        TrainingSetsSuite,
     ),
 }
 
