@@ -16,8 +16,8 @@ from asof.testing.online import OnlineStoreSuite
 from asof.testing.registry import RegistrySuite
 from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
-from asof.testing.training_sets import TrainingSetsSuite
 from asof.testing.streams import StreamSuite
+from asof.testing.training_sets import TrainingSetsSuite
 
 SUITES = {
     "online": (OnlineStoreSuite,),

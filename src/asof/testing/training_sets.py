@@ -8,6 +8,7 @@ class TestSqliteTrainingSets(TrainingSetsSuite):
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -25,15 +26,15 @@ def _applied(both: Metadata, *names: str) -> list[FeatureGroup]:
     return groups
 
 
-def _kept(name: str, version: int, **parts: object) -> KeptSet:
+def _kept(name: str, version: int, **parts: Any) -> KeptSet:  # noqa: ANN401 - of any kind
     kept = KeptSet(name, version, "weather@1", "rows@1", ("weather@1",), "d" * 64, NOW_US, "ana", '{"ä": 1}', b"\x00")
-    return replace(kept, **parts)  # pyright: ignore[reportArgumentType] - of any kind
+    return replace(kept, **parts)
 
 
 class TrainingSetsSuite(OpensRegistry):
     """What a registry must do with training sets; see `asof.registry.training_sets.TrainingSets`."""
 
-    def made(self, both: Metadata, name: str = "a", **parts: object) -> KeptSet:
+    def made(self, both: Metadata, name: str = "a", **parts: Any) -> KeptSet:  # noqa: ANN401 - of any kind
         """Keep a version."""
         kept = _kept(name, both.training_sets.begin(name, writer="ana", now_us=NOW_US), **parts)
         both.training_sets.finish(kept)
@@ -58,7 +59,8 @@ class TrainingSetsSuite(OpensRegistry):
     def test_a_number_is_given_to_one_and_what_is_not_finished_is_not_there(self, both: Metadata) -> None:
         _applied(both, "weather", "rows")
         with ThreadPoolExecutor(4) as pool:
-            numbers = list(pool.map(lambda _: both.training_sets.begin("a", writer="", now_us=NOW_US), range(8)))
+            tasks = [pool.submit(both.training_sets.begin, "a", writer="", now_us=NOW_US) for _ in range(8)]
+            numbers = [task.result() for task in tasks]
         assert sorted(numbers) == list(range(1, 9))
         assert both.training_sets.all() == []
         with pytest.raises(NotFoundError):
@@ -85,7 +87,7 @@ class TrainingSetsSuite(OpensRegistry):
         _applied(both, "weather", "rows", "labels")
         self.made(both, reads=("weather@1", "labels@1"))
         for name in ("weather", "weather@1", "labels", "rows"):
-            with pytest.raises(ConflictError, match="remove the training set first: asof training-set rm a@1") as caught:
+            with pytest.raises(ConflictError, match="first: asof training-set rm a@1") as caught:
                 both.registry.remove(name)
             assert caught.value.data["dependants"] == ["a@1"]
         gone = both.training_sets.remove("a", now_us=NOW_US, writer="ben")

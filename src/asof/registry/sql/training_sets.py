@@ -113,7 +113,9 @@ def refuse_if_trained_on(connection: Connection, refs: Sequence[str]) -> None:
     if not own and not made:
         return
     used = [f"{', '.join(sorted({kept.view, *kept.reads} & set(refs)))} by {kept.ref}" for kept in made]
-    what = f"{own[0].group} keeps the rows of a training set" if own else f"training sets were made: of {'; of '.join(used)}"
+    what = f"training sets were made: of {'; of '.join(used)}"
+    if own:
+        what = f"{own[0].group} keeps the rows of the training set {own[0].ref}"
     first = (own or made)[0]
     raise ConflictError(
         what,
