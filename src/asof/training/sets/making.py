@@ -266,6 +266,7 @@ class Making:
             split=split_document(split),
             parts=self.part_rows,
             label=label,
+            ways=self._ways(),
             columns=self.digest.columns(),
             counts=self.counts,
             coincide=self.coincide,
@@ -274,6 +275,17 @@ class Making:
             asof=version("asof"),
             code_commit=code_commit() if self.asked.code is None else self.asked.code,
         )
+
+    def _ways(self) -> dict[str, list[list[str]]]:
+        """Return the entities that the rows are about, as far as the spine has their keys."""
+        labelled = self.recipe.labeller
+        entity = "" if labelled is None else labelled.group.definition.entity.name
+        found = entity_ways(self.recipe.question.view, self.label, entity)
+        within = {
+            name: [list(way) for way in sorted(ways) if set(way) <= set(self.spine.types)]
+            for name, ways in found.items()
+        }
+        return {name: ways for name, ways in within.items() if ways}
 
     def _refuse_erased(self, kept: KeptSet, before: set[int]) -> None:
         """Take the version back if keys were erased since it was begun: it may hold what was erased."""

@@ -82,6 +82,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         split: The split, with its cuts.
         parts: Rows of each part.
         label: The label, if there is one.
+        ways: Entities that the rows are about, each with the columns of the spine that hold its keys.
         columns: The hash of each column's values.
         counts: Answers by status, of each look-up.
         coincide: Rows whose answer is an event of their very time, of each look-up.
@@ -110,6 +111,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     split: Document | None = None
     parts: dict[str, int] = {}
     label: LabelSaid | None = None
+    ways: dict[str, list[list[str]]] = {}
     columns: dict[str, str] = {}
     counts: dict[str, dict[str, int]] = {}
     coincide: dict[str, int] = {}

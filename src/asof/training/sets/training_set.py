@@ -17,6 +17,7 @@ from asof.errors import NotFoundError, UnsupportedError, UsageError
 from asof.registry.training_sets import KeptSet
 from asof.statistics import GroupStatistics
 from asof.statistics.packing import unpack
+from asof.training.sets.leakage import Leakage, leakage_of
 from asof.training.sets.manifest import Manifest
 from asof.training.sets.rows import Shape
 
@@ -138,6 +139,15 @@ class TrainingSet:
                 rules have another version. It says which columns differ, and the first row.
         """
         return TrainingSet(self._kept, self._makes, self._makes.rebuilt(self._kept))
+
+    def leakage(self) -> Leakage:
+        """Look for what may tell a model more than it will know; print it, or show it in a notebook.
+
+        That are answers of the row's very time, values that were not servable yet, features that predict the label
+        too well alone, and keys that are in several parts of the split; see `Leakage.METHOD`. Rows are read once, and
+        answered once more.
+        """
+        return leakage_of(self)
 
     def late(self) -> dict[str, int]:
         """Return for each feature in how many rows its value was not servable yet at the row's time.
