@@ -11,7 +11,7 @@ from asof.training.sets.training_set import TrainingSet
 
 def training_sets(parts: Parts) -> list[TrainingSet]:
     """Return every version of every training set, by name and version."""
-    makes = KeptHere(parts)
+    makes = KeptHere(lambda: parts)
     return [TrainingSet(kept, makes) for kept in parts.training_sets.all()]
 
 
@@ -23,7 +23,7 @@ def training_set_of(parts: Parts, name: str) -> TrainingSet | None:
             find(base)
             return None
     with suppress(NotFoundError):
-        return TrainingSet(parts.training_sets.get(name), KeptHere(parts))
+        return TrainingSet(parts.training_sets.get(name), KeptHere(lambda: parts))
     return None
 
 

@@ -1,6 +1,6 @@
 """Training sets that a store keeps: their rows, and the same rows made again from history."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -25,12 +25,16 @@ class KeptHere:
     """Reads training sets of a store in a folder; see `Makes`.
 
     Args:
-        parts: The store's parts.
+        parts: Gives the store's parts: in a forked child those that are opened there.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        """Keep the parts."""
-        self._parts = parts
+    def __init__(self, parts: Callable[[], Parts]) -> None:
+        """Ask for the parts later."""
+        self._asked = parts
+
+    @property
+    def _parts(self) -> Parts:
+        return self._asked()
 
     def rows(self, kept: KeptSet, rows: int) -> Iterator[pa.Table]:
         """See `Makes.rows`."""
@@ -137,5 +141,5 @@ def counted(parts: Parts, kept: KeptSet) -> GroupStatistics:
     """Return the statistics of the rows that are kept."""
     manifest = Manifest.from_json(kept.manifest)
     shape, label = Shape.of(manifest), None if manifest.label is None else manifest.label.column
-    tables = KeptHere(parts).rows(kept, manifest.batch_rows)
+    tables = KeptHere(lambda: parts).rows(kept, manifest.batch_rows)
     return merged_all(statistics_of(shape, label, manifest.time, table) for table in tables)

@@ -94,7 +94,7 @@ class Leakage:
         "self-event: rows whose answer is an event of their very time; found if there is one",
         "late value: values that the online store could not have answered at the row's time; found if there is one",
         f"predicts alone, for a label with two values: AUC of a feature, or of its being null; found from {AUC}",
-        f"predicts alone, for a numeric label: rank correlation, from {CORRELATION}; R2 of {BINS} bins, from {R2}",
+        f"predicts alone, for a numeric label: rank correlation, from {CORRELATION}, or R2 of {BINS} bins, from {R2}",
         f"both are measured on at most {SAMPLE_ROWS:,} rows, without nulls, either way round",
         "keys in several parts: keys of an entity with rows in more than one part; found unless the parts are of time",
     )

@@ -20,6 +20,7 @@ from asof.statistics.packing import unpack
 from asof.training.sets.leakage import Leakage, leakage_of
 from asof.training.sets.manifest import Manifest
 from asof.training.sets.rows import Shape
+from asof.training.sets.stream import Stream, huggingface_dataset, torch_dataset
 
 BATCH_ROWS = 65_536
 
@@ -209,6 +210,65 @@ class TrainingSet:
         for at, name in enumerate(self.features):
             matrix[:, at] = _floats(table.column(name), name)
         return matrix, None if self.label is None else _floats(table.column(self.label), self.label)
+
+    def stream(
+        self,
+        split: str | None = None,
+        *,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Stream:
+        """Iterate over rows, or batches of NumPy arrays, while they are read: `for batch in made.stream("train", ...)`.
+
+        Args:
+            split: A part of the split.
+            batch_size: Rows of a batch, a dict of arrays; None: one row after the other, a dict of values.
+            shuffle: Draw their order by lot, from a pool of 262,144 rows.
+            seed: Of the lots: the same seed, the same order.
+            shard: (i, n): only every n-th row, from the i-th on.
+
+        Raises:
+            NotFoundError: There is no such part. UsageError: A number that makes no sense.
+        """
+        self._check(split)
+        return Stream(lambda rows: self.batches(split, rows=rows), batch_size, shuffle, seed, shard)
+
+    def torch(
+        self,
+        split: str | None = None,
+        *,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Any:  # noqa: ANN401 - a torch.utils.data.IterableDataset
+        """Return the rows as a `torch.utils.data.IterableDataset`, numbers as tensors; see `stream`.
+
+        Its batches are whole: `DataLoader(made.torch("train", batch_size=256), batch_size=None)`. Workers share them.
+
+        Raises:
+            As `stream`. MissingDependencyError: torch is not installed.
+        """
+        return torch_dataset(self.stream(split, batch_size=batch_size, shuffle=shuffle, seed=seed, shard=shard))
+
+    def huggingface(
+        self,
+        split: str | None = None,
+        *,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Any:  # noqa: ANN401 - a datasets.IterableDataset
+        """Return the rows as a `datasets.IterableDataset` of Hugging Face; see `stream`.
+
+        Raises:
+            As `stream`. MissingDependencyError: datasets is not installed.
+        """
+        stream = self.stream(split, batch_size=batch_size, shuffle=shuffle, seed=seed, shard=shard)
+        return huggingface_dataset(stream, f"{self.ref} {self.digest} {split}")
 
     def __len__(self) -> int:
         """Return the number of rows, without those that were erased."""

@@ -1,5 +1,6 @@
 """`store.training_set`: make one, or open one."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from asof.arrow.frames import Frame
@@ -66,14 +67,14 @@ class TrainingSetsOf:
             UnsupportedError: Rows outside of the store, which nothing pins.
         """
         if not to_make(view, spine):
-            return opened(self._parts, name)
+            return opened(lambda: self._parts, name)
         asked = Asked(
             name, str(view), spine, time, split, label, known, commits, timezone, truncate, batch_rows, code_commit,
         )  # fmt: skip
-        return TrainingSet(make(self._parts, self._writer, asked, progress=progress), KeptHere(self._parts))
+        return TrainingSet(make(self._parts, self._writer, asked, progress=progress), KeptHere(lambda: self._parts))
 
 
-def opened(parts: Parts, name: str) -> TrainingSet:
+def opened(parts: Callable[[], Parts], name: str) -> TrainingSet:
     """Open a training set: the newest version, or the one of "name@2".
 
     Raises:
@@ -81,7 +82,7 @@ def opened(parts: Parts, name: str) -> TrainingSet:
     """
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"{type(name).__name__} is no name of a training set", todo="pass its name as text")
-    return TrainingSet(parts.training_sets.get(name), KeptHere(parts))
+    return TrainingSet(parts().training_sets.get(name), KeptHere(parts))
 
 
 def to_make(view: str | None, spine: Frame | None) -> bool:
