@@ -6,7 +6,19 @@ Importing it is light: engines are loaded when a store opens.
 from typing import TYPE_CHECKING
 
 from asof import errors
-from asof.definitions import SQL, Call, Check, Entity, Feature, FeatureGroup, FeatureView, Files
+from asof.definitions import (
+    SQL,
+    Call,
+    Check,
+    Entity,
+    Feature,
+    FeatureGroup,
+    FeatureView,
+    Files,
+    OnDemand,
+    Request,
+    on_demand,
+)
 from asof.progress import Progress
 
 if TYPE_CHECKING:
@@ -25,9 +37,12 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`
     "FeatureGroup",
     "FeatureView",
     "Files",
+    "OnDemand",
     "Progress",
+    "Request",
     "SQL",
     "errors",
+    "on_demand",
     "open",
     "open_async",
 ]

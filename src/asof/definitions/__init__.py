@@ -4,6 +4,7 @@ from asof.definitions.check import Check
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef
+from asof.definitions.on_demand import OnDemand, Request, on_demand
 from asof.definitions.outside import Call, Files
 from asof.definitions.transformation import SQL
 from asof.definitions.view import FeatureView, Lookup, view_of_group
@@ -19,5 +20,8 @@ __all__ = [
     "FeatureView",
     "Files",
     "Lookup",
+    "OnDemand",
+    "Request",
+    "on_demand",
     "view_of_group",
 ]

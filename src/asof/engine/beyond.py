@@ -88,6 +88,7 @@ class OutsideEngine:
         known: Known = "event",
         latest: bool = False,
         clocks: bool = False,
+        first: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.scan`."""
         outside, near, engine = rows.outside, rows, self.engine
@@ -104,6 +105,7 @@ class OutsideEngine:
                 known=known,
                 latest=latest,
                 clocks=clocks,
+                first=first,
             )
             return found if outside is None else _holding(held, found, outside)
 

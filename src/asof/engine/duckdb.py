@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import get_args
 from urllib.parse import parse_qsl
+from weakref import WeakSet
 
 import duckdb
 import numpy as np
@@ -17,6 +18,8 @@ from asof.engine import aggregated, answers, point_in_time, scans
 from asof.engine.compare import absent, compare, key_range
 from asof.engine.conditions import check
 from asof.engine.events import Asking
+from asof.engine.first import first_rows
+from asof.engine.idle import idle
 from asof.engine.literals import sources_of, text
 from asof.engine.numbered import answers as numbered_answers
 from asof.engine.numbered import on_all_cores
@@ -36,6 +39,7 @@ from asof.engine.profiling import add_query
 from asof.engine.reasons import Asked as Reasons
 from asof.engine.reasons import shape as reasons_shape
 from asof.engine.sandbox import Sandbox
+from asof.engine.scans import Scan
 from asof.engine.spill import Spill
 from asof.engine.tables import nothing_found, typed, unsliced
 from asof.engine.ties import settled, settled_stream, tied, with_keys
@@ -79,6 +83,7 @@ class DuckDBEngine:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
+        self._cursors: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
         self._spill = Spill(root) if root else None
         self._sandbox = Sandbox()
         self._url = url
@@ -94,15 +99,10 @@ class DuckDBEngine:
             return self._database
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
-        database = duckdb.connect(
-            ":memory:",
-            config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
-        )
+        database: duckdb.DuckDBPyConnection = (None if self._limits else idle.take()) or _new()
         folder = self._spill.folder if self._spill is not None else None
         # "" is no folder, and no spilling; unset it would be one below wherever the process stands.
         database.execute(f"SET temp_directory = {text(str(folder or ''))}")
-        database.execute("SET TimeZone = 'UTC'")
-        database.execute("SET preserve_insertion_order = false")
         for name, value in self._limits.items():
             if name not in LIMITS:
                 raise NotFoundError.named("option", name, LIMITS, where=self._url)
@@ -222,6 +222,7 @@ class DuckDBEngine:
         known: Known = "event",
         latest: bool = False,
         clocks: bool = False,
+        first: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.scan`."""
         names = [*columns, *((COMMIT_COLUMN, AVAILABLE_COLUMN) if clocks else ())]
@@ -230,23 +231,27 @@ class DuckDBEngine:
             return schema.empty_table().to_reader()
         ties = latest and rows.outside is not None
         asked = with_keys(rows, columns) if ties else columns
-
-        def statement(journal: str) -> str:
-            return scans.scan(
-                rows,
-                journal=journal,
-                columns=asked,
-                after_us=after_us,
-                until_us=until_us,
-                known=known,
-                latest=latest,
-                clocks=clocks,
-            )
-
+        stored = pa.schema([rows.schema.field(name) for name in (*asked, *names[len(columns) :])])
         with self._session(rows) as (run, tables):
-            stored = pa.schema([rows.schema.field(name) for name in (*asked, *names[len(columns) :])])
-            found = _stream(run, statement(tables["__asof_journal"]), stored)
-            return settled_stream(found, rows, schema) if ties else found
+            scan = Scan(rows, tables["__asof_journal"], asked, after_us, until_us, known, latest, clocks)
+            if first is None:
+                found = _stream(run, scan.statement(), stored)
+                return settled_stream(found, rows, schema) if ties else found
+
+            def of_keys(keys: pa.Table) -> pa.Table:
+                found = typed(self._of_keys(run, scan, keys), stored)
+                return settled_stream(found.to_reader(), rows, schema).read_all() if ties else found
+
+            keys = partial(_first_keys, run, scan)
+            return first_rows(first, rows.keys, keys, of_keys, schema).to_reader()
+
+    def _of_keys(self, run: duckdb.DuckDBPyConnection, scan: Scan, keys: pa.Table) -> pa.Table:
+        """Return what a scan gives of some keys, which are ordered."""
+        name = f"__asof_keys_{next(self._numbers)}"
+        run.register(name, unsliced(keys))
+        ends = keys.column(scan.rows.keys[0])
+        between = key_range(scan.rows, ends[0].as_py(), ends[-1].as_py()).removeprefix(" WHERE ")
+        return run.sql(scan.statement(name, between)).to_arrow_table()
 
     def newest(self, rows: Rows, *, keys: pa.Table | None = None) -> pa.RecordBatchReader:
         """See `Engine.newest`."""
@@ -345,9 +350,23 @@ class DuckDBEngine:
         self._sandbox.close()
         with self._lock:
             if self._database is not None:
-                self._database.close()
+                self._database = self._given_up(self._database)
         if self._spill is not None:
             self._spill.close()
+
+    def _given_up(self, database: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """Let go of the database, for the next engine if nothing of this one is left in it; return a closed one."""
+        try:
+            closed = database.cursor()
+        except duckdb.Error:  # it was given up before
+            return database
+        closed.close()
+        if self._limits or self._cursors:
+            database.close()
+        else:
+            database.execute("SET temp_directory = ''")
+            idle.keep(database)
+        return closed
 
     @contextmanager
     def _session(
@@ -358,6 +377,7 @@ class DuckDBEngine:
         names = {"__asof_journal": journal}
         with _translated():
             cursor = self._opened().cursor()
+            self._cursors.add(cursor)
             if rows.journal is not None:
                 cursor.register(journal, unsliced(rows.journal))
             if rows.sources is not None and rows.sources.journal is not None:
@@ -367,6 +387,21 @@ class DuckDBEngine:
                     names[name] = f"{name}_{next(self._numbers)}"
                     cursor.register(names[name], unsliced(table))
             yield cursor, names
+
+
+def _new() -> duckdb.DuckDBPyConnection:
+    """Return a database in memory."""
+    database = duckdb.connect(
+        ":memory:",
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+    )
+    database.execute("SET TimeZone = 'UTC'")
+    database.execute("SET preserve_insertion_order = false")
+    return database
+
+
+def _first_keys(run: duckdb.DuckDBPyConnection, scan: Scan, many: int) -> pa.Table:
+    return run.sql(scan.first_keys(many)).to_arrow_table()
 
 
 def _numbers(run: duckdb.DuckDBPyConnection, held: pa.Table, rows: Rows, spine: str, known: Known) -> pa.Table:

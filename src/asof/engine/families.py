@@ -146,6 +146,7 @@ class FamilyEngine:
         known: Known = "event",
         latest: bool = False,
         clocks: bool = False,
+        first: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.scan`. A family none of whose features is wanted is not read."""
 
@@ -158,6 +159,7 @@ class FamilyEngine:
                 known=known,
                 latest=latest,
                 clocks=clocks,
+                first=first,
             )
 
         if not is_split(rows):

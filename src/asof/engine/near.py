@@ -76,6 +76,7 @@ class NearEngine:
         known: Known = "event",
         latest: bool = False,
         clocks: bool = False,
+        first: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.scan`. Files without rows of that time stay where they are."""
         with ExitStack() as held:
@@ -87,6 +88,7 @@ class NearEngine:
                 known=known,
                 latest=latest,
                 clocks=clocks,
+                first=first,
             )
             return _holding(held, found)
 

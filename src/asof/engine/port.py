@@ -276,6 +276,7 @@ class Engine(Protocol):
         known: Known = "event",
         latest: bool = False,
         clocks: bool = False,
+        first: int | None = None,
     ) -> pa.RecordBatchReader:
         """Return stored rows with event times in (after, until], ordered by key and version, without retracted ones.
 
@@ -287,6 +288,7 @@ class Engine(Protocol):
             known: An integer K keeps rows available at K; otherwise all rows.
             latest: Only the newest row of each key, and none for a retired key; else retirements are left out too.
             clocks: Add `__commit` and `__available_at`.
+            first: With `latest`, only so many rows, the first ones. Of the others, as few are read as can be.
         """
         ...
 

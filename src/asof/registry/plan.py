@@ -144,7 +144,7 @@ def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: 
     """Return the step that leads from a registered view document to a declared one."""
     name = str(new["name"])
     if old is None:
-        names = [f"{f['group']}.{f['feature']}" for f in new["features"]]
+        names = [_output_name(f) for f in new["features"]]
         kept_us = new["log_retention_us"]
         kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
         logged = (f"log: {new['log']:g} of the answers{kept}",) if new["log"] else ()
@@ -207,9 +207,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
 
 def _feature_differences(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> Iterator[str]:
     def label(feature: Mapping[str, Any]) -> str:
-        return feature.get("name") or f"{feature['group']}.{feature['feature']}" + (
-            f" as {feature['alias']}" if feature["alias"] else ""
-        )
+        return feature.get("name") or _output_name(feature) + (f" as {feature['alias']}" if feature["alias"] else "")
 
     before = {label(f): f for f in old}
     after = {label(f): f for f in new}
@@ -224,6 +222,13 @@ def _feature_differences(old: list[Mapping[str, Any]], new: list[Mapping[str, An
             yield f"- {name}"
     if list(before) != list(after) and set(before) == set(after):
         yield "order of features"
+
+
+def _output_name(feature: Mapping[str, Any]) -> str:
+    """Return what a view reads, or makes on demand."""
+    return (
+        f"{feature['on_demand']} (on demand)" if "on_demand" in feature else f"{feature['group']}.{feature['feature']}"
+    )
 
 
 def _shown(transform: Mapping[str, Any] | None) -> str:

@@ -176,8 +176,8 @@ def of_rows(
     """Return the statistics of rows; those whose column `__retired` is true count as retirements."""
     bounds = (None, None)
     if event_time is not None and table.num_rows:
-        times = pc.min_max(table.column(event_time).cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()))
-        bounds = (times["min"].as_py(), times["max"].as_py())
+        times = pc.min_max(table.column(event_time))
+        bounds = tuple(times[end].cast(pa.timestamp("us", "UTC"), safe=False).value for end in ("min", "max"))
     parts = [_whole(table.column(name)) for name in keys]
     spread = numbers_spread(row_numbers(parts, table.num_rows)) if keys else NO_KEYS
     every = table.num_rows

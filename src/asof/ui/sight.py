@@ -11,6 +11,7 @@ import pyarrow as pa
 from asof.access import Caller
 from asof.catalog.search import Hit, Index
 from asof.checks import CheckReport, report_from
+from asof.clock import to_us
 from asof.definitions.entity import Entity
 from asof.definitions.names import checked_text
 from asof.errors import NotFoundError
@@ -27,6 +28,7 @@ from asof.serving.online import OnlineReader, Vector
 from asof.statistics import GroupStatistics
 from asof.statistics.drift import Drift
 from asof.store import Store
+from asof.training.read import read_rows
 
 Registered = TypeVar("Registered", RegisteredGroup, RegisteredView)
 
@@ -200,7 +202,9 @@ class Sight:
     def rows(
         self, group: RegisteredGroup, *, limit: int, at: datetime | None, known: datetime | None
     ) -> tuple[pa.Table, bool]:
-        """Return the newest row of some keys as of a time, with its clocks; and whether there are more keys.
+        """Return the newest row of the first keys as of a time, with its clocks; and whether there are more keys.
+
+        As few of the rows of other keys are read as can be, so that it costs about the same however many there are.
 
         Args:
             group: A group with rows of its own.
@@ -208,9 +212,19 @@ class Sight:
             at: Only event times up to it.
             known: Only rows that were available then.
         """
-        frame = self._store.read(group.ref, end=at, known=known, latest=True, clocks=True, batch_rows=limit + 1)
-        batch = next(iter(frame.batches()), None)
-        table = frame.to_arrow() if batch is None else pa.Table.from_batches([batch])
+        table = read_rows(
+            self._parts,
+            group.ref,
+            start_us=None,
+            end_us=None if at is None else to_us(at),
+            columns=None,
+            known=known,
+            commits=None,
+            latest=True,
+            clocks=True,
+            batch_rows=None,
+            first=limit + 1,
+        ).to_arrow()
         return table.slice(0, limit), table.num_rows > limit
 
     def look_up(self, name: str, keys: Mapping[str, Any]) -> Vector:

@@ -151,6 +151,10 @@ def refuse_code(document: Document) -> None:
             )
     features: list[Document] = document["features"]
     for feature in features:
+        if "on_demand" in feature:
+            what = f"the function {feature.get('code')} of an on-demand feature is not taken from a client"
+            todo = "apply the view where the store is, with its code"
+            raise UnsupportedError(what, where=f"view {document.get('name')}", todo=todo)
         made: Document = feature.get("aggregation") or {}
         if ":" in made.get("function", ""):
             what = f"the function {made['function']} of an aggregate is not taken from a client"
@@ -172,5 +176,5 @@ def _groups_of(view: FeatureView) -> list[FeatureGroup]:
             found.setdefault(ref.group.name, ref.group)
             look([source for _, source in ref.on if isinstance(source, FeatureRef)])
 
-    look(view.features)
+    look(view.stored)
     return list(found.values())
