@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 import zipfile
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -167,6 +169,20 @@ def test_two_columns_of_one_name_are_refused():
         fit(chains_of({"c": OneHotEncoder()}, types, where="view v"), data, types, where="view v")
 
 
+def test_decimals_are_numbers_and_dates_are_labels():
+    types = {"paid": parse_type("decimal(9, 2)"), "day": parse_type("date")}
+    data = pa.table(
+        {
+            "paid": pa.array([Decimal("1.50"), None, Decimal("2.50")], pa.decimal128(9, 2)),
+            "day": pa.array([date(2026, 3, 1), None, date(2026, 3, 2)]),
+        }
+    )
+    steps = {"paid": StandardScaler(), "day": OrdinalEncoder(encoded_missing_value=-1)}
+    found = fit(chains_of(steps, types, where="view v"), data, types, where="view v")
+    assert found.table(data).to_pydict() == {"paid": [-1.0, None, 1.0], "day": [0.0, -1.0, 1.0]}
+    assert [found.values(row) for row in data.to_pylist()] == found.table(data).to_pylist()
+
+
 def test_text_stays_text(table):
     found = fitted({"c": SimpleImputer(missing_values=None, strategy="constant", fill_value="?")}, table)
     assert str(found.outputs["c"]) == "string"
@@ -294,8 +310,6 @@ class Halved:
     def transform(self, X):
         return X / self.by / self.most_
 
-    def get_feature_names_out(self, names):
-        return names
 '''
 
 
@@ -316,6 +330,7 @@ def test_a_class_of_a_user_is_named_with_the_hash_of_its_source(halved, table):
     assert found.values({"a": 1.0, "b": 1.0, "c": "AA", "n": 3, "v": None})["a"] == 1.0 / 4.0 / most
     again = Fitted.from_document(json.loads(json.dumps(found.document())))
     assert again.table(table).equals(found.table(table))
+    assert list(fitted({("a", "n"): halved()}, table).sources) == ["a+n=0", "a+n=1"]  # it names no columns
     step = chains_of({"a": halved(by=4.0)}, TYPES, where="view v")[0].steps[0]
     assert len(step.digest) == 64
     assert users_codes([step.document()]) == [f"{halved.__module__}:Halved"]

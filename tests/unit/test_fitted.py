@@ -321,6 +321,9 @@ def test_a_missing_column_is_named():
     types = types_of(temp="float64")
     with pytest.raises(NotFoundError, match="did you mean 'tmp'"):
         fitted({"temp": Standard()}, pa.table({"tmp": [1.0]}), types)
+    found = fitted({"temp": Standard()}, pa.table({"temp": [1.0]}), types)
+    with pytest.raises(NotFoundError, match="did you mean 'tmp'"):
+        found.table(pa.table({"tmp": [1.0]}))
 
 
 # ---- the transformed view

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from tests.on_demand_features import warmer_at
+from tests.on_demand_features import weather as stations
 
 from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.definitions.chain import step_from
@@ -209,3 +211,20 @@ def test_unknown_kinds_and_parts_in_a_document_are_refused():
     with pytest.raises(UsageError, match="RecursionError"):
         step_from({"kind": "sklearn", "class": "sklearn.preprocessing:Binarizer", "params": {"threshold": deep}})
     assert users_codes([deep, {"class": "a:B"}]) == ["a:B"]
+
+
+def test_on_demand_features_may_be_transformed_as_others():
+    found = FeatureView("v", features=[warmer_at], transforms={"warmer_at": [Impute(), Standard()]})
+    assert {name: str(dtype) for name, dtype in found.types.items()} == {"warmer_at": "float64"}
+    with pytest.raises(UsageError, match="this is float64"):
+        FeatureView("v", features=[warmer_at], transforms={"warmer_at": OneHot()})
+    document = json.loads(json.dumps(view_document(found, {"weather": 1})))
+    assert view_from(document, lambda _: stations).transforms == found.transforms
+
+
+def test_a_view_of_a_view_has_its_features_and_transforms_of_its_own():
+    base = view({"temp": Standard()})
+    assert FeatureView("wider", features=[base, warmer_at]).transforms == ()
+    assert FeatureView("wider", features=[base["temp"]], transforms={"temp": Robust()}).transforms[0].steps == (
+        Robust(),
+    )

@@ -39,11 +39,11 @@ class Chain:
         return f"{', '.join(self.features)}: {', '.join(map(str, self.steps))}"
 
 
-def chains_of(given: Transforms, types: Mapping[str, DType], *, where: str) -> tuple[Chain, ...]:
+def chains_of(given: Transforms | None, types: Mapping[str, DType], *, where: str) -> tuple[Chain, ...]:
     """Return what a view says as chains, in the order of its features.
 
     Args:
-        given: What it says.
+        given: What it says; None: nothing.
         types: The output names of its features with their types, in their order.
         where: Whose they are, for messages.
 
@@ -51,6 +51,8 @@ def chains_of(given: Transforms, types: Mapping[str, DType], *, where: str) -> t
         NotFoundError: The view has no such feature.
         UsageError: Something is no transform, takes no values of the type, or a feature has two chains.
     """
+    if given is None:
+        return ()
     if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         todo = 'pass a mapping: transforms={"temp": Standard()}'
         raise UsageError(f"transforms is a {type(given).__name__}, no mapping", where=where, todo=todo)

@@ -136,8 +136,7 @@ class FeatureView:
         put(self, "log_retention_us", kept_us)
         put(self, "project", checked_project(project))
         self._check_requests(self.output_names())
-        types = {name: ref.feature.dtype for name, ref in zip(self.output_names(), refs, strict=True)}
-        put(self, "transforms", chains_of({} if transforms is None else transforms, types, where=f"view {name}"))
+        put(self, "transforms", chains_of(transforms, self.types, where=f"view {name}"))
 
     def _repr_html_(self) -> str:
         rows = [
@@ -239,6 +238,11 @@ class FeatureView:
                 raise UsageError(
                     what, where=f"view {self.name}", todo=f'name the feature otherwise: .alias("other_{each}")'
                 )
+
+    @property
+    def types(self) -> dict[str, DType]:
+        """The output columns with their types, in their order, before any transform."""
+        return {name: ref.feature.dtype for name, ref in zip(self.output_names(), self.features, strict=True)}
 
     @property
     def on_demand(self) -> tuple[OnDemand, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from asof.arrow.arrays import Array
 from asof.definitions.code import named
 from asof.definitions.estimator import METHODS, PACKAGE, Estimator, class_digest, users_codes
-from asof.definitions.transform import FLOAT
+from asof.definitions.transform import FLOAT, NUMBERS
 from asof.definitions.types import DType, parse_type
 from asof.errors import AsofError, ConflictError, DataError, MissingDependencyError, UnsupportedError, UsageError
 from asof.fitted.applying import floats
@@ -37,7 +37,7 @@ AT_ONCE = frozenset(
 )  # fmt: skip
 """Transformers that compute each value from the values of its row by operations that round alike at any length."""
 
-NUMBERS = "fiub"
+FIGURES = "fiub"
 TEXTS = "OUS"
 """Kinds of NumPy types."""
 
@@ -66,11 +66,11 @@ class EstimatorFitter:
             raise DataError("the training split has no rows", where=self._where)
         document = self._step.document()
         made = _made(document, self._where)
-        matrix = _matrix(joined)
+        matrix = _matrix(joined, [dtype for _, dtype in self._columns])
         try:
             learned = made.fit(matrix)
             sample = _dense(learned.transform(matrix[:1].copy()))
-            names = learned.get_feature_names_out(np.array(_inputs(self._columns), object)).tolist()
+            names = _names(learned, self._columns, sample)
         except Exception as error:  # a foreign class may fail in any way
             raise self._failed(error) from error
         return Estimated(
@@ -78,7 +78,7 @@ class EstimatorFitter:
             document,
             pack(learned, _users(document), where=self._where),
             tuple(str(dtype) for _, dtype in self._columns),
-            self._outputs(sample, cast("list[str]", names)),
+            self._outputs(sample, names),
             self._step.code in AT_ONCE,
             _takes_null(learned, matrix),
         )
@@ -89,10 +89,10 @@ class EstimatorFitter:
             what = f"it makes {sample.shape[1:]} columns and names {len(names)}"
             raise UnsupportedError(what, where=self._where)
         texts = all(dtype.name == "string" for _, dtype in self._columns)
-        if sample.dtype.kind not in NUMBERS and not (texts and sample.dtype.kind in TEXTS):
+        if sample.dtype.kind not in FIGURES and not (texts and sample.dtype.kind in TEXTS):
             what = f"it makes values of the type {sample.dtype}, no numbers"
             raise UnsupportedError(what, where=self._where, todo="give it columns of numbers, or of text, not both")
-        dtype = FLOAT if sample.dtype.kind in NUMBERS else DType("string")
+        dtype = FLOAT if sample.dtype.kind in FIGURES else DType("string")
         columns = [name for name, _ in self._columns]
         if len(columns) == len(names) == 1:
             return ((columns[0], str(dtype)),)
@@ -120,6 +120,7 @@ def estimated(state: Estimated, *, where: str) -> ApplyAll:
     learned = unpack(state.body, _users(state.document), where=where)
     if type(learned) is not type(made):
         raise UsageError(f"what was learned is of {type(learned).__name__}, not {type(made).__name__}", where=where)
+    types = [parse_type(dtype) for dtype in state.types]
     kinds = [parse_type(dtype).name for _, dtype in state.outputs]
 
     def transformed(rows: Array) -> Array:
@@ -132,7 +133,7 @@ def estimated(state: Estimated, *, where: str) -> ApplyAll:
         return found
 
     def apply(arrays: Sequence[Array]) -> list[Array]:
-        matrix = _matrix(arrays)
+        matrix = _matrix(arrays, types)
         rows = np.arange(len(matrix)) if state.takes_null else np.flatnonzero(~_null(matrix).any(axis=1))
         whole = state.at_once and len(rows) > 0
         parts = [transformed(matrix[rows])] if whole else [transformed(matrix[at : at + 1].copy()) for at in rows]
@@ -216,21 +217,34 @@ def _takes_null(learned: Foreign, matrix: Array) -> bool:
     return True
 
 
-def _inputs(columns: Sequence[Column]) -> list[str]:
-    """Return the name of each column of the matrix: a vector has several."""
-    return [
+def _names(learned: Foreign, columns: Sequence[Column], sample: Array) -> list[str]:
+    """Return how a transformer names what it makes; "0", "1", ... if it does not say."""
+    say = getattr(learned, "get_feature_names_out", None)
+    if say is None:
+        return [str(at) for at in range(sample.shape[-1])]
+    given = [
         each
         for name, dtype in columns
         for each in ([name] if dtype.name != "vector" else [f"{name}_{at}" for at in range(dtype.numbers[0])])
     ]
+    return np.asarray(say(np.array(given, object))).tolist()
 
 
-def _matrix(arrays: Sequence[Array]) -> Array:
-    """Return columns beside each other: float64, or objects if one of them holds no numbers."""
-    parts = [array if array.dtype.kind != "M" else array.astype(object) for array in arrays]
+def _matrix(arrays: Sequence[Array], types: Sequence[DType]) -> Array:
+    """Return columns beside each other: float64, or objects if one of them holds no numbers; dates are text."""
+    parts = [
+        _texts(array) if dtype.name == "date" else floats(array) if dtype.name in NUMBERS else array
+        for array, dtype in zip(arrays, types, strict=True)
+    ]
     if all(part.dtype.kind == "f" for part in parts):
         return np.column_stack([floats(part) for part in parts])
     return np.column_stack([part.astype(object) for part in parts])
+
+
+def _texts(days: Array) -> Array:
+    found = np.empty(len(days), object)
+    found[:] = [None if day is None else day.isoformat() for day in days.tolist()]
+    return found
 
 
 def _null(matrix: Array) -> Array:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from asof.arrow.arrays import Array, one_maker, to_array
 from asof.definitions.types import DType, parse_type
-from asof.errors import AsofError, DataError, PermanentError
+from asof.errors import AsofError, DataError, NotFoundError, PermanentError
 from asof.fitted.estimators import ApplyAll, Column
 from asof.fitted.given import column, taker
 from asof.fitted.stages import stage_applier, stage_outputs
@@ -139,9 +139,13 @@ class Fitted:
             raw: Whether raw values of transformed features are kept, under names that end in "__raw", at the end.
 
         Raises:
+            NotFoundError: A feature is not there.
             DataError: A column that is made has the name of another one; an integer is beyond 2**53; a transformer of
                 scikit-learn fails.
         """
+        for name in self.inputs:
+            if name not in table.column_names:
+                raise NotFoundError.named("column", name, table.column_names, where=self._where)
         arrays = {
             name: to_array(table.column(name), self.types[name], where=f"{self._where}, feature {name}")
             for name in self.inputs

@@ -199,9 +199,12 @@ class _Counts:
 
     def take(self, values: Array) -> None:
         self._rows += len(values)
-        present = _finite(_present(values), self._where) if values.dtype.kind == "f" else values
-        self._counts.update(present.tolist())
-        self._counts.pop(None, None)
+        if values.dtype.kind == "f":
+            found, counts = np.unique(_finite(_present(values), self._where), return_counts=True)
+            self._counts.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        else:
+            self._counts.update(values.tolist())
+            self._counts.pop(None, None)
         if len(self._counts) > MOST_COUNTED:
             todo = "take Hashing(), or name the categories"
             raise DataError(f"there are more than {MOST_COUNTED:,} different values", where=self._where, todo=todo)
