@@ -246,12 +246,10 @@ class DuckDBEngine:
             return first_rows(first, rows.keys, keys, of_keys, schema).to_reader()
 
     def _of_keys(self, run: duckdb.DuckDBPyConnection, scan: Scan, keys: pa.Table) -> pa.Table:
-        """Return what a scan gives of some keys, which are ordered."""
+        """Return what a scan gives of some keys."""
         name = f"__asof_keys_{next(self._numbers)}"
         run.register(name, unsliced(keys))
-        ends = keys.column(scan.rows.keys[0])
-        between = key_range(scan.rows, ends[0].as_py(), ends[-1].as_py()).removeprefix(" WHERE ")
-        return run.sql(scan.statement(name, between)).to_arrow_table()
+        return run.sql(scan.statement(name, key_range(scan.rows, keys))).to_arrow_table()
 
     def newest(self, rows: Rows, *, keys: pa.Table | None = None) -> pa.RecordBatchReader:
         """See `Engine.newest`."""
@@ -268,7 +266,8 @@ class DuckDBEngine:
         if not rows.files and rows.journal is None:
             return schema.empty_table().to_reader()
         with self._session(rows, __asof_keys=keys) as (run, names):
-            statement = scans.newest(rows, journal=names["__asof_journal"], keys_table=names.get("__asof_keys"))
+            journal, table = names["__asof_journal"], names.get("__asof_keys")
+            statement = scans.newest(rows, journal=journal, keys_table=table, between=key_range(rows, keys))
             return _stream(run, statement, schema)
 
     def compare(self, rows: Rows, frame: pa.Table) -> pa.Table:
@@ -282,14 +281,13 @@ class DuckDBEngine:
         if rows.event_time is None:  # all are as early as the stored rows
             frame = frame.set_column(frame.column_names.index("__event"), "__event", pa.repeat(NO_TIME, len(frame)))
         numbered = frame.append_column("__row", pa.array(np.arange(frame.num_rows)))
-        ends = pc.min_max(frame.column(rows.keys[0]))
         with self._session(rows, __asof_frame=numbered) as (run, tables):
             statement = compare(
                 rows,
                 frame=tables["__asof_frame"],
                 journal=tables["__asof_journal"],
                 columns=features,
-                between=key_range(rows, ends["min"].as_py(), ends["max"].as_py()),
+                between=key_range(rows, frame),
             )
             found = run.sql(statement).to_arrow_table()
         order = np.full(frame.num_rows, -1)
@@ -338,6 +336,7 @@ class DuckDBEngine:
                 without_table=names.get("__asof_without"),
                 after_us=after_us,
                 until_us=until_us,
+                between=key_range(rows, keys),
             )
             return _stream(run, statement, rows.schema)
 
