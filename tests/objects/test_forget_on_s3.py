@@ -96,3 +96,18 @@ def test_copies_of_files_that_were_compacted_elsewhere_go_with_an_erasure(folder
         store.forget("airport", {"origin": "needle-anna"})
     assert copies(cache) == []
     assert objects(bucket) == []
+
+
+def test_a_training_set_lies_in_the_bucket_and_loses_rows_there(folder, bucket, cache):
+    with asof.open(folder) as store:
+        fill(store)
+        known = store.read("weather").to_arrow()
+        spine = known.select(["origin", WEATHER.event_time]).rename_columns(["origin", "t"])
+        made = store.training_set("bucket-1", "weather", spine, time="t")
+        assert made.rebuild().to_arrow().equals(made.to_arrow())
+        certificate = store.forget("airport", {"origin": "needle-anna"})
+        assert certificate.training_sets == (made.ref,)
+        assert objects(bucket) == copies(cache) == []
+        found = store.training_set("bucket-1")
+        assert set(found.to_arrow().column("origin").to_pylist()) == {"JFK"}
+        assert store.quality.doctor().healthy

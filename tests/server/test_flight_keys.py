@@ -10,7 +10,7 @@ from tests.server.test_keys import certified
 
 import asof
 import asof.aggregates
-from asof.errors import DataWarning, DeniedError, UnknownCallerError, UnsupportedError
+from asof.errors import DataWarning, DeniedError, NotFoundError, UnknownCallerError, UnsupportedError
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +68,36 @@ def test_explain_shows_no_events_to_who_may_only_read_what_is_made_of_them(serve
             store.quality.explain("open_orders", {"customer_id": 1})
     with opened(server, keys["fraud"]) as store:
         assert store.quality.explain("open_orders", {"customer_id": 1}).lookups[0].made_of == "payments@1"
+
+
+def test_training_sets_are_those_of_their_views(serve, keys, now, folder):
+    server = serve()
+    spine = [{"customer_id": 1, "t": now}]
+    with opened(server, keys["fraud"]) as store:
+        made = store.training_set("risk-1", "fraud_risk", spine, time="t")
+        assert store.training_set("risk-1").rebuild().digest == made.digest
+        assert [each.ref for each in store.catalog.training_sets()] == ["risk-1@1"]
+        assert store.catalog.lineage("fraud_risk").read_by == ("risk-1@1",)
+        assert store.catalog.describe("risk-1").kind == "training set"
+        with pytest.raises(DeniedError, match="'admin'"):
+            store.catalog.remove_training_set("risk-1")
+        spending = asof.FeatureGroup(
+            "spending", entity=asof.Entity("customer", keys={"customer_id": "int64"}), event_time="at",
+            features=[asof.Feature("orders", "int64")],
+        )  # fmt: skip
+        with pytest.raises(NotFoundError):  # the group is not there for him, so neither is its label
+            store.training_set("risk-2", "fraud_risk", spine, time="t", label=spending["orders"].after("1h"))
+    with opened(server, keys["default"]) as store:
+        assert store.catalog.training_sets() == []
+        for ask in (
+            lambda: store.training_set("risk-1"),
+            lambda: store.catalog.describe("risk-1"),
+            lambda: store.training_set("mine", "risk", spine, time="t"),
+        ):
+            with pytest.raises(DeniedError):
+                ask()
+    with opened(server, keys["admin"]) as store:
+        assert store.catalog.remove_training_set("risk-1") == ["risk-1@1"]
 
 
 def test_a_role_holds_for_its_project_only(serve, keys, now, folder):

@@ -1,5 +1,7 @@
 """Training sets: kept as they were made, made again from history, erased, removed."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -503,6 +505,41 @@ def test_what_was_broken_off_is_cleared_away_a_day_later(filled, spine, clock):
     clock.move(hours=25)
     made_of(filled, spine, "other")
     assert filled._parts.training_sets.unfinished(before_us=filled._parts.now_us()) == []
+
+
+KILLED = """
+import os, sys
+from datetime import datetime
+import pyarrow as pa
+import asof
+now = datetime.fromisoformat(sys.argv[2])
+rows = pa.table({"origin": ["JFK"] * 9, "t": [now] * 9})
+
+def batches():
+    yield from rows.to_batches()
+    os._exit(9)
+
+with asof.open(sys.argv[1], clock=lambda: now) as store:
+    spine = pa.RecordBatchReader.from_batches(rows.schema, batches())
+    store.training_set("departure-2024", "departure", spine, time="t", batch_rows=3)
+"""
+
+
+@pytest.mark.embedded(reason="a process is killed")
+def test_a_process_that_is_killed_leaves_nothing_that_counts(filled, spine, folder, clock):
+    filled.close()
+    command = [sys.executable, "-c", KILLED, str(folder), clock.now.isoformat()]
+    assert subprocess.run(command, check=False, timeout=120).returncode == 9
+    with asof.open(folder, clock=clock) as store:
+        assert store.catalog.training_sets() == []
+        made = made_of(store, spine)
+        assert (made.version, made.rebuild().digest) == (2, made.digest)
+        assert "departure_2024_v1@1" in [group.ref for group in store.catalog.groups()]
+        clock.move(hours=25)
+        made_of(store, spine, "other")
+        names = [group.ref for group in store.catalog.groups()]
+        assert [name for name in names if "_v" in name] == ["departure_2024_v2@1", "other_v1@1"]
+        assert store.quality.doctor().healthy, str(store.quality.doctor())
 
 
 @pytest.mark.embedded(reason="the two meet in this process")

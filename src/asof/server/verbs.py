@@ -119,6 +119,7 @@ def _lineage(store: Store, asked: requests.Named, _: Wanted) -> Result:
     if calling().reads_all:
         return found
     known = {view.ref for view in readable(store.catalog.views(), calling())}
+    known |= {kept.ref for kept in training_sets.readable(store)}
     return replace(found, read_by=tuple(ref for ref in found.read_by if ref in known))
 
 
