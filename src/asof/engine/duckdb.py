@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import get_args
 from urllib.parse import parse_qsl
@@ -387,11 +387,12 @@ class DuckDBEngine:
         except duckdb.Error:  # it was given up before
             return database
         closed.close()
-        if self._limits or self._cursors:
-            database.close()
-        else:
-            database.execute("SET temp_directory = ''")
-            idle.keep(database)
+        if not self._limits and not self._cursors:
+            with suppress(duckdb.Error):  # DuckDB 1.4 keeps to a folder that it spilled to
+                database.execute("SET temp_directory = ''")
+                idle.keep(database)
+                return closed
+        database.close()
         return closed
 
     @contextmanager
