@@ -178,8 +178,8 @@ def deep(folder, events, spine, rounds):
 def functions(folder, events, a_key, spine):
     """Return the processor time of functions that neither add up nor merge, and of sessions, over 30 days."""
     table = Table(
-        f"Windows offline of deep keys, by function: 30 days, {spine:,} rows of a spine x {events:,} events of 60 days",
-        f"{a_key:,} events a key, 1,500 amounts; processor seconds of the second read; sessions of some 20 events",
+        f"Windows offline of deep keys, by function: 30 days, {spine:,} rows x {events:,} events of 60 days",
+        f"{a_key:,} events a key, some 1,500 amounts; processor seconds of a second read; sessions of some 20",
         1,
     )
     cards, gap = events // a_key, f"{60 * 24 * 60 * 3 // a_key}m"
