@@ -107,6 +107,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """Have all freed in the end: bindings complain of what is not."""
+    gc.unfreeze()
+
+
 def need(program: str) -> None:
     """Skip the test where a server is not installed; fail in CI, where nothing may be left out."""
     package = missing().get(program)

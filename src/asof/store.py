@@ -37,9 +37,10 @@ from asof.serving.replay import Replayed, replay
 from asof.training.frame import HistoricalFrame
 from asof.training.historical import HistoricalReader
 from asof.training.read import read_rows
+from asof.training.sets.verb import TrainingSetsOf
 
 
-class Store(OfParts):
+class Store(TrainingSetsOf, OfParts):
     """A feature store in a folder; open one with `asof.open`. Safe to use from several threads and processes.
 
     Attributes:

@@ -17,6 +17,7 @@ from asof.testing.registry import RegistrySuite
 from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
 from asof.testing.streams import StreamSuite
+from asof.testing.training_sets import TrainingSetsSuite
 
 SUITES = {
     "online": (OnlineStoreSuite,),
@@ -33,6 +34,7 @@ SUITES = {
         StreamPositionsSuite,
         StatisticsSuite,
         MonitorsSuite,
+        TrainingSetsSuite,
     ),
 }
 

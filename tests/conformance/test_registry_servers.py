@@ -19,6 +19,7 @@ from asof.testing.reports import ReportsSuite
 from asof.testing.servers import MariaDbServer, PostgresServer
 from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
+from asof.testing.training_sets import TrainingSetsSuite
 
 pytestmark = pytest.mark.slow
 
@@ -100,6 +101,12 @@ class TestMariaDbStatistics(OnMariaDb, StatisticsSuite): ...
 
 
 class TestPostgresMonitors(OnPostgres, MonitorsSuite): ...
+
+
+class TestPostgresTrainingSets(OnPostgres, TrainingSetsSuite): ...
+
+
+class TestMariaDbTrainingSets(OnMariaDb, TrainingSetsSuite): ...
 
 
 class TestMariaDbMonitors(OnMariaDb, MonitorsSuite): ...

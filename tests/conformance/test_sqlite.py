@@ -8,6 +8,7 @@ from asof.testing.registry import RegistrySuite
 from asof.testing.reports import ReportsSuite
 from asof.testing.spans import StatisticsSuite
 from asof.testing.stream_positions import StreamPositionsSuite
+from asof.testing.training_sets import TrainingSetsSuite
 
 URL = "sqlite:///{root}/registry.db"
 
@@ -58,5 +59,10 @@ class TestSqliteMonitors(MonitorsSuite):
 
 
 class TestSqliteReports(ReportsSuite):
+    adapter = "sqlite"
+    url = URL
+
+
+class TestSqliteTrainingSets(TrainingSetsSuite):
     adapter = "sqlite"
     url = URL

@@ -275,6 +275,11 @@ def test_drift_is_between_commits(small):
     assert ">heat<" in text
     assert "psi" in text
     assert 'role="alert"' in shown(small, "/groups/sensor/drift?current=nothing")[0]
+    assert ">heat [" in shown(small, "/groups/sensor/drift?by=shop_id")[0]
+    for wrong in ("heat", "nothing", MARKUP):
+        text = shown(small, f"/groups/sensor/drift?by={quote(wrong)}")[0]
+        assert 'role="alert"' in text
+        assert MARKUP not in text
 
 
 def test_versions_say_what_changed(small):

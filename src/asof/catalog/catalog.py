@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from asof import notebook
 from asof.access import audit
+from asof.catalog.description import Description
 from asof.catalog.search import Hit, search
 from asof.catalog.split import Split, split
+from asof.catalog.training_sets import describe_training_set, training_set_of, training_sets
 from asof.clock import show_us
 from asof.definitions import Call, FeatureGroup, FeatureView
 from asof.definitions.aggregate import told
@@ -23,37 +24,8 @@ from asof.online.port import Applied
 from asof.parts import Parts, definition, tables_of
 from asof.records import Commit, Deed, Snapshot, Tag
 from asof.registry.registered import RegisteredGroup, RegisteredView
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What there is to know about a group or view.
-
-    Attributes:
-        name: "weather@1".
-        kind: "group" or "view".
-        facts: (what, how) in the order to show.
-        features: (name, type, unit, description) of each feature.
-    """
-
-    name: str
-    kind: str
-    facts: tuple[tuple[str, str], ...]
-    features: tuple[tuple[str, str, str, str], ...]
-
-    def _repr_html_(self) -> str:
-        return notebook.text(self)
-
-    def __str__(self) -> str:
-        """Return it as text."""
-        lines = [
-            f"{self.kind} {self.name}",
-            *(f"  {what:<12} {how}" for what, how in self.facts),
-            "  features",
-        ]
-        for name, dtype, unit, description in self.features:
-            lines.append(f"    {name:<20} {dtype:<12} {unit:<8} {description}".rstrip())
-        return "\n".join(lines)
+from asof.training.sets.removing import remove as remove_training_sets
+from asof.training.sets.training_set import TrainingSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +67,23 @@ class Catalog:
     def views(self) -> list[RegisteredView]:
         """Return every version of every view, by name and version."""
         return self._parts.registry.views()
+
+    def training_sets(self) -> list[TrainingSet]:
+        """Return every version of every training set, by name and version."""
+        return training_sets(self._parts)
+
+    def remove_training_set(self, name: str) -> list[str]:
+        """Remove a training set with its rows: one version ("departure-2026-11@1") or all ("departure-2026-11").
+
+        Returns:
+            The versions that are gone.
+
+        Raises:
+            NotFoundError: Unknown name.
+        """
+        gone = remove_training_sets(self._parts, checked_text(name, "name"))
+        self._changed()
+        return [kept.ref for kept in gone]
 
     def find(self, name: str) -> RegisteredGroup | RegisteredView:
         """Return a group or view: the version that is named ("weather@1"), or the newest one.
@@ -172,11 +161,14 @@ class Catalog:
         return search(self.groups(), self.views(), checked_text(words, "words"))
 
     def describe(self, name: str) -> Description:
-        """Return what there is to know about a group or view.
+        """Return what there is to know about a group, a view or a training set.
 
         Raises:
             NotFoundError: Unknown name.
         """
+        kept = training_set_of(self._parts, name)
+        if kept is not None:
+            return describe_training_set(kept)
         group = self.find(name)
         if isinstance(group, RegisteredView):
             return _describe_view(group)
@@ -209,19 +201,23 @@ class Catalog:
         return [("source", source), *(("transform", each) for each in made), ("materialized", reached)]
 
     def lineage(self, name: str) -> Lineage:
-        """Return what a group or view reads, and what reads it.
+        """Return what a group, a view or a training set reads, and what reads it.
 
         Raises:
             NotFoundError: Unknown name.
         """
+        kept = training_set_of(self._parts, name)
+        if kept is not None:
+            return Lineage(kept.ref, tuple(dict.fromkeys((kept.view, *sorted(kept.commits)))), ())
         found = self.find(name)
+        made = [each.ref for each in self._parts.training_sets.all() if found.ref in (each.view, *each.reads)]
         if isinstance(found, RegisteredView):
-            return Lineage(found.ref, tuple(sorted(group.ref for group in found.groups.values())), ())
+            return Lineage(found.ref, tuple(sorted(group.ref for group in found.groups.values())), tuple(made))
         used = [view.ref for view in self.views() if any(g.ref == found.ref for g in view.groups.values())]
         used += [group.ref for group in self.groups() if group.parent is not None and group.parent.ref == found.ref]
         outside = found.definition.taken_from
         reads = (str(outside),) if outside is not None else () if found.parent is None else (found.parent.ref,)
-        return Lineage(found.ref, reads, tuple(sorted(used)))
+        return Lineage(found.ref, reads, (*sorted(used), *made))
 
     def split(self, group: str, *, cold: Sequence[str]) -> Split:
         """Store features that hardly ever change apart from the others, from now on: the cold and the hot family.

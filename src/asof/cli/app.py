@@ -13,7 +13,7 @@ SECTIONS = {
     "Start": ("demo", "init", "import"),
     "Define": ("plan", "apply"),
     "Write": ("write", "backfill", "materialize", "stream", "retire", "retract", "forget"),
-    "Read": ("historical", "online", "read"),
+    "Read": ("historical", "training-set", "online", "read"),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
     "Trust": ("check", "reports", "quarantine", "statistics", "drift", "monitor", "verify", "doctor"),
     "Serve": ("serve", "ui", "keys", "audit"),
@@ -21,7 +21,7 @@ SECTIONS = {
 }
 """Commands in the order of the help; `name` lives in `asof.cli.commands.name`, with `-` as `_`."""
 
-MODULES = {"import": "import_"}
+MODULES = {"import": "import_", "training-set": "training_set"}
 """Modules that cannot have their command's name."""
 
 

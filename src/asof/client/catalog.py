@@ -12,6 +12,7 @@ from asof.catalog.search import Hit
 from asof.catalog.split import Split
 from asof.checks import CheckReport
 from asof.client.link import Link
+from asof.client.training_sets import KeptThere
 from asof.definitions.monitor import Monitor
 from asof.erasure import Certificate
 from asof.parts import Pins
@@ -25,11 +26,13 @@ from asof.quality.monitors import MonitorRun
 from asof.quality.statistics import Commits
 from asof.records import Commit, Deed, Tag
 from asof.registry.registered import RegisteredGroup, RegisteredView
+from asof.registry.training_sets import KeptSet
 from asof.serving.log import LogCounts
 from asof.statistics import Drift, GroupStatistics
 from asof.statistics.drift import ALPHA, MISSING, PSI
 from asof.statistics.packing import unpack
 from asof.training.frame import HistoricalFrame
+from asof.training.sets.training_set import TrainingSet
 from asof.wire import requests
 from asof.wire.definitions import KnownGroup, KnownView, group_of, view_of
 from asof.wire.reports import explanation_of
@@ -40,10 +43,11 @@ from asof.wire.values import record
 class RemoteCatalog(Catalog):
     """Everything about knowing, asked of a server; see `Catalog`."""
 
-    def __init__(self, link: Link, changed: Callable[[], None]) -> None:
-        """Keep the way to it."""
+    def __init__(self, link: Link, changed: Callable[[], None], read: Callable[..., HistoricalFrame]) -> None:
+        """Keep the way to it; `read` is the store's."""
         self._link = link
         self._changed = changed
+        self._read = read
 
     def groups(self) -> list[RegisteredGroup]:
         """See `Catalog.groups`."""
@@ -53,6 +57,16 @@ class RemoteCatalog(Catalog):
     def views(self) -> list[RegisteredView]:
         """See `Catalog.views`."""
         return list(map(view_of, record(list[KnownView], self._link.act("catalog.views", requests.Nothing()))))
+
+    def training_sets(self) -> list[TrainingSet]:
+        """See `Catalog.training_sets`."""
+        found = record(list[KeptSet], self._link.act("catalog.training_sets", requests.Nothing()))
+        return [TrainingSet(kept, KeptThere(self._link, self._read)) for kept in found]
+
+    def remove_training_set(self, name: str) -> list[str]:
+        """See `Catalog.remove_training_set`."""
+        asked = requests.Named(name=name)
+        return record(list[str], self._link.act("catalog.remove_training_set", asked, again=False, long=True))
 
     def find(self, name: str) -> RegisteredGroup | RegisteredView:
         """See `Catalog.find`."""

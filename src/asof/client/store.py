@@ -11,6 +11,7 @@ import pyarrow as pa
 from asof.arrow.frames import Frame, to_table
 from asof.arrow.order import OnConflict
 from asof.catalog.python_file import Definition, definitions_of
+from asof.client import training_sets
 from asof.client.address import Address
 from asof.client.catalog import RemoteCatalog, RemoteQuality
 from asof.client.direct import Direct
@@ -19,6 +20,9 @@ from asof.client.link import Link
 from asof.client.reading import OnlineClient
 from asof.client.retries import key_of
 from asof.client.together import RemoteTogether
+from asof.client.training_sets import KeptThere
+from asof.definitions import Label
+from asof.definitions.splits import Split
 from asof.erasure import Certificate
 from asof.errors import UnsupportedError, UsageError
 from asof.forks import opened
@@ -36,6 +40,9 @@ from asof.serving.receipt import Receipt, Requests
 from asof.serving.replay import Replayed
 from asof.store import Store
 from asof.training.frame import HistoricalFrame
+from asof.training.sets.asking import Asked
+from asof.training.sets.training_set import TrainingSet
+from asof.training.sets.verb import to_make
 from asof.wire import requests
 from asof.wire.definitions import declared
 from asof.wire.tables import outgoing, to_bytes
@@ -58,7 +65,7 @@ class RemoteStore(Store):
         self._link = Link(address)
         self._online_client = OnlineClient(self._link)
         self._direct = Direct(self._link)
-        self.catalog = RemoteCatalog(self._link, self._online_client.forget)
+        self.catalog = RemoteCatalog(self._link, self._online_client.forget, self.read)
         self.quality = RemoteQuality(self._link)
         self._closed = False
         opened.add(self)
@@ -221,6 +228,32 @@ class RemoteStore(Store):
             timezone=timezone, truncate=truncate, explain=explain,
         )  # fmt: skip
         return historical(self._link, asked, spine, batch_rows=batch_rows, progress=progress)
+
+    def training_set(  # noqa: PLR0913 - pinned
+        self,
+        name: str,
+        view: str | None = None,
+        spine: Frame | None = None,
+        *,
+        time: str | datetime | None = None,
+        split: Split | None = None,
+        label: str | Label | None = None,
+        known: str | datetime | None = None,
+        commits: Pins | str | None = None,
+        timezone: str | None = None,
+        truncate: bool = False,
+        batch_rows: int | None = None,
+        code_commit: str | None = None,
+        progress: Progress | bool = False,
+    ) -> TrainingSet:
+        """See `Store.training_set`; paths are those of files on this machine."""
+        makes = KeptThere(self._link, self.read)
+        if not to_make(view, spine):
+            return TrainingSet(training_sets.opened(self._link, name), makes)
+        asked = Asked(
+            name, str(view), spine, time, split, label, known, commits, timezone, truncate, batch_rows, code_commit,
+        )  # fmt: skip
+        return TrainingSet(training_sets.made(self._link, self.catalog, asked, progress=progress), makes)
 
     def read(  # noqa: PLR0913 - pinned
         self,

@@ -14,6 +14,7 @@ from asof.definitions.entity import Entity
 from asof.definitions.external import checked_place
 from asof.definitions.feature import Feature
 from asof.definitions.foreign_checks import ForeignChecks, checks_of
+from asof.definitions.label import Label
 from asof.definitions.names import EVERY_PROJECT, checked_name, checked_project, checked_projects
 from asof.definitions.outside import Call, Outside, outside_of
 from asof.definitions.outside import Given as Source
@@ -448,3 +449,7 @@ class FeatureRef:
     def alias(self, name: str) -> "FeatureRef":
         """Return the same feature under another name."""
         return replace(self, name=checked_name(name, "feature"))
+
+    def after(self, horizon: str | timedelta) -> Label:
+        """Return the label that the feature is, so long after a row's time; see `Label`."""
+        return Label.of(self, horizon)

@@ -140,9 +140,9 @@ class DuckDBEngine:
             return nothing_found(schema, spine.num_rows)
         spine_rows = _numbered(spine, rows.keys)
         asked = Asked.of(spine.num_rows, rows, len(columns), known)
-        with self._session(rows, __asof_spine=spine_rows, __asof_sample=sample(spine)) as (run, names):
+        with self._session(rows, __asof_spine=spine_rows) as (run, names):
             with profile.step("choose"):
-                chosen = self._fixed or _chosen(run, rows, asked, names["__asof_sample"])
+                chosen = self._fixed or asked.at_once() or _chosen(run, rows, asked, spine, names["__asof_spine"])
                 chosen = chosen if rows.outside is None else chosen.showing_ties()
             profile.plan, profile.why = chosen
             beyond_us = last_us if reaches_beyond(rows, last_us) else None
@@ -460,15 +460,13 @@ def _numbered(spine: pa.Table, on: Sequence[str]) -> pa.Table:
     return table.append_column("__row", pa.array(np.arange(spine.num_rows)))
 
 
-def _chosen(run: duckdb.DuckDBPyConnection, rows: Rows, asked: Asked, sample: str) -> Chosen:
+def _chosen(run: duckdb.DuckDBPyConnection, rows: Rows, asked: Asked, spine: pa.Table, name: str) -> Chosen:
     """Choose by the rows that the keys of the spine have, as far as its sample and the largest file tell."""
-    chosen = asked.at_once()
-    if chosen is not None:
-        return chosen
     place, file, _ = max(rows.files, key=lambda item: item[1].rows, default=(None, None, None))
     if place is None or file is None or not file.rows:
         return Chosen("hash", "no file has rows")
-    found = run.sql(point_in_time.matches(rows, place, sample=sample)).to_arrow_table()
+    run.register(f"{name}_sample", unsliced(sample(spine)))
+    found = run.sql(point_in_time.matches(rows, place, sample=f"{name}_sample")).to_arrow_table()
     sampled = min(asked.spine_rows, SAMPLE_ROWS)
     return asked.by_pairs(found.column(0)[0].as_py() * asked.rows / file.rows * asked.spine_rows / sampled)
 

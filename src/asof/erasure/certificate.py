@@ -58,6 +58,7 @@ class Certificate:
         places: All places that were looked at.
         notes: What a person must know, or do.
         semantics: Version of the rules.
+        training_sets: Those that held rows of the keys, by version: what was learnt from them used what was erased.
     """
 
     id: int
@@ -71,6 +72,7 @@ class Certificate:
     places: tuple[str, ...]
     notes: tuple[str, ...] = ()
     semantics: int = SEMANTICS
+    training_sets: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -95,6 +97,7 @@ class Certificate:
             f"{head}: {self.keys:,} keys of {self.entity}, {self.rows:,} rows, asked for by {self.writer}{when}",
             *([f"  reason   {self.reason}"] if self.reason else []),
             *(f"  {each.place:<8} {each.what}: {each.rows:,} rows" + _files(each) for each in self.erased),
+            *([f"  training sets that held such rows: {', '.join(self.training_sets)}"] if self.training_sets else []),
             f"  looked at {', '.join(self.places)}",
             *(f"  note: {note}" for note in self.notes),
         ]

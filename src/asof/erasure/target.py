@@ -1,4 +1,7 @@
-"""Which rows an erasure means: those of the entity's groups, and what serving logs and quarantines keep about them."""
+"""Which rows an erasure means: those of the entity's groups, and what asof keeps about them.
+
+That are rows of serving logs, of quarantines and of training sets.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from asof.definitions import Entity, FeatureGroup
 from asof.definitions.kept import said_ways
 from asof.definitions.quarantine import is_quarantine
 from asof.definitions.serving_log import is_log, ways
+from asof.definitions.training_set import DERIVED, SPINE, is_training_set
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, pinned_rows
 from asof.registry.registered import RegisteredGroup, RegisteredView
@@ -81,12 +85,12 @@ class Target:
         return found
 
     def answers(self, parts: Parts) -> list[Holding]:
-        """Return the rows of serving logs and quarantines that are about the keys."""
+        """Return the rows of serving logs, quarantines and training sets that are about the keys."""
         views = parts.registry.views()
         return [
             Holding(group, self._answers(parts, group, views))
             for group in parts.registry.groups()
-            if is_log(group.definition) or is_quarantine(group.definition)
+            if is_log(group.definition) or is_quarantine(group.definition) or is_training_set(group.definition)
         ]
 
     def _answers(self, parts: Parts, log: RegisteredGroup, views: list[RegisteredView]) -> pa.Table:
@@ -144,7 +148,7 @@ def _asked(answers: pa.RecordBatch, log: FeatureGroup) -> dict[str, pa.Array]:
     """Return the keys of answers, those that came from other answers too."""
     return {
         field.name: part
-        for name in ("keys", "derived")
+        for name in ("keys", SPINE, DERIVED)
         if name in log.columns
         for field, part in zip(answers.schema.field(name).type, _column(answers, name).flatten(), strict=True)
     }

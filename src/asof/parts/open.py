@@ -31,6 +31,7 @@ from asof.registry.port import CommitLog, Deeds, Erasures, Keys, Metadata, Regis
 from asof.registry.reports import Reports
 from asof.registry.statistics import Statistics
 from asof.registry.streams import Streams
+from asof.registry.training_sets import TrainingSets
 
 FORMAT = 1
 """Format of a store's folder; a greater one was written by a newer asof."""
@@ -73,6 +74,7 @@ class Parts:
         reports: What checks said of writes.
         statistics: Those of commits.
         monitors: What monitors found.
+        training_sets: Their manifests.
         process: Who runs this process, "user@host" or what ASOF_WRITER says.
         compaction: Whether small files are merged in the background: "auto" or "off".
     """
@@ -92,6 +94,7 @@ class Parts:
     reports: Reports
     statistics: Statistics
     monitors: Monitors
+    training_sets: TrainingSets
     process: str = ""
     compaction: str = "auto"
 
@@ -161,6 +164,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         reports=metadata.reports,
         statistics=metadata.statistics,
         monitors=metadata.monitors,
+        training_sets=metadata.training_sets,
         process=_process(),
         compaction=settings["compaction"],
     )

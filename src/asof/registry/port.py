@@ -13,6 +13,7 @@ from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.registry.reports import Reports
 from asof.registry.statistics import Statistics
 from asof.registry.streams import Streams
+from asof.registry.training_sets import TrainingSets
 
 
 class StaleDefinitionsError(ConflictError):
@@ -359,7 +360,7 @@ class Deeds(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What an adapter of the registry opens: ten ports on one database."""
+    """What an adapter of the registry opens: eleven ports on one database."""
 
     registry: Registry
     log: CommitLog
@@ -371,3 +372,4 @@ class Metadata:
     reports: Reports
     statistics: Statistics
     monitors: Monitors
+    training_sets: TrainingSets

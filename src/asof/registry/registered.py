@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.group import Known
+from asof.definitions.training_set import TAG, is_training_set
 from asof.errors import UsageError
 
 
@@ -86,8 +87,14 @@ class RegisteredGroup:
         """The group itself, of which users must be allowed to retract commits.
 
         Raises:
-            UsageError: It has no rows, or a transformation makes them from those of a group.
+            UsageError: It has no rows, a transformation makes them from those of a group, or it keeps a training set.
         """
+        if is_training_set(self.definition):
+            raise UsageError(
+                f"{self.ref} keeps the rows of the training set {self.definition.tags[TAG]}, which stay as they are",
+                where=f"group {self.definition.name}",
+                todo="make another version: store.training_set",
+            )
         if self.origin is not None:
             name, source = self.definition.name, self.origin.definition.name
             raise UsageError(

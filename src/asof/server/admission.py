@@ -30,7 +30,7 @@ class Admission:
         """Know no definitions yet."""
         self._store = store
         self._access = access
-        self._definitions: Cached[Definition] = Cached(lambda name: store.catalog.find(name).definition)
+        self._definitions: Cached[Definition] = Cached(lambda name: _defined(store, name))
 
     @contextmanager
     def __call__(self, token: str | None, address: str, verb: str, request: requests.Request) -> Generator[None]:
@@ -70,6 +70,17 @@ class Admission:
             raise caller.denied(verb.role, EVERY_PROJECT)
         else:
             caller.need_anywhere(verb.role)
+
+
+def _defined(store: Store, name: str) -> Definition:
+    """Return the definition of a name: of a training set, that of its view."""
+    try:
+        return store.catalog.find(name).definition
+    except NotFoundError as error:
+        try:
+            return store.catalog.find(store.training_set(name).view).definition
+        except NotFoundError:
+            raise error from None
 
 
 def named(verb: Verb[Any], request: requests.Request) -> str:

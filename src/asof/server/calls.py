@@ -17,6 +17,7 @@ from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
 from asof.ingest.write import Together
 from asof.progress import Wanted
 from asof.records import OWN_KEY, Commit
+from asof.server import training_sets
 from asof.server.direct import direct_read
 from asof.server.jobs import Jobs
 from asof.server.limits import Limits
@@ -128,6 +129,13 @@ class Calls:
             raise UsageError(f"{verb} moves a table, and is no action", todo="put, get or exchange it")
         with self._jobs.place() if VERBS[verb].job else nullcontext():
             return act(self._store, asked, progress)
+
+    def put(self, verb: str, asked: Any, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Any:  # noqa: ANN401 - the verb's own
+        """Take the rows of a stream, while they come: to be stored, or as a spine."""
+        if verb != "training_set":
+            return self.write(verb, asked, schema, batches)
+        with self._jobs.place():
+            return training_sets.made(self._store, asked, pa.RecordBatchReader.from_batches(schema, batches))
 
     def write(self, verb: str, asked: requests.Write, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Any:  # noqa: ANN401 - a commit, or the number of a transaction
         """Store the rows of a stream, while they come."""

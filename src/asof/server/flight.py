@@ -1,7 +1,7 @@
 """Arrow Flight (gRPC): the verbs of the remote store, with tables as streams of Arrow.
 
     DoAction    every verb that moves no table; its answer is the last of the results
-    DoPut       write, backfill, together.write: the commit comes as metadata when the stream has ended
+    DoPut       write, backfill, together.write, training_set: the commit comes as metadata when the stream has ended
     DoGet       read: the pins are in the metadata of the schema
     DoExchange  historical and online: a spine, or keys, come in; answers go out, and at last how they came out
 
@@ -106,7 +106,7 @@ class FlightServer(flight.FlightServerBase):
         """Store the rows of a stream."""
         with _told("put", _call_of(context)):
             verb, message = _pair(descriptor.command)
-            if verb not in ("write", "backfill", "together.write"):
+            if verb not in ("write", "backfill", "together.write", "training_set"):
                 raise UsageError(f"{verb} does not store the rows of a stream", todo="put write or backfill")
 
             def tell(what: str, told: object) -> None:
@@ -114,7 +114,7 @@ class FlightServer(flight.FlightServerBase):
 
             with self._asked(context, verb, message) as asked, listening(lambda text: tell("warning", text)):
                 batches = self._batches(context, reader, ends=asked.ends)
-                tell("done", self._calls.write(verb, asked, reader.schema, batches))
+                tell("done", self._calls.put(verb, asked, reader.schema, batches))
 
     def do_get(self, context: Foreign, ticket: Foreign) -> Foreign:
         """Return the stored rows of a group."""

@@ -9,6 +9,7 @@ from asof.definitions.monitor import monitors_from
 from asof.progress import Wanted
 from asof.records import Role
 from asof.registry.registered import RegisteredGroup, RegisteredView
+from asof.server import training_sets
 from asof.server.rights import found, readable
 from asof.statistics.packing import pack
 from asof.store import Store
@@ -150,6 +151,16 @@ VERBS: Mapping[str, Verb[Any]] = {
     "forget": Verb(requests.Forget, "admin", "entity", _forget, job=True),
     "historical": Verb(requests.Historical, "reader", "view", job=True),
     "read": Verb(requests.Read, "reader", "group", job=True),
+    "training_set": Verb(requests.TrainingSet, "writer", "view", job=True),
+    "training_set.open": Verb(
+        requests.Named, "reader", act=lambda store, asked, _: training_sets.found(store, asked.name, "reader").kept
+    ),
+    "training_set.rebuild": Verb(
+        requests.Named, "reader", act=lambda store, asked, _: training_sets.rebuilt(store, asked.name), job=True
+    ),
+    "training_set.late": Verb(
+        requests.Named, "reader", act=lambda store, asked, _: training_sets.late(store, asked.name), job=True
+    ),
     "online": Verb(requests.Online, "reader", "view"),
     "replay": Verb(requests.Replay, "reader", act=lambda store, asked, _: store.replay(asked.receipt)),
     "verify": Verb(requests.Verify, "reader", "view", _verify, job=True),
@@ -184,6 +195,10 @@ VERBS: Mapping[str, Verb[Any]] = {
         requests.Audit,
         "admin",
         act=lambda store, asked, _: store.catalog.audit(matching=asked.matching, limit=asked.limit),
+    ),
+    "catalog.training_sets": Verb(requests.Nothing, "reader", act=lambda store, _, __: training_sets.readable(store)),
+    "catalog.remove_training_set": Verb(
+        requests.Named, "writer", act=lambda store, asked, _: training_sets.removed(store, asked.name)
     ),
     "catalog.search": Verb(requests.Words, "reader", act=lambda store, asked, _: found(store, calling(), asked.words)),
     "catalog.describe": Verb(

@@ -163,6 +163,24 @@ class Reference:
         newest = max(candidates, key=lambda row: (row.event_time or 0, row.commit))  # static: commit alone
         return {name: self._judge(newest, name, t) for name in self.group.features}
 
+    def label(self, key: Key, t: int, horizon_us: int, *, known: Known, pin: int | None = None) -> dict[str, Answer]:
+        """Give what became of `key` after `t`: by the newest row with event_time in (t, t + horizon].
+
+        It is what was known at t + horizon. A value does not expire: it happened. The group is not static.
+        """
+        moment = t + horizon_us
+        own = [row for row in self._rows if row.key == key and row.event_time is not None and row.event_time > t]
+        candidates = [row for row in own if self.is_candidate(row, moment, known=known, pin=pin)]
+        if None in key or not candidates:
+            return {name: Answer(None, "MISSING", None) for name in self.group.features}
+        newest = max(candidates, key=lambda row: (row.event_time or 0, row.commit))
+        found: dict[str, Answer] = {}
+        for name in self.group.features:
+            value = newest.values.get(name)  # null in a retirement
+            status: Status = "RETIRED" if newest.retired else "NULL" if value is None else "PRESENT"
+            found[name] = Answer(value, status, newest.event_time)
+        return found
+
     def is_candidate(self, row: Stored, t: int, *, known: Known, pin: int | None) -> bool:
         """Tell whether a row is one of those of which the newest answers at T."""
         if not _in_pin(row.commit, pin) or (row.event_time is not None and row.event_time > t):

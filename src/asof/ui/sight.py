@@ -182,9 +182,9 @@ class Sight:
         """Return the statistics of what was written to a group: by a commit, up to a tag, or (None) ever."""
         return self._store.quality.statistics(group.ref, commits=commits)
 
-    def drift(self, group: RegisteredGroup, *, baseline: str | tuple[int, int], current: str) -> Drift:
-        """Return which features of a group moved between commits."""
-        return self._store.quality.drift(group.ref, baseline=baseline, current=current)
+    def drift(self, group: RegisteredGroup, *, baseline: str | tuple[int, int], current: str, by: str) -> Drift:
+        """Return which features of a group moved between commits; by a column each segment for itself, "" for none."""
+        return self._store.quality.drift(group.ref, baseline=baseline, current=current, by=by or None)
 
     def tags(self) -> list[Tag]:
         """Return the tags, the newest first."""

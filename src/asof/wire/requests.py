@@ -113,6 +113,46 @@ class Historical(Request):
     dry: bool = False
 
 
+class SentLabel(msgspec.Struct, forbid_unknown_fields=True):
+    """A label that is looked up: a feature of a group version, under columns of the spine, some time after the row's.
+
+    Attributes:
+        name: What its column is called; "" for the feature's name.
+    """
+
+    group: str
+    feature: str
+    on: dict[str, str]
+    horizon_us: int
+    name: str = ""
+
+
+class TrainingSet(Request):
+    """For `training_set`; the spine is the stream.
+
+    Attributes:
+        label: A label that is looked up.
+        column: The column of the spine that is the label.
+        split: A split, as `asof.definitions.splits.split_document` gives it.
+        code: Commit of the caller's code.
+        ends: As in `Write`.
+    """
+
+    name: Given
+    view: Given
+    time: Given = None
+    split: Given = None
+    label: SentLabel | None = None
+    column: Given = None
+    known: Given = None
+    commits: Given = None
+    timezone: Given = None
+    truncate: bool = False
+    batch_rows: Given = None
+    code: str = ""
+    ends: bool = True
+
+
 class Read(Request):
     """For `read`.
 

@@ -12,6 +12,7 @@ from asof.registry.sql.reports import SqlReports
 from asof.registry.sql.statistics import SqlStatistics
 from asof.registry.sql.streams import SqlStreams
 from asof.registry.sql.tags import SqlTags
+from asof.registry.sql.training_sets import SqlTrainingSets
 
 __all__ = [
     "SqlCommitLog",
@@ -24,6 +25,7 @@ __all__ = [
     "SqlStatistics",
     "SqlStreams",
     "SqlTags",
+    "SqlTrainingSets",
     "open_sql",
 ]
 
@@ -42,4 +44,5 @@ def open_sql(url: str) -> Metadata:
         SqlReports(database),
         SqlStatistics(database),
         SqlMonitors(database),
+        SqlTrainingSets(database),
     )

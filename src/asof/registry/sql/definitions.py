@@ -16,8 +16,9 @@ from asof.definitions.documents import (
     view_from,
     view_identity,
 )
-from asof.definitions.quarantine import SUFFIX, is_quarantine, quarantine_group, quarantine_name
+from asof.definitions.quarantine import is_quarantine, quarantine_group, quarantine_name
 from asof.definitions.serving_log import is_log, log_group, log_name
+from asof.definitions.training_set import is_training_set
 from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.records import Deed
 from asof.registry.plan import Change, Plan, group_change, view_change
@@ -39,6 +40,7 @@ from asof.registry.sql.tables import (
     tag_pin,
     view_version,
 )
+from asof.registry.sql.training_sets import refuse_if_trained_on
 
 if TYPE_CHECKING:
     from asof.definitions.group import Known
@@ -153,6 +155,7 @@ class SqlRegistry:
             next_generation(connection)
             gone = [_group_of(connection, r, {}) for r in found if r in groups]
             _refuse_if_used(connection, gone)
+            refuse_if_trained_on(connection, [f"{row.name}@{row.version}" for row in found])
             for row in found:
                 table = group_version if row in groups else view_version
                 connection.execute(delete(table).where(table.c.id == row.id))
@@ -218,7 +221,7 @@ def _newest_ref(connection: Connection, name: str) -> str:
 
 def _is_own(group: FeatureGroup) -> bool:
     """Return whether it is a group that asof itself writes to."""
-    return is_log(group) or is_quarantine(group)
+    return is_log(group) or is_quarantine(group) or is_training_set(group)
 
 
 class _Step:
@@ -312,7 +315,8 @@ class _Steps:
             raise ConflictError(f"{group.name!r} is already the name of a view", todo="choose another name")
         old = self.newest(group_version, group.name)
         if old is not None and self.is_own(old) and not _is_own(group):
-            what = "a quarantine" if group.name.endswith(SUFFIX) else "a serving log"
+            kept = group_from(json.loads(old.body))
+            what = "a serving log" if is_log(kept) else "a quarantine" if is_quarantine(kept) else "a training set"
             raise ConflictError(f"{group.name!r} is already the name of {what}", todo="choose another name")
         document = self.document(group)
         self.check_entity(group)

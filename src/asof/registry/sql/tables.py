@@ -14,7 +14,7 @@ from sqlalchemy import (
 
 from asof.registry.sql.column_types import BYTES, DIGEST, TEXT, Constant, short_text
 
-REVISION = "0007"
+REVISION = "0008"
 """The newest migration; a database with another one is migrated, or refused if it is newer."""
 
 metadata = MetaData()
@@ -238,4 +238,19 @@ statistics_span = Table(
     Column("last_committed_us", BigInteger, nullable=False),
     Column("commits", BigInteger, nullable=False),
     Column("body", BYTES, nullable=False),
+)
+
+training_set = Table(
+    "training_set",
+    metadata,
+    Column("name", short_text(63), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("view", short_text(127), nullable=False),
+    Column("group_ref", short_text(127), nullable=False),
+    Column("reads", TEXT, nullable=False),
+    Column("digest", short_text(64), nullable=False),  # "": it is being made
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("writer", TEXT, nullable=False),
+    Column("manifest", TEXT, nullable=False),
+    Column("statistics", BYTES),
 )

@@ -1,0 +1,36 @@
+"""What there is to know about a group, a view or a training set."""
+
+from dataclasses import dataclass
+
+from asof import notebook
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What there is to know about a group, a view or a training set.
+
+    Attributes:
+        name: "weather@1".
+        kind: "group", "view" or "training set".
+        facts: (what, how) in the order to show.
+        features: (name, type, unit, description) of each feature.
+    """
+
+    name: str
+    kind: str
+    facts: tuple[tuple[str, str], ...]
+    features: tuple[tuple[str, str, str, str], ...]
+
+    def _repr_html_(self) -> str:
+        return notebook.text(self)
+
+    def __str__(self) -> str:
+        """Return it as text."""
+        lines = [
+            f"{self.kind} {self.name}",
+            *(f"  {what:<12} {how}" for what, how in self.facts),
+            "  features",
+        ]
+        for name, dtype, unit, description in self.features:
+            lines.append(f"    {name:<20} {dtype:<12} {unit:<8} {description}".rstrip())
+        return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Training sets: saved, versioned, and made again from history."""
