@@ -7,7 +7,7 @@ from tests.on_demand_features import warmer_at
 from tests.on_demand_features import weather as stations
 
 from asof import Entity, Feature, FeatureGroup, FeatureView
-from asof.definitions.chain import step_from
+from asof.definitions.chain import step_from, transforms_from
 from asof.definitions.documents import view_document, view_from, view_identity
 from asof.definitions.estimator import users_codes
 from asof.errors import NotFoundError, UsageError
@@ -109,6 +109,11 @@ def test_a_document_says_what_is_not_the_default():
         (lambda: Impute("meen"), "'meen' is no way to impute"),
         (lambda: Impute("median", value=3.0), "no way to impute"),
         (lambda: Impute(float("nan")), "no text, number or bool"),
+        (lambda: Impute(None), "no way to impute"),
+        (lambda: Impute(3.0, value=4.0), "no way to impute"),
+        (lambda: Impute(value=[1]), "no text, number or bool"),
+        (lambda: Impute(10**400), "no text, number or bool"),
+        (lambda: Log(plus=10**400), "no finite number"),
     ],
 )
 def test_parts_that_say_nothing_are_refused(make, said):
@@ -205,6 +210,8 @@ def test_unknown_kinds_and_parts_in_a_document_are_refused():
     ):
         with pytest.raises(UsageError, match=r"no (transformer|hash)"):
             step_from({"kind": "sklearn", **parts})
+    with pytest.raises(UsageError, match="two transforms"):
+        transforms_from([{"features": ["temp"], "steps": [{"kind": "standard"}]}] * 2)
     deep = {}
     for _ in range(100_000):
         deep = {"dict": [deep]}
