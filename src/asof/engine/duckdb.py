@@ -55,7 +55,12 @@ from asof.windows.aggregation import Aggregation
 
 BATCH_ROWS = 131_072
 
-PLANS: Mapping[str, point_in_time.Plan | None] = {"": None} | {plan: plan for plan in get_args(point_in_time.Plan)}
+DEEP = "deep"
+"""All windows by the plans for many events; look-ups as always."""
+
+PLANS: Mapping[str, point_in_time.Plan | None] = {"": None, DEEP: None} | {
+    plan: plan for plan in get_args(point_in_time.Plan)
+}
 
 LIMITS = {"memory_limit": "write a size such as 2GB", "threads": "write a number of threads"}
 
@@ -67,9 +72,9 @@ class DuckDBEngine:
     """The engine port over DuckDB.
 
     Args:
-        url: "duckdb"; "duckdb:as-of" (or whole, hash, numbered) for one plan whatever the history is like: to
-            test, to measure. Each may have limits, as in "duckdb:?memory_limit=2GB&threads=2": queries that need more
-            memory spill to disk.
+        url: "duckdb"; "duckdb:as-of" (or whole, hash, numbered; deep, of windows) for one plan whatever the history
+            is like: to test, to measure. Each may have limits, as in "duckdb:?memory_limit=2GB&threads=2": queries
+            that need more memory spill to disk.
         root: The store's folder; what does not fit memory is spilled below it, if it can be written to.
     """
 
@@ -78,7 +83,7 @@ class DuckDBEngine:
         name, _, query = url.partition(":")[2].partition("?")
         if name not in PLANS:
             raise NotFoundError.named("plan", name, PLANS, where=url)
-        plan = PLANS[name]
+        plan, self._deep = PLANS[name], name == DEEP
         self._fixed = plan and Chosen(plan, f"the store's engine is {url!r}")
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -178,11 +183,21 @@ class DuckDBEngine:
             return typed(_in_order(found), schema)
 
     def aggregate(
-        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+        self,
+        spine: pa.Table,
+        rows: Rows,
+        *,
+        on: Sequence[str],
+        aggregations: Sequence[Aggregation],
+        known: Known,
+        profile: Profile | None = None,
     ) -> pa.Table:
         """See `Engine.aggregate`."""
+        given, profile = profile, profile or Profile()
         check(aggregations, rows.schema)
+        profile.files, profile.rows = len(rows.files), count(rows)
         rows = within_reach(rows, aggregations, spine)
+        profile.files_read = len(rows.files)
         if not spine.num_rows or (not rows.files and rows.journal is None):
             return answers.nothing(spine, rows, on=on, aggregations=aggregations)
         table = _numbered(spine, on)
@@ -190,10 +205,22 @@ class DuckDBEngine:
         with self._session(rows, __asof_spine=table, __asof_sample=sample(spine)) as (run, names):
             asking = Asking(wanted, on, names["__asof_spine"], known, *reach(aggregations, spine))
             question = aggregated.Question(
-                rows, asking, aggregations, names["__asof_journal"], names["__asof_sample"], spine.num_rows
+                rows,
+                asking,
+                aggregations,
+                journal=names["__asof_journal"],
+                sample=names["__asof_sample"],
+                spine_rows=spine.num_rows,
+                always=self._deep,
             )
-            found, ways = aggregated.found(question, lambda statement: run.sql(statement).to_arrow_table())
-        return answers.arranged(spine, found, on=on, aggregations=aggregations, ways=ways)
+
+            def ask(statement: str) -> pa.Table:
+                with _profiled(run, given):
+                    return run.sql(statement).to_arrow_table()
+
+            found, ways = aggregated.found(question, ask, profile)
+        with profile.step("arrange"):
+            return answers.arranged(spine, found, on=on, aggregations=aggregations, ways=ways)
 
     def explain(
         self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
@@ -246,12 +273,10 @@ class DuckDBEngine:
             return first_rows(first, rows.keys, keys, of_keys, schema).to_reader()
 
     def _of_keys(self, run: duckdb.DuckDBPyConnection, scan: Scan, keys: pa.Table) -> pa.Table:
-        """Return what a scan gives of some keys, which are ordered."""
+        """Return what a scan gives of some keys."""
         name = f"__asof_keys_{next(self._numbers)}"
         run.register(name, unsliced(keys))
-        ends = keys.column(scan.rows.keys[0])
-        between = key_range(scan.rows, ends[0].as_py(), ends[-1].as_py()).removeprefix(" WHERE ")
-        return run.sql(scan.statement(name, between)).to_arrow_table()
+        return run.sql(scan.statement(name, key_range(scan.rows, keys))).to_arrow_table()
 
     def newest(self, rows: Rows, *, keys: pa.Table | None = None) -> pa.RecordBatchReader:
         """See `Engine.newest`."""
@@ -268,7 +293,8 @@ class DuckDBEngine:
         if not rows.files and rows.journal is None:
             return schema.empty_table().to_reader()
         with self._session(rows, __asof_keys=keys) as (run, names):
-            statement = scans.newest(rows, journal=names["__asof_journal"], keys_table=names.get("__asof_keys"))
+            journal, table = names["__asof_journal"], names.get("__asof_keys")
+            statement = scans.newest(rows, journal=journal, keys_table=table, between=key_range(rows, keys))
             return _stream(run, statement, schema)
 
     def compare(self, rows: Rows, frame: pa.Table) -> pa.Table:
@@ -282,14 +308,13 @@ class DuckDBEngine:
         if rows.event_time is None:  # all are as early as the stored rows
             frame = frame.set_column(frame.column_names.index("__event"), "__event", pa.repeat(NO_TIME, len(frame)))
         numbered = frame.append_column("__row", pa.array(np.arange(frame.num_rows)))
-        ends = pc.min_max(frame.column(rows.keys[0]))
         with self._session(rows, __asof_frame=numbered) as (run, tables):
             statement = compare(
                 rows,
                 frame=tables["__asof_frame"],
                 journal=tables["__asof_journal"],
                 columns=features,
-                between=key_range(rows, ends["min"].as_py(), ends["max"].as_py()),
+                between=key_range(rows, frame),
             )
             found = run.sql(statement).to_arrow_table()
         order = np.full(frame.num_rows, -1)
@@ -338,6 +363,7 @@ class DuckDBEngine:
                 without_table=names.get("__asof_without"),
                 after_us=after_us,
                 until_us=until_us,
+                between=key_range(rows, keys),
             )
             return _stream(run, statement, rows.schema)
 

@@ -114,11 +114,18 @@ class FamilyEngine:
         )
 
     def aggregate(
-        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+        self,
+        spine: pa.Table,
+        rows: Rows,
+        *,
+        on: Sequence[str],
+        aggregations: Sequence[Aggregation],
+        known: Known,
+        profile: Profile | None = None,
     ) -> pa.Table:
         """See `Engine.aggregate`."""
         rows = self._whole(rows, [*on, *(name for each in aggregations for name in each.columns)])
-        return self.engine.aggregate(spine, rows, on=on, aggregations=aggregations, known=known)
+        return self.engine.aggregate(spine, rows, on=on, aggregations=aggregations, known=known, profile=profile)
 
     def explain(
         self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known

@@ -78,8 +78,8 @@ class Scan:
         return _where(between, shown, *_within(self.after_us, self.until_us))
 
 
-def newest(rows: Rows, *, journal: str, keys_table: str | None) -> str:
-    """Return the statement that finds the newest row of each key; see `Engine.newest`."""
+def newest(rows: Rows, *, journal: str, keys_table: str | None, between: str = "") -> str:
+    """Return the statement that finds the newest row of each key; see `Engine.newest` and `Scan.statement`."""
     features = _features(rows)
     sources = competing(rows, features, journal=journal)
     keys = ", ".join(quoted(key) for key in rows.keys)
@@ -90,14 +90,14 @@ def newest(rows: Rows, *, journal: str, keys_table: str | None) -> str:
         f"__x AS {quoted(RETIRED_COLUMN)}",
         *(quoted(name) for name in features),
     ]
-    shown = visible(rows, "event")
+    shown = _where(between, visible(rows, "event").removeprefix(" WHERE "))
     only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
     best = (
         f"FROM (SELECT * FROM ({sources}){shown}){only}"
         f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY __e DESC, __c DESC) = 1"
     )
     if confirming(rows):
-        best = f"FROM {filled(rows, f'(SELECT * {best})', features, journal=journal)}"
+        best = f"FROM {filled(rows, f'(SELECT * {best})', features, journal=journal, between=between)}"
     return f"SELECT {', '.join(wanted)} {best} ORDER BY {keys}"
 
 
@@ -110,8 +110,9 @@ def stamped(  # noqa: PLR0913 - the parts of one statement
     without_table: str | None = None,
     after_us: int | None = None,
     until_us: int | None = None,
+    between: str = "",
 ) -> str:
-    """Return the statement that gives all rows with their stamps; see `Engine.stamped`."""
+    """Return the statement that gives all rows with their stamps; see `Engine.stamped` and `Scan.statement`."""
     features = _features(rows)
     sources = competing(rows, features + wanted_time(rows, [rows.event_time or ""]), journal=journal)
     keys = ", ".join(quoted(key) for key in rows.keys)
@@ -126,7 +127,7 @@ def stamped(  # noqa: PLR0913 - the parts of one statement
     ]
     only = f" SEMI JOIN {keys_table} USING ({keys})" if keys_table else ""
     only += f" ANTI JOIN {without_table} USING ({keys})" if without_table else ""
-    relation = f"(SELECT * FROM ({sources}){only}{_where(*_within(after_us, until_us))})"
+    relation = f"(SELECT * FROM ({sources}){only}{_where(between, *_within(after_us, until_us))})"
     if horizon_us is not None:
         version = Packing.of(rows).version()
         hidden = f" AND __c NOT IN ({listed(rows.retracted)})" if rows.retracted else ""
@@ -134,7 +135,7 @@ def stamped(  # noqa: PLR0913 - the parts of one statement
         relation = (
             f"(SELECT * FROM {relation} QUALIFY coalesce({version} >= {settled} OVER (PARTITION BY {keys}), true))"
         )
-    relation = filled(rows, relation, features, journal=journal)
+    relation = filled(rows, relation, features, journal=journal, between=between)
     return f"SELECT {', '.join(wanted)} FROM {relation} ORDER BY {keys}, __e, __c"
 
 

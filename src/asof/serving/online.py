@@ -252,7 +252,7 @@ class OnlineReader:
         inputs = None if request is None else request_text(request)
         own = cast("Mapping[str, Value] | None", request)  # it is JSON's object
         given = plan.given(keys, own)
-        rows, applied, t_us = self._fetched(plan, plan.fetch, keys)
+        rows, applied, t_us = self._fetched([plan], plan.fetch, keys)
         # Copies: the receipt is made when it is asked for, and by then the caller may have changed what he passed.
         keys = dict(keys)
         if plan.log and self._log is not None and random() < plan.log:  # noqa: S311 - a sample
@@ -270,7 +270,7 @@ class OnlineReader:
         plan.check_all(keys)
         requests, texts = each_request(request, len(keys))
         given = [plan.given(each, own) for each, own in zip(keys, requests, strict=True)]
-        rows, applied, t_us = self._fetched(plan, plan.fetch_many, keys)
+        rows, applied, t_us = self._fetched([plan], plan.fetch_many, keys)
         keys = list(map(dict, keys))
         if plan.log and self._log is not None:
             for at, raw in enumerate(rows):
@@ -282,8 +282,23 @@ class OnlineReader:
 
         return Vectors(plan, rows, t_us, given, vector)
 
+    def read_each(self, names: Sequence[str], keys: Mapping[str, Value]) -> list[Vector]:
+        """Answer one key set by several views or groups, all of them from one snapshot; nothing is logged."""
+        plans = [self.plan(name) for name in names]
+        for plan in plans:
+            plan.check(keys)
+
+        def fetch(snapshot: OnlineSnapshot, keys: Mapping[str, Value], now_us: int) -> list[list[RawRow]]:
+            return [plan.fetch(snapshot, keys, now_us) for plan in plans]
+
+        given = [plan.given(keys, None) for plan in plans]
+        found, applied, t_us = self._fetched(plans, fetch, keys)
+        keys = dict(keys)
+        answers = zip(plans, found, given, strict=True)
+        return [Vector(plan, keys, None, rows, applied, t_us, own) for plan, rows, own in answers]
+
     def _fetched(
-        self, plan: Plan, fetch: Callable[[OnlineSnapshot, K, int], R], keys: K, left: int = SNAPSHOTS
+        self, plans: Sequence[Plan], fetch: Callable[[OnlineSnapshot, K, int], R], keys: K, left: int = SNAPSHOTS
     ) -> tuple[R, Mapping[int, Applied], int]:
         """Return rows, what is applied to them, and their T; from one state of the online store."""
         try:
@@ -294,8 +309,10 @@ class OnlineReader:
         except StaleSnapshotError:
             if left <= 1:
                 raise
-            return self._fetched(plan, fetch, keys, left - 1)
-        return rows, applied, plan.clock_us(applied, now_us)
+            return self._fetched(plans, fetch, keys, left - 1)
+        for plan in plans:
+            now_us = plan.clock_us(applied, now_us)
+        return rows, applied, now_us
 
     def plan(self, name: str) -> Plan:
         """Return the compiled plan of a view or group."""

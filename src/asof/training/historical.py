@@ -187,6 +187,7 @@ class HistoricalReader:
             on=columns,
             aggregations=[feature.aggregation for feature in wanted if feature.aggregation is not None],
             known=known,
+            profile=profile,
         ).append_column(COMMIT_COLUMN, pa.nulls(spine.num_rows, pa.int64()))  # no single row answers
 
     def keys(self, lookup: Lookup, spine: pa.Table, answered: Sequence[Answered]) -> pa.Table:

@@ -20,7 +20,7 @@ from asof.ingest.take import is_taken, told_positions
 from asof.parts import Parts
 from asof.quality.explanation import Explanation
 from asof.quality.verify import Verification
-from asof.records import Commit, Deed, Tag, Totals
+from asof.records import Commit, Deed, Role, Tag, Totals
 from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.serving.cached import Cached
 from asof.serving.log import LogCounts
@@ -34,6 +34,9 @@ Registered = TypeVar("Registered", RegisteredGroup, RegisteredView)
 
 RECENT = 500
 """Commits that are looked through for those that a caller may see."""
+
+MOST_ROLES = 32
+"""Sets of roles for which it is remembered which definitions they may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,9 @@ class Seen:
             raise NotFoundError.named("entity", name, self.entities)
         return found
 
-    def search(self, words: str) -> list[Hit]:
+    def search(self, words: str) -> Sequence[Hit]:
         """Return what matches all the words, the best first."""
-        return self._index.search(checked_text(words, "words"))
+        return self._index.found(checked_text(words, "words"))
 
     @cached_property
     def _index(self) -> Index:
@@ -126,7 +129,8 @@ class Sight:
     def __init__(self, store: Store) -> None:
         """Have read nothing yet."""
         self._store = store
-        self._defined: tuple[int, Seen] = (-1, Seen((), ()))
+        self._defined: tuple[int, Seen, dict[frozenset[tuple[str, Role]], Seen]] = (-1, Seen((), ()), {})
+        self._reader = OnlineReader(self._parts)
         self._totals: Cached[Mapping[int, Totals]] = Cached(lambda _: self._parts.log.totals())
         self._reports: Cached[Mapping[int, CheckReport]] = Cached(lambda _: self._newest_reports())
 
@@ -147,13 +151,20 @@ class Sight:
     def seen(self, caller: Caller) -> Seen:
         """Return the definitions that a caller may read."""
         generation = self._parts.registry.generation()
-        known, seen = self._defined
+        known, seen, by_roles = self._defined
         if known != generation:
-            seen = Seen(self._parts.registry.groups(), self._parts.registry.views())
-            self._defined = generation, seen
+            seen, by_roles = Seen(self._parts.registry.groups(), self._parts.registry.views()), {}
+            self._defined = generation, seen, by_roles
+            self._reader.forget_plans()
         if caller.reads_all:
             return seen
-        return Seen(_readable(seen.groups, caller), _readable(seen.views, caller))
+        roles = frozenset(caller.roles.items())
+        own = by_roles.get(roles)
+        if own is None:
+            own = Seen(_readable(seen.groups, caller), _readable(seen.views, caller))
+            if len(by_roles) < MOST_ROLES:
+                by_roles[roles] = own
+        return own
 
     def totals(self) -> Mapping[int, Totals]:
         """Return what the commits of each group version add up to, by its id; some seconds old."""
@@ -227,11 +238,12 @@ class Sight:
         ).to_arrow()
         return table.slice(0, limit), table.num_rows > limit
 
-    def look_up(self, name: str, keys: Mapping[str, Any]) -> Vector:
-        """Return the newest values of a key set, as they are served; nothing of it goes to the serving log."""
-        vector = OnlineReader(self._parts).read(name, keys)
-        assert isinstance(vector, Vector)  # noqa: S101 - of one key set
-        return vector
+    def look_up(self, names: Sequence[str], keys: Mapping[str, Any]) -> list[Vector]:
+        """Return what groups and views serve now for a key set, all of it from one snapshot of the online store.
+
+        Nothing of it goes to the serving log.
+        """
+        return self._reader.read_each(names, keys)
 
     def explain(self, name: str, keys: Mapping[str, Any], *, feature: str | None, at: datetime | None) -> Explanation:
         """Return why the answer for a key set is what it is."""
