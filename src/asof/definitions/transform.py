@@ -93,6 +93,8 @@ class MinMax(Transform):
     def __post_init__(self) -> None:
         """Check the range."""
         _to_floats(self, "low", "high")
+        if not isinstance(self.clip, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(f"clip={self.clip!r} is neither True nor False", where="MinMax")
         if self.low >= self.high:
             raise UsageError(f"low {self.low} is not below high {self.high}", where=str(self))
 
