@@ -1,15 +1,21 @@
 """Transforms as views declare them: what is refused, and what documents say."""
 
+import contextlib
 import json
+from dataclasses import fields
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.on_demand_features import warmer_at
 from tests.on_demand_features import weather as stations
 
 from asof import Entity, Feature, FeatureGroup, FeatureView
-from asof.definitions.chain import step_from
+from asof.definitions.chain import check_takes, step_from, transforms_from
 from asof.definitions.documents import view_document, view_from, view_identity
 from asof.definitions.estimator import users_codes
+from asof.definitions.transform import BUILT_IN
+from asof.definitions.types import parse_type
 from asof.errors import NotFoundError, UsageError
 from asof.registry.plan import view_change
 from asof.transforms import Bucket, Clip, Hashing, Impute, Log, MinMax, OneHot, Ordinal, Robust, Standard
@@ -109,6 +115,11 @@ def test_a_document_says_what_is_not_the_default():
         (lambda: Impute("meen"), "'meen' is no way to impute"),
         (lambda: Impute("median", value=3.0), "no way to impute"),
         (lambda: Impute(float("nan")), "no text, number or bool"),
+        (lambda: Impute(None), "no way to impute"),
+        (lambda: Impute(3.0, value=4.0), "no way to impute"),
+        (lambda: Impute(value=[1]), "no text, number or bool"),
+        (lambda: Impute(10**400), "no text, number or bool"),
+        (lambda: Log(plus=10**400), "no finite number"),
     ],
 )
 def test_parts_that_say_nothing_are_refused(make, said):
@@ -205,6 +216,8 @@ def test_unknown_kinds_and_parts_in_a_document_are_refused():
     ):
         with pytest.raises(UsageError, match=r"no (transformer|hash)"):
             step_from({"kind": "sklearn", **parts})
+    with pytest.raises(UsageError, match="two transforms"):
+        transforms_from([{"features": ["temp"], "steps": [{"kind": "standard"}]}] * 2)
     deep = {}
     for _ in range(100_000):
         deep = {"dict": [deep]}
@@ -228,3 +241,28 @@ def test_a_view_of_a_view_has_its_features_and_transforms_of_its_own():
     assert FeatureView("wider", features=[base["temp"]], transforms={"temp": Robust()}).transforms[0].steps == (
         Robust(),
     )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text("ab", max_size=2) | st.sampled_from(["mean", "constant"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["class", "params", "float", "a"]), inner, max_size=2),
+    max_leaves=5,
+)  # fmt: skip
+PARTS = sorted({f.name for kind in BUILT_IN.values() for f in fields(kind)} | {"class", "params", "digest"})
+
+
+@settings(max_examples=500, deadline=None)
+@given(kind=st.sampled_from([*BUILT_IN, "sklearn"]), parts=st.dictionaries(st.sampled_from(PARTS), JSON, max_size=3))
+def test_whatever_a_document_says_is_a_transform_or_refused(kind, parts):
+    own = {f.name for f in fields(BUILT_IN[kind])} if kind in BUILT_IN else {"class", "params", "digest"}
+    document = {"kind": kind} | {name: value for name, value in parts.items() if name in own}
+    try:
+        found = step_from(document)
+    except UsageError:
+        return
+    assert step_from(json.loads(json.dumps(found.document()))) == found
+    assert hash(found) == hash(step_from(found.document()))
+    assert str(found)
+    for dtype in ("float64", "int8", "string", "bool"):
+        with contextlib.suppress(UsageError):
+            check_takes(found, parse_type(dtype), where="x")

@@ -69,8 +69,18 @@ def chains_of(given: Transforms | None, types: Mapping[str, DType], *, where: st
 
 
 def transforms_from(documents: Iterable[Mapping[str, Any]]) -> Transforms:
-    """Return what a view says, from the documents of its chains; nothing is imported."""
-    return {tuple(each["features"]): [step_from(step) for step in each["steps"]] for each in documents}
+    """Return what a view says, from the documents of its chains; nothing is imported.
+
+    Raises:
+        UsageError: Two chains are of the same features, or a step is none.
+    """
+    found: dict[str | tuple[str, ...], list[Transform]] = {}
+    for each in documents:
+        features = tuple(each["features"])
+        if features in found:
+            raise UsageError(f"{', '.join(features)}: two transforms", todo="put them into one list")
+        found[features] = [step_from(step) for step in each["steps"]]
+    return found
 
 
 def step_from(document: Mapping[str, Any]) -> Transform:

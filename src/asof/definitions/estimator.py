@@ -84,7 +84,7 @@ def estimator_from(document: Mapping[str, Any]) -> Estimator:
         UsageError: It is none.
     """
     try:
-        params = json.dumps(dict(document["params"]), sort_keys=True)
+        params = json.dumps(dict(document["params"]), sort_keys=True, allow_nan=False)
         return Estimator(str(document["class"]), params, str(document.get("digest", "")))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, UsageError):

@@ -4,7 +4,7 @@ They are declared with a view, fitted on the training split by `asof.fitted`, an
 What each of them computes is said in docs/transforms.md.
 """
 
-import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -27,6 +27,10 @@ LABELS = NAMED | {"bytes"}
 """Types whose values are equal or not, and never a float."""
 
 FLOAT = DType("float64")
+GREATEST = sys.float_info.max
+LINE = 100
+"""Characters of a wrong value that a message shows."""
+
 FEWEST_BUCKETS = 2
 MOST_BUCKETS = 1_000_000
 STRATEGIES = ("mean", "median", "most_frequent")
@@ -89,6 +93,8 @@ class MinMax(Transform):
     def __post_init__(self) -> None:
         """Check the range."""
         _to_floats(self, "low", "high")
+        if not isinstance(self.clip, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(f"clip={self.clip!r} is neither True nor False", where="MinMax")
         if self.low >= self.high:
             raise UsageError(f"low {self.low} is not below high {self.high}", where=str(self))
 
@@ -273,7 +279,7 @@ class Impute(Transform):
 
     def __init__(self, strategy: str | float = "mean", *, value: Label | None = None) -> None:
         """Tell a strategy from a value."""
-        if not isinstance(strategy, str):
+        if not isinstance(strategy, str) and value is None and strategy is not None:  # pyright: ignore[reportUnnecessaryComparison] - callers err
             strategy, value = "constant", strategy
         elif value is not None and strategy in ("mean", "constant"):  # it was left out, or read from a document
             strategy = "constant"
@@ -327,8 +333,8 @@ def built_in_from(document: Mapping[str, Any]) -> Transform:
 
 
 def _number(value: object, what: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{what} is {value!r}, no finite number", where=where)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -GREATEST <= value <= GREATEST:
+        raise UsageError(f"{what} is {repr(value)[:LINE]}, no finite number", where=where)
     return float(value)
 
 
@@ -365,8 +371,9 @@ def _labels(given: Iterable[Label], where: str) -> tuple[Label, ...]:
         raise UsageError(f"categories={given!r} is one text", where=where, todo="pass a list of them")
     found = tuple(given)
     for each in found:
-        if not isinstance(each, str | int | float) or (isinstance(each, float) and not math.isfinite(each)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
-            raise UsageError(f"{each!r} is no text, number or bool", where=where)
+        number = isinstance(each, int | float) and -GREATEST <= each <= GREATEST
+        if not number and not isinstance(each, str):
+            raise UsageError(f"{repr(each)[:LINE]} is no text, number or bool", where=where)
     if len({type(each) for each in found}) > 1:
         raise UsageError("the categories are of several types", where=where)
     if len(set(found)) < len(found):

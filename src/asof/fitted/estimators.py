@@ -5,8 +5,10 @@ batches, all others one row at a time, since products of matrices are summed in 
 """
 
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any, cast
 
 import numpy as np
@@ -207,7 +209,7 @@ def _users(document: Mapping[str, Any]) -> list[str]:
 def _takes_null(learned: Foreign, matrix: Array) -> bool:
     """Return whether a transformer makes something of nulls; what it says of itself is not always so."""
     row = matrix[:1].copy()
-    row[:] = np.nan if matrix.dtype.kind == "f" else None
+    row[:] = math.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -231,9 +233,12 @@ def _names(learned: Foreign, columns: Sequence[Column], sample: Array) -> list[s
 
 
 def _matrix(arrays: Sequence[Array], types: Sequence[DType]) -> Array:
-    """Return columns beside each other: float64, or objects if one of them holds no numbers; dates are text."""
+    """Return columns beside each other: float64, or objects if one of them holds no numbers.
+
+    A null is NaN, which is what scikit-learn takes for missing, and dates are text.
+    """
     parts = [
-        _texts(array) if dtype.name == "date" else floats(array) if dtype.name in NUMBERS else array
+        floats(array) if dtype.name in NUMBERS else _labels(array) if dtype.name != "vector" else array
         for array, dtype in zip(arrays, types, strict=True)
     ]
     if all(part.dtype.kind == "f" for part in parts):
@@ -241,17 +246,19 @@ def _matrix(arrays: Sequence[Array], types: Sequence[DType]) -> Array:
     return np.column_stack([part.astype(object) for part in parts])
 
 
-def _texts(days: Array) -> Array:
-    found = np.empty(len(days), object)
-    found[:] = [None if day is None else day.isoformat() for day in days.tolist()]
+def _labels(values: Array) -> Array:
+    found = np.empty(len(values), object)
+    found[:] = [
+        math.nan if value is None else value.isoformat() if isinstance(value, date) else value
+        for value in values.tolist()
+    ]
     return found
 
 
 def _null(matrix: Array) -> Array:
     if matrix.dtype.kind == "f":
         return np.isnan(matrix)
-    flat = [value is None or value != value for value in matrix.ravel().tolist()]  # noqa: PLR0124 - NaN
-    return np.array(flat, bool).reshape(matrix.shape)
+    return np.array([value != value for value in matrix.ravel().tolist()], bool).reshape(matrix.shape)  # noqa: PLR0124 - NaN
 
 
 def _dense(found: Any) -> Array:  # noqa: ANN401 - a matrix, perhaps a sparse one, or a frame
