@@ -17,8 +17,8 @@ NULL = np.uint64(0x9E3779B97F4A7C15)
 TEXT_BYTES = 1 << 20
 """Bytes of text that are hashed at once: their numbers take eight times as much."""
 
-TEXTS = 16_384
-"""Texts that are hashed at once: what is made of them stays near the processor."""
+BLOCK = 16_384
+"""Rows that are hashed at once: what is made of them stays near the processor."""
 
 MANY = 512
 """Texts that have a byte at a place, from which on bytes are looked at place by place: of fewer it does not pay."""
@@ -26,9 +26,12 @@ MANY = 512
 
 def row_numbers(columns: Sequence[pa.Array], rows: int) -> np.ndarray:
     """Return a number for each row of some columns."""
-    found = np.zeros(rows, np.uint64)
-    for column in columns:
-        found = mixed(found * np.uint64(31) + value_numbers(column))
+    found = np.empty(rows, np.uint64)
+    for start in range(0, rows, BLOCK):
+        part = np.zeros(min(BLOCK, rows - start), np.uint64)
+        for column in columns:
+            part = mixed(part * np.uint64(31) + value_numbers(column.slice(start, BLOCK)))
+        found[start : start + BLOCK] = part
     return found
 
 
@@ -85,8 +88,8 @@ def text_numbers(array: pa.Array) -> np.ndarray:
     factors = mixed(np.arange(1, int(lengths.max(initial=0)) + 1, dtype=np.uint64))
     found = np.concatenate([np.zeros(1, np.uint64), np.cumsum(factors, dtype=np.uint64)])[lengths]  # bytes count from 1
     found += lengths.astype(np.uint64)
-    for start in range(0, len(array), TEXTS):
-        part = slice(start, start + TEXTS)
+    for start in range(0, len(array), BLOCK):
+        part = slice(start, start + BLOCK)
         _add_bytes(raw, ends[:-1][part], lengths[part], factors, found[part])
     return mixed(found)
 
