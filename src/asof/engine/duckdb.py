@@ -22,7 +22,6 @@ from asof.engine.first import first_rows
 from asof.engine.idle import idle
 from asof.engine.literals import sources_of, text
 from asof.engine.numbered import answers as numbered_answers
-from asof.engine.numbered import on_all_cores
 from asof.engine.planning import (
     SAMPLE_ROWS,
     Asked,
@@ -41,8 +40,9 @@ from asof.engine.reasons import shape as reasons_shape
 from asof.engine.sandbox import Sandbox
 from asof.engine.scans import Scan
 from asof.engine.spill import Spill
+from asof.engine.spines import in_order, one_each, with_numbers
 from asof.engine.tables import nothing_found, typed, unsliced
-from asof.engine.ties import settled, settled_stream, tied, with_keys
+from asof.engine.ties import settled_stream, with_keys
 from asof.errors import BackendError, NotFoundError, PermanentError, TransientError, UsageError
 from asof.records import (
     AVAILABLE_COLUMN,
@@ -63,9 +63,6 @@ PLANS: Mapping[str, point_in_time.Plan | None] = {"": None, DEEP: None} | {
 }
 
 LIMITS = {"memory_limit": "write a size such as 2GB", "threads": "write a number of threads"}
-
-MANY_ROWS = 100_000
-"""Answers that are worth the threads that bring them into order."""
 
 
 class DuckDBEngine:
@@ -143,7 +140,7 @@ class DuckDBEngine:
         profile.files_read = len(rows.files)
         if not spine.num_rows or (not rows.files and rows.journal is None):
             return nothing_found(schema, spine.num_rows)
-        spine_rows = _numbered(spine, rows.keys)
+        spine_rows = with_numbers(spine, rows.keys)
         asked = Asked.of(spine.num_rows, rows, len(columns), known)
         with self._session(rows, __asof_spine=spine_rows) as (run, names):
             with profile.step("choose"):
@@ -179,8 +176,8 @@ class DuckDBEngine:
             with step("query"):
                 found = run.sql(statement).to_arrow_table()
         with profile.step("arrange"):
-            found = found if found.num_rows == spine.num_rows else _settled(found, spine, rows)
-            return typed(_in_order(found), schema)
+            found = found if found.num_rows == spine.num_rows else one_each(found, spine, rows)
+            return typed(in_order(found), schema)
 
     def aggregate(
         self,
@@ -200,7 +197,7 @@ class DuckDBEngine:
         profile.files_read = len(rows.files)
         if not spine.num_rows or (not rows.files and rows.journal is None):
             return answers.nothing(spine, rows, on=on, aggregations=aggregations)
-        table = _numbered(spine, on)
+        table = with_numbers(spine, on)
         wanted = list(dict.fromkeys([*on, *(name for each in aggregations for name in each.columns)]))
         with self._session(rows, __asof_spine=table, __asof_sample=sample(spine)) as (run, names):
             asking = Asking(wanted, on, names["__asof_spine"], known, *reach(aggregations, spine))
@@ -230,7 +227,7 @@ class DuckDBEngine:
         schema = reasons_shape(rows, aggregation, on)
         if not rows.files and rows.journal is None:
             return schema.empty_table().to_reader()
-        with self._session(rows, __asof_spine=_numbered(spine, on)) as (run, names):
+        with self._session(rows, __asof_spine=with_numbers(spine, on)) as (run, names):
             wanted = list(dict.fromkeys([*on, *aggregation.columns]))
             asking = Asking(wanted, on, names["__asof_spine"], known, *reach([aggregation], spine))
             t_us = spine.column(TIME_COLUMN).cast(pa.int64())[0].as_py()
@@ -456,35 +453,6 @@ def _profiled(run: duckdb.DuckDBPyConnection, profile: Profile | None) -> Genera
     yield
     told = getattr(run, "get_profiling_information", None)  # DuckDB 1.4 has none
     add_query(profile, "" if told is None else told("json"))
-
-
-def _in_order(found: pa.Table) -> pa.Table:
-    """Return answers in the order of the spine, each row of which has one; the columns on all cores."""
-    order = np.empty(found.num_rows, dtype=np.int64)
-    order[found.column("__row").to_numpy()] = np.arange(found.num_rows)
-    found, places = found.drop_columns(["__row"]), pa.array(order)
-    if found.num_rows < MANY_ROWS:
-        return found.take(places)
-    return pa.Table.from_arrays(on_all_cores(partial(pc.take, indices=places), found.columns), schema=found.schema)
-
-
-def _settled(found: pa.Table, spine: pa.Table, rows: Rows) -> pa.Table:
-    """Return one answer for each row of the spine, of several that are equal.
-
-    Raises:
-        DataError: Some differ.
-    """
-    found, tie = settled(found.sort_by("__row"), ["__row"])
-    if tie is not None:
-        row, event_us = (found.column(name)[tie].as_py() for name in ("__row", EVENT_COLUMN))
-        raise tied(rows, spine.slice(row, 1), event_us if rows.event_time is not None else None)
-    return found
-
-
-def _numbered(spine: pa.Table, on: Sequence[str]) -> pa.Table:
-    """Return some columns of a spine with its times, `__t_us`, and the number of each row, `__row`."""
-    table = spine.select(list(on)).append_column("__t_us", spine.column(TIME_COLUMN).cast(pa.int64()))
-    return table.append_column("__row", pa.array(np.arange(spine.num_rows)))
 
 
 def _chosen(run: duckdb.DuckDBPyConnection, rows: Rows, asked: Asked, spine: pa.Table, name: str) -> Chosen:
