@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 NAMES = (
     "online",
+    "on_demand",
     "online_servers",
     "point_in_time",
     "shapes",

@@ -1,16 +1,30 @@
 """Aggregates over windows: offline beside SQL by hand, of deep keys, online, and pushed; 4 minutes."""
 
+import time
 from datetime import timedelta
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from data import START, Hands, start_us, timestamps
 from measure import Table, calls_us, median, percentile, take_turns
 
 import asof
 from asof import Entity, Feature, FeatureGroup
-from asof.aggregates import Count, Max, Mean, Sum
+from asof.aggregates import (
+    Count,
+    CountDistinct,
+    CountDistinctApprox,
+    Last,
+    LastK,
+    Max,
+    Mean,
+    Quantile,
+    Sum,
+    TopK,
+    session,
+)
 
 CARD = Entity("card", keys={"card": "int64"})
 PAYMENT = Entity("payment", keys={"payment": "int64"})
@@ -25,6 +39,7 @@ def run(folder, *, quick):
     return [
         offline(folder / "offline", events, spine, rounds),
         deep(folder / "deep", 5_000 if quick else 864_000, spine, rounds),
+        functions(folder / "functions", events, 50 if quick else 1000, min(spine, 20_000)),
         online(folder / "online", calls, rounds, busy=2_000 if quick else 864_000),
         pushed(folder / "pushed", calls),
     ]
@@ -157,6 +172,45 @@ def deep(folder, events, spine, rounds):
             table.add(
                 keys=what, side=side, rows=asked_rows, seconds=median(took), us_a_row=median(took) / asked_rows * 1e6
             )
+    return table
+
+
+def functions(folder, events, a_key, spine):
+    """Return the processor time of functions that neither add up nor merge, and of sessions, over 30 days."""
+    table = Table(
+        f"Windows offline of deep keys, by function: 30 days, {spine:,} rows x {events:,} events of 60 days",
+        f"{a_key:,} events a key, some 1,500 amounts; processor seconds of a second read; sessions of some 20",
+        1,
+    )
+    cards, gap = events // a_key, f"{60 * 24 * 60 * 3 // a_key}m"
+    rows = payments(events, cards, 60 * 24 * HOUR_US)
+    rows = rows.set_column(3, "amount", pc.min_element_wise(pc.round(rows.column("amount"), 1), 150.0))
+    rng = np.random.default_rng(1)
+    times = timestamps(start_us() - rng.integers(0, 30 * 24 * HOUR_US, spine))
+    asked = pa.table({"card": rng.integers(0, cards, spine), "t": times})
+    sides = {
+        "last": Last("amount", over="30d"),
+        "last 5": LastK("amount", 5, over="30d"),
+        "distinct": CountDistinct("amount", over="30d"),
+        "distinct, approximate": CountDistinctApprox("amount", over="30d"),
+        "median": Quantile("amount", 0.5, over="30d"),
+        "top 3": TopK("amount", 3, over="30d"),
+        "count of a session": Count(over=session(gap=gap)),
+    }
+    source, _ = groups(Count(over="24h"))
+    made = {
+        side: FeatureGroup(f"made_{at}", entity=CARD, source=source, features=[sides[side]])
+        for at, side in enumerate(sides)
+    }
+    with asof.open(folder, clock=Hands(START + timedelta(days=1))) as store:
+        store.apply(source, *made.values())
+        store.backfill("payments", rows)
+        for side, group in made.items():
+            for _ in range(2):
+                begin = time.process_time()
+                frame = store.historical(group.name, asked, time="t", known="event", explain=True)
+                took = time.process_time() - begin
+            table.add(side=side, plan=frame.report.plan.profiles[group.name].plan, processor_seconds=took)
     return table
 
 

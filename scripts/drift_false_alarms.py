@@ -1,10 +1,10 @@
 """How often drift is called where there is none: comparisons of like with like.
 
-    python scripts/drift_false_alarms.py [--comparisons 1000] [--features 50] [--alpha 0.01]
+    python scripts/drift_false_alarms.py [--comparisons 1000] [--features 50] [--segments 1] [--alpha 0.01]
 
-Each feature of a comparison is drawn twice from one distribution, 500 rows a side: normal numbers, numbers with ties,
-few numbers, categories, rare booleans, each with 5 % nulls. An alarm is a comparison in which some feature is called
-drifted: by the tests alone (the sizes set to 0), and as they are by default.
+Each feature of each segment of a comparison is drawn twice from one distribution, 500 rows a side: normal numbers,
+numbers with ties, few numbers, categories, rare booleans, each with 5 % nulls. An alarm is a comparison in which some
+feature is called drifted: by the tests alone (the sizes set to 0), and as they are by default.
 """
 
 import argparse
@@ -34,6 +34,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--comparisons", type=int, default=1000)
     parser.add_argument("--features", type=int, default=50)
+    parser.add_argument("--segments", type=int, default=1, help="as with by=; 1: all rows")
     parser.add_argument("--alpha", type=float, default=0.01)
     given = parser.parse_args()
     random = np.random.default_rng(1)
@@ -45,13 +46,18 @@ def main():
     uncorrected = 0
     begun = time.perf_counter()
     for _ in range(given.comparisons):
-        pairs = [Pair(str(at), column(random, at), column(random, at)) for at in range(given.features)]
+        pairs = [
+            Pair(str(at), column(random, at), column(random, at), str(segment))
+            for segment in range(given.segments)
+            for at in range(given.features)
+        ]
         for name, limits in rules.items():
             found = compare(pairs, limits)
             alarms[name] += any(each.verdict == "drifted" for each in found)
         tests = [each.measures.get("chi2", each.measures.get("ks")) for each in found]
         uncorrected += any(test.p <= given.alpha for test in tests)
-    print(f"{given.comparisons:,} comparisons of {given.features} features, alpha {given.alpha:g}")
+    segments = f" in {given.segments} segments" if given.segments > 1 else ""
+    print(f"{given.comparisons:,} comparisons of {given.features} features{segments}, alpha {given.alpha:g}")
     for name, count in {"without correction": uncorrected, **alarms}.items():
         print(f"  {name:18} {count:6,} alarms  {count / given.comparisons:.2%}")
     print(f"  {time.perf_counter() - begun:.0f} s")

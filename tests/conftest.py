@@ -4,6 +4,7 @@
 And the servers that any test may ask for; each starts when the first test does, and runs to the end.
 """
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -91,6 +92,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         named = any(value in ("redis", "postgresql", "mysql") for value in params.values() if isinstance(value, str))
         if named or SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Have two workers more than cores: a third of the time a test waits, for a server, a process or a time-out.
+
+    Two workers keep two cores busy for two thirds of a run. Each worker costs 20 s of a core to begin with.
+    """
+    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) + 2
+
+
+def pytest_collection_finish() -> None:
+    """Have garbage searched for among what tests make, not each time among all modules and tests too: they stay."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Have all freed in the end: bindings complain of what is not."""
+    gc.unfreeze()
 
 
 def need(program: str) -> None:

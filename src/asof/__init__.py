@@ -16,8 +16,11 @@ from asof.definitions import (
     FeatureView,
     Files,
     GroupSplit,
+    OnDemand,
     RandomSplit,
+    Request,
     TimeSplit,
+    on_demand,
 )
 from asof.progress import Progress
 
@@ -38,11 +41,14 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`
     "FeatureView",
     "Files",
     "GroupSplit",
+    "OnDemand",
     "Progress",
     "RandomSplit",
+    "Request",
     "SQL",
     "TimeSplit",
     "errors",
+    "on_demand",
     "open",
     "open_async",
 ]

@@ -1,7 +1,23 @@
-"""How things show themselves in a notebook: small pieces of HTML, escaped, without style of their own."""
+"""How things show themselves: columns of text, and in a notebook small pieces of HTML, escaped, without style."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
+
+
+def aligned(rows: Iterable[Sequence[str]], *, right: Sequence[bool] | None = None) -> list[str]:
+    """Return rows of cells as lines with straight columns, two spaces between them.
+
+    Args:
+        rows: The heads among them, if there are any.
+        right: Of each column, whether its cells stand at the right; default: none does.
+    """
+    every = list(rows)
+    widths = [max(map(len, cells)) for cells in zip(*every, strict=True)]
+    sides = [str.rjust if each else str.ljust for each in right or [False] * len(widths)]
+    return [
+        "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)).rstrip()
+        for row in every
+    ]
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -32,7 +32,7 @@ from asof.records import Commit
 from asof.registry.plan import Plan
 from asof.serving.log import ServingLog
 from asof.serving.online import OnlineReader, Vector, Vectors
-from asof.serving.receipt import Receipt
+from asof.serving.receipt import Receipt, Requests
 from asof.serving.replay import Replayed, replay
 from asof.training.frame import HistoricalFrame
 from asof.training.historical import HistoricalReader
@@ -393,25 +393,21 @@ class Store(TrainingSetsOf, OfParts):
     @overload
     def online(self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
     @overload
+    def online(self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
     def online(
-        self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Mapping[str, Any] | None = None
-    ) -> Vectors: ...
-    def online(
-        self,
-        view: str,
-        keys: Mapping[str, Any] | Sequence[Mapping[str, Any]],
-        *,
-        request: Mapping[str, Any] | None = None,
+        self, view: str, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
     ) -> Vector | Vectors:
         """Return the newest values: one vector for one key set, or a sequence of them.
 
         Args:
             view: Name of a view, or of a group.
             keys: The view's key columns with their values; None as a value gives MISSING.
-            request: Inputs of the request, kept in the receipt: numbers, text, times, lists and dicts of them.
+            request: Inputs of the request, kept in the receipt: numbers, text, times, lists and dicts of them. With
+                several key sets one dict for all, or a list with one for each.
 
         Raises:
-            NotFoundError: Unknown view or key column. UsageError: A key is missing or of the wrong type.
+            NotFoundError: Unknown view or key column.
+            UsageError: A key, or an input that the view wants of the request, is missing or of the wrong type.
             UnsupportedError: A group of the view is not online.
 
         Source: SEMANTICS section 3.

@@ -464,6 +464,11 @@ webhook = "http://127.0.0.1:9/secret"
     assert "did you mean" in error("monitor", "run", store, "sam")
     project.write("store/monitors.toml", '[gone]\nview = "wether"\nmax_age = "1h"')
     assert "could not be run" in typed("monitor", "run", store, code=1).stdout
+    sides = 'view = "weather"\nbaseline = "weather:1"\ncurrent = "1..1"'
+    project.write("store/monitors.toml", f'[each]\n{sides}\nby = "origin"\n[wrong]\n{sides}\nby = "orign"')
+    ran = json.loads(typed("monitor", "run", store, "--json", code=1).stdout)
+    assert {each["segment"] for each in ran["runs"][0]["features"]} >= {"JFK"}
+    assert [(each["monitor"], "did you mean 'origin'" in each["why"]) for each in ran["failed"]] == [("wrong", True)]
     project.write("store/monitors.toml", "[gone")
     assert "no TOML" in error("monitor", "run", store, code=2)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asof.engine import planning, stored
+from asof.engine import ranges, stored
 from asof.testing.engine import EngineSuite
 
 
@@ -44,7 +44,15 @@ class TestDuckDBDeep(EngineSuite):
     """Windows of few events by the plans for many."""
 
     adapter = "duckdb"
+    url = "duckdb:deep"
+
+
+class TestDuckDBDeepInParts(EngineSuite):
+    """The same, where few events are held at once."""
+
+    adapter = "duckdb"
+    url = "duckdb:deep"
 
     @pytest.fixture(autouse=True)
-    def few_events_are_many(self, monkeypatch):
-        monkeypatch.setattr(planning, "DEEP_PAIRS", 0)
+    def no_events_are_few(self, monkeypatch):
+        monkeypatch.setattr(ranges, "PART_ROWS", 2)

@@ -1,7 +1,8 @@
 """What the docs show is what happens: their Python blocks run, and print what they say.
 
 The ```python blocks of a page run in order, in one namespace and an empty folder. A ```text block right after one
-is what it prints. A block that starts with `# not run` is left out, and so are other languages.
+is what it prints. A block that starts with `# not run` is left out, and so are other languages. One that starts with
+`# NAME.py` is that file.
 """
 
 import re
@@ -14,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*?$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# (\w+\.py)\n")
 LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 
@@ -39,6 +41,9 @@ def test_the_blocks_of_a_page_run_and_print_what_it_says(page, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "page"}
     for line, code, expected in blocks(page):
+        if named := FILE.match(code):
+            (tmp_path / named[1]).write_text(code, encoding="utf-8")
+            continue
         printed = StringIO()
         with redirect_stdout(printed):
             # The line numbers of an error are those of the page.

@@ -18,7 +18,7 @@ from asof.testing.strategies import BASE_US, History
 
 # Every online store, every plan of the engine and every kind of registry at least once: they meet in no line of code.
 NUMBERS = count(1)
-SLOW = ("memory as-of", "memory hash", "memory whole", "memory numbered")
+SLOW = ("memory as-of", "memory hash", "memory whole", "memory numbered", "memory deep")
 """Left out of `make test-fast`, which has the conformance suite for plans."""
 
 ARRANGEMENTS = {
@@ -27,6 +27,7 @@ ARRANGEMENTS = {
     "memory hash": ("memory:", "duckdb:hash", "sqlite"),
     "memory whole": ("memory:", "duckdb:whole", "sqlite"),
     "memory numbered": ("memory:", "duckdb:numbered", "sqlite"),
+    "memory deep": ("memory:", "duckdb:deep", "sqlite"),
     "redis": ("redis_server", "duckdb", "mariadb_server"),
     "postgresql": ("postgres_server", "duckdb", "postgres_server"),
 }

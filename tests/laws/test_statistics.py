@@ -17,6 +17,7 @@ from asof.definitions.types import parse_type
 from asof.errors import NotFoundError, PermanentError, UsageError
 from asof.statistics import distinct
 from asof.statistics.distribution import FEW, KLL_K, SAMPLE_ROWS, TOP
+from asof.statistics.hashes import text_numbers
 from asof.statistics.packing import pack, unpack
 
 TEXT = st.text(max_size=5)
@@ -170,6 +171,32 @@ def test_distinct_counts_join_to_the_byte_and_are_within_their_bound(many):
     assert len(whole) <= 8 * distinct.K
 
 
+@pytest.mark.parametrize("many", [10, distinct.K + 1, 30_000, 400_000])
+@pytest.mark.parametrize("least", [0, 1_000, 1_400, 30_000, 10**9])
+def test_a_first_bound_changes_no_distinct_count(many, least):
+    """Not even one that is wrong: as many different values as were said are then not there."""
+    numbers = np.random.default_rng(many).integers(0, many, 100_000).astype(np.uint64)
+    assert distinct.sketch_of(numbers, np.copy, least=least) == distinct.sketch_of(numbers, np.copy)
+
+
+@pytest.mark.parametrize("different", [3, FEW - 1, 5_000, 30_000, 10**9])
+def test_texts_of_many_rows_are_counted_in_full_but_for_the_top_ones(different):
+    """However often they come again, which decides how they are looked at."""
+    rng = np.random.default_rng(different)
+    texts = [f"text {n}" for n in rng.integers(0, different, 60_000).tolist()] + ["é" * 7]
+    found = column([*texts, None], "string")
+    apart = len(set(texts))
+    assert found.exact == (apart <= FEW)
+    assert found.sampled == (apart > FEW)
+    assert found.distinct == (apart if apart <= FEW else pytest.approx(apart, rel=0.094))
+    lengths = np.array([len(text) for text in texts])
+    assert (found.count, found.min, found.max) == (len(texts), lengths.min(), lengths.max())
+    assert (found.mean, found.stddev) == (pytest.approx(lengths.mean()), pytest.approx(lengths.std()))
+    assert found.quantile(0.5) == np.quantile(lengths, 0.5, method="inverted_cdf")
+    parts = column(texts[:100], "string").merge(column(texts[100:40_000], "string")).merge(column(texts[30_000:], "string"))  # fmt: skip
+    assert parts.distinct == found.distinct
+
+
 def test_distinct_counts_are_as_far_off_as_is_said():
     """Of 400 counts, each of other values, those that are off by more than three standard errors are one or two."""
     off = [
@@ -289,6 +316,18 @@ def test_numbers_of_values_are_the_same_in_every_process():
     found = [value_numbers(pa.array(values)).tolist() for values in (["a", "", "ab"], [1, 2], [0.0, -0.0, math.nan])]
     assert found[2][0] == found[2][1]
     assert found == EXPECTED
+
+
+@pytest.mark.parametrize("sizes", [(600, 3), (600, 700), (2_000, 40), (40_000, 12), (20, 3_000_000)])
+def test_a_text_has_the_same_number_alone_and_among_many(sizes):
+    """Among many the bytes are looked at place by place; of texts that are longer than most, the rest at once."""
+    many, longest = sizes
+    rng = np.random.default_rng(many)
+    texts = ["ab" * int(n) + "é" * (int(n) % 3) for n in rng.exponential(3, many)] + ["x" * longest, "", "a"]
+    among = text_numbers(pa.array(texts))
+    chosen = [0, 1, many // 2, many - 1, many, many + 1, many + 2]
+    assert among[chosen].tolist() == [text_numbers(pa.array([texts[at]]))[0] for at in chosen]
+    assert text_numbers(pa.array(["aside", *texts, "aside"], pa.large_string())[1:-1]).tolist() == among.tolist()
 
 
 EXPECTED = [

@@ -121,6 +121,18 @@ def test_a_migrated_registry_has_the_tables_of_a_new_one(old, backend, opened):
     assert shape(backend.url) == shape(new)
 
 
+def test_a_new_registry_has_the_tables_that_sqlalchemy_makes(backend, opened):
+    opened(backend.url)
+    theirs = backend.another()
+    opened(theirs)
+    engine = dialect_of(theirs).engine()
+    metadata.drop_all(engine)
+    assert not shape(theirs)
+    metadata.create_all(engine)
+    engine.dispose()
+    assert shape(backend.url) == shape(theirs)
+
+
 @pytest.mark.parametrize("old", STORES[:1], indirect=True)  # has all migrations before it
 def test_eight_processes_that_open_an_old_registry_at_once_migrate_it_once(old, made, clock, backend):
     folder, recorded = old

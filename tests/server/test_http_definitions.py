@@ -10,6 +10,7 @@ from asof.definitions.documents import group_document, view_document
 from asof.errors import UsageError
 from asof.server.definitions import Definitions, GroupDefinition, ReferenceDefinition, ViewDefinition, definitions_from
 from asof.server.problems import RequestError
+from asof.transforms import Impute, OneHot, Standard
 
 shop = Entity("shop", keys={"shop_id": "int64"}, description="where things are sold")
 sales = FeatureGroup(
@@ -22,6 +23,7 @@ sales = FeatureGroup(
 chain = FeatureView(
     "chain", features=[sales["total"], sales.on(shop_id="other")["total"].alias("o"), sales.on(shop_id=sales["best"])["kind"].alias("b")],
     description="d", owner="o", tags={"a": "b"}, log=0.5, log_retention="7d",
+    transforms={"o": [Impute("median"), Standard()], "b": OneHot(categories=["a", "b"])},
 )  # fmt: skip
 
 
@@ -120,6 +122,11 @@ def test_a_view_may_read_registered_groups(server):
     assert server.post("/v1/views/fresh/online", {"keys": {"customer_id": 3}})[1]["values"] == {"orders": 3}
 
 
+def transformed(feature, step):
+    reads = [{"group": "spending", "feature": "orders"}]
+    return {"views": [{"name": "v", "features": reads, "transforms": [{"features": [feature], "steps": [step]}]}]}
+
+
 GROUP = {"name": "g", "entity": {"name": "e", "keys": {"k": "int64"}}, "features": [{"name": "f", "dtype": "int64"}]}
 
 
@@ -164,6 +171,15 @@ GROUP = {"name": "g", "entity": {"name": "e", "keys": {"k": "int64"}}, "features
             "unknown key 'x'",
         ),
         ({"views": [{"name": "v", "log": 2, "features": []}]}, 400, "log"),
+        (transformed("ordres", {"kind": "standard"}), 404, "did you mean 'orders'"),
+        (transformed("orders", {"kind": "standart"}), 404, "did you mean 'standard'"),
+        (transformed("orders", {"kind": "clip", "low": "a"}), 400, "low is 'a'"),
+        (transformed("orders", {"kind": "sklearn"}), 400, "no transformer"),
+        (
+            transformed("orders", {"kind": "sklearn", "class": "os:system", "params": {}}),
+            422,
+            "not taken from a client",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_registered(shared, body, status, says):

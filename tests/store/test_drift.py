@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import binomtest
 
 from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.aggregates import Count
@@ -172,3 +173,39 @@ def test_questions_that_cannot_be_answered_are_refused(months, asked, error, tol
         months.quality.drift("weather", **given)
     with pytest.raises(NotFoundError):
         months.quality.drift("wether", baseline="weather:1", current="weather:4")
+
+
+@pytest.mark.slow
+def test_segments_of_like_rows_raise_an_alarm_no_more_often_than_alpha(store):
+    """All segments x features count as one comparison. `scripts/drift_false_alarms.py --segments 10` does it longer."""
+    store.apply(weather)
+    random = np.random.default_rng(3)
+    alpha, comparisons, rows = 0.2, 40, 1200
+
+    def drawn():
+        return pa.table(
+            {
+                "origin": random.choice(["JFK", "LGA", "EWR", "BOS", "ORD", "SFO"], rows),
+                "temp": pa.array(random.normal(10.0, 5.0, rows).round(1), mask=random.random(rows) < 0.05),
+                "sky": random.choice(["clear", "rain"], rows),
+            }
+        )
+
+    found = [
+        store.quality.drift(
+            "weather", baseline=drawn(), current=drawn(), by="origin", alpha=alpha, psi=0.0, missing=0.0
+        )
+        for _ in range(comparisons)
+    ]
+    assert {len(each.features) for each in found} == {6 * 2}
+    alarms = sum(bool(each.drifted) for each in found)
+    assert binomtest(alarms, comparisons, alpha, alternative="greater").pvalue > 0.01
+    uncorrected = sum(
+        any(
+            measured.p is not None and measured.p <= alpha
+            for feature in each.features
+            for measured in feature.measures.values()
+        )
+        for each in found
+    )
+    assert uncorrected > comparisons / 2, "without the correction most comparisons would be alarms"

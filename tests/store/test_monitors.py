@@ -2,9 +2,11 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -80,6 +82,79 @@ def test_missing_values_few_rows_and_age_are_alarms(year, clock):
     assert (alert.what, alert.of) == ("age", "flights@1")
 
 
+def carried(number, delays, rows=600):
+    """Rows whose delay has another mean for each carrier."""
+    random = np.random.default_rng(number)
+    rows = month(number, rows=rows)
+    return [row | {"delay": round(random.normal(delays.get(row["carrier"], 10.0), 8.0), 1)} for row in rows]
+
+
+BY = Monitor("by_carrier", "flights", baseline="flights:1", current="flights:2", features=("delay",), by="carrier")
+
+
+@pytest.fixture
+def carriers(store):
+    store.apply(flights)
+    store.write("flights", carried(1, {}))
+    store.write("flights", carried(2, {"UA": 30.0}))
+    return store
+
+
+def test_a_segment_that_drifted_is_named_where_all_rows_are_quiet(carriers):
+    found = carriers.quality.monitor(BY)
+    (alert,) = found.alerts
+    assert (alert.what, alert.of, alert.segment, alert.commit) == ("drift", "delay", "UA", "")
+    assert alert.told.startswith("delay [UA]: drifted: psi")
+    assert "delay [UA]" in str(found)
+    assert found.by == "carrier"
+    assert {each.segment: each.verdict for each in found.features} == {"UA": "drifted", "AA": "same", "DL": "same"}
+    assert carriers.quality.monitor_runs("flights") == [found]
+
+
+def test_bounds_are_those_of_each_segment(carriers):
+    found = carriers.quality.monitor(replace(BY, psi=9.0, max_missing=0.0, min_rows=200))
+    short = {each.segment for each in found.features if each.rows < 200}
+    assert short
+    assert {alert.segment for alert in found.alerts} == short
+    assert all(f"{alert.of} [{alert.segment}]" in alert.told for alert in found.alerts)
+
+
+def test_a_run_from_before_there_were_segments_is_read(carriers):
+    run = carriers.quality.monitor(replace(BY, by=""))
+    body = msgspec.to_builtins(run)
+    for each in (*body["features"], *body["alerts"]):
+        assert each.pop("segment") is None
+    assert body.pop("by") == ""
+    assert msgspec.convert(body, MonitorRun) == run
+
+
+@pytest.mark.embedded("it looks into the registry's file")
+def test_forget_leaves_no_name_of_a_segment_in_what_was_kept(carriers):
+    carriers.quality.monitor(BY)
+    run = carriers.quality.monitor(replace(BY, features=("carrier",), by="flight"))
+    assert {each.segment for each in run.features} >= {"7", "8"}
+    carriers.forget("flight", [{"flight": 7}])
+    kept, numbered = carriers.quality.monitor_runs("flights")
+    (alert,) = kept.alerts
+    assert alert.segment in ("segment 1", "segment 2", "segment 3")
+    assert alert.told.startswith(f"delay [{alert.segment}]: drifted")
+    assert all(each.segment.startswith("segment ") for run in (kept, numbered) for each in run.features)
+    assert len(numbered.features) == len(run.features)
+
+
+@pytest.mark.parametrize(
+    ("by", "error", "told"),
+    [
+        ("carier", NotFoundError, "did you mean 'carrier'"),
+        ("delay", UsageError, "makes no segments"),
+    ],
+)
+def test_a_column_that_makes_no_segments_is_refused(carriers, by, error, told):
+    with pytest.raises(error, match=told):
+        carriers.quality.monitor(replace(BY, features=(), by=by))
+    assert carriers.quality.monitor_runs("flights") == []
+
+
 def test_a_monitor_of_what_is_not_there_is_refused(year):
     with pytest.raises(NotFoundError):
         year.quality.monitor(Monitor("x", "flighs", max_age="1d"))
@@ -97,6 +172,8 @@ def test_a_monitor_of_what_is_not_there_is_refused(year):
         ({"view": "v", "baseline": "a"}, "one of baseline and current"),
         ({"view": "v", "max_age": "soon"}, "no length of time"),
         ({"view": "v", "max_age": "1d", "min_rows": 3}, "of what is compared"),
+        ({"view": "v", "max_age": "1d", "by": "carrier"}, "by are of what is compared"),
+        ({"view": "v", "baseline": "a", "current": "b", "by": ["carrier"]}, "Expected `str`"),
         ({"view": "v", "max_age": "1d", "webhook": "ftp://x"}, "webhook"),
         ({"view": "v", "max_age": "1d", "psy": 1}, "unknown key 'psy'"),
         ({"view": "v", "max_age": 3}, "Expected `str`"),

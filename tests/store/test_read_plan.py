@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import asof
 from asof import Entity, Feature, FeatureGroup, FeatureView
+from asof.aggregates import Count, Last, LastK, Max, lifetime, session
 from asof.errors import UsageError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -109,3 +110,52 @@ def test_explaining_changes_no_answer_and_adds_up_over_batches(store):
 def test_a_read_that_was_not_explained_says_so(store):
     with pytest.raises(UsageError, match="explain=True"):
         store.historical("both", spine([1], [1]), time="t").report.plan  # noqa: B018 - it raises
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory):
+    """Give a store with 1,000 events of each of two users, a minute apart."""
+    user = Entity("user", keys={"user": "int64"})
+    source = FeatureGroup(
+        "visits",
+        entity=Entity("visit", keys={"visit": "int64"}),
+        event_time="ts",
+        features=[Feature("user", "int64"), Feature("x", "float64")],
+    )
+    day = "24h"
+    made = {
+        "counted": [Count(over=day)],
+        "greatest": [Count(over=day), Max("x", over=day)],
+        "last": [Count(over=day), Last("x", over=lifetime()), LastK("x", 3, over=day)],
+        "runs": [Count(over=session(gap="5m")), Count(over=day)],
+    }
+    groups = [FeatureGroup(name, entity=user, source=source, features=of) for name, of in made.items()]
+    with asof.open(tmp_path_factory.mktemp("read") / "windows", clock=lambda: START + timedelta(days=9)) as opened:
+        opened.apply(source, *groups)
+        times = [START + timedelta(minutes=visit // 2) for visit in range(2000)]
+        rows = {"visit": range(2000), "ts": times, "user": [visit % 2 for visit in range(2000)]}
+        opened.backfill("visits", pa.table({**rows, "x": pa.array([float(visit) for visit in range(2000)])}))
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("name", "many", "few"),
+    [
+        ("counted", "running sums", "join"),
+        ("greatest", "tiles", "join"),
+        ("last", "running sums + ranges", "join"),
+        ("runs", "running sums + sessions", "sessions + join"),
+    ],
+)
+def test_an_explained_read_names_the_plans_of_windows(windows, name, many, few):
+    for rows, plan in ((400, many), (1, few)):
+        asked = spine([row % 2 for row in range(rows)], [16] * rows)
+        frame = windows.historical(name, asked, time="t", explain=True)
+        profile = frame.report.plan.profiles[name]
+        assert profile.plan == plan
+        assert (profile.files, profile.files_read, profile.rows) == (1, 1, 2000)
+        assert {"choose", "query", "arrange"} <= profile.seconds.keys()
+        assert profile.rows_read > 0
+        assert f"{name}: {plan} (" in str(frame.report.plan)
+    deep = windows.historical(name, spine([0, 1] * 200, [16] * 400), time="t").to_arrow()
+    assert deep.slice(0, 1).equals(windows.historical(name, spine([0], [16]), time="t").to_arrow())

@@ -187,6 +187,29 @@ def test_tables_sort_and_have_pages_by_links(large):
         assert "group_" in shown(large, f"/groups?groups.page={quote(page)}")[0]
 
 
+def test_thousands_of_hits_have_pages_the_best_first(large):
+    def names(text):
+        return re.findall(r'<tr>\n<td[^>]*><a href="[^"]*">([^<]+)</a>', text)
+
+    text = shown(large, "/search?q=figure")[0]
+    (total,) = re.findall(r"<p>([\d,]+) found for", text)
+    pages = -(-int(total.replace(",", "")) // 50)
+    assert pages >= 100
+    seen = names(text)
+    assert len(seen) == 50
+    for page in range(2, 5):  # by the links, as somebody reads on
+        (link,) = re.findall(r'<a href="([^"]+)" rel="next">', text)
+        text = shown(large, "/search" + link.partition("#")[0].replace("&amp;", "&"))[0]
+        assert f"page {page} of {pages}" in text
+        seen += names(text)
+    assert len(set(seen)) == 200
+    last = shown(large, f"/search?q=figure&hits.page={pages}")[0]
+    assert names(last)
+    assert 'rel="next"' not in last
+    assert not {*names(last)} & {*seen}
+    assert names(shown(large, "/search?q=f041_3")[0])[0] == "group_041.f041_3"
+
+
 def test_a_key_is_looked_up_and_explained(small):
     text = shown(small, "/views/risk/lookup?key.customer_id=7")[0]
     assert re.search(r"<code>orders</code>.*?<b>9</b>.*?PRESENT", text, re.DOTALL)
@@ -275,6 +298,11 @@ def test_drift_is_between_commits(small):
     assert ">heat<" in text
     assert "psi" in text
     assert 'role="alert"' in shown(small, "/groups/sensor/drift?current=nothing")[0]
+    assert ">heat [" in shown(small, "/groups/sensor/drift?by=shop_id")[0]
+    for wrong in ("heat", "nothing", MARKUP):
+        text = shown(small, f"/groups/sensor/drift?by={quote(wrong)}")[0]
+        assert 'role="alert"' in text
+        assert MARKUP not in text
 
 
 def test_versions_say_what_changed(small):

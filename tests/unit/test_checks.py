@@ -99,6 +99,24 @@ def test_what_is_said_of_each_row_is_what_plain_python_says(rows):
         assert result.row == (int(found.broken.argmax()) if found.broken.any() else None)
 
 
+@given(records, st.integers(1, 5), st.sampled_from([0.0, 0.3, 0.5, 0.8]))
+def test_a_share_of_values_keeps_a_check_in_whatever_parts_they_come(rows, size, share):
+    counted = {
+        Check.between("x", -1, 2): [row for row in rows if row["x"] is not None],
+        Check.not_null("n"): rows,
+        Check.one_of("n", 1, 2): [row for row in rows if row["n"] is not None],
+        Check.length("s", 1, 2): [row for row in rows if row["s"] is not None],
+    }
+    checking = Checking(group(*(check.for_share(share) for check in counted)), NoStore(), now_us=NOW_US)
+    for start in range(0, len(rows), size):
+        found = checking.add(rows_of(*rows[start : start + size]))
+        assert not found.broken.any()
+    for (check, asked), result in zip(counted.items(), checking.report().results, strict=True):
+        kept = sum(ROWS[check]([row], 0) for row in asked)
+        assert result.observed == (kept / len(asked) if asked else None)
+        assert result.outcome == ("skipped" if not asked else "passed" if kept / len(asked) >= share else "broken")
+
+
 @given(records, st.integers(1, 5))
 def test_what_is_said_of_a_batch_does_not_depend_on_its_parts(rows, size):
     checks = [
@@ -141,7 +159,7 @@ def test_a_report_is_json_and_back():
 def test_checks_are_documents_and_back():
     every = [*ROWS, Check.in_group(["k", "s"], "other"), Check.sql("avg(n) < 3", over="batch"),
              Check.function("math:isnan", over="batch"), Check.quantile("x", 0.9, None, 3.0),
-             Check.changed_share(0.1, None)]  # fmt: skip
+             Check.changed_share(0.1, None), Check.not_null("s").for_share(0.9)]  # fmt: skip
     definition = group(*every)
     assert group_from(json.loads(json.dumps(group_document(definition)))) == definition
     assert len({str(check) for check in every}) == len(every)
@@ -155,6 +173,9 @@ def test_checks_are_documents_and_back():
         (lambda: Check.max_null_share("x", 2), "a share is a number from 0 to 1"),
         (lambda: Check.quantile("x", 7, 0, 1), "no number from 0 to 1"),
         (Check.unique, "names no column"),
+        (lambda: Check.not_null("x").for_share(1.5), "a share is a number from 0 to 1"),
+        (lambda: Check.not_null("x").for_share("most"), "a share is a number from 0 to 1"),
+        (lambda: Check.mean("x", 0, 1).for_share(0.5), "is asked of no share"),
         (lambda: Check.sql(" "), "says nothing"),
         (lambda: Check.sql(3), "a int is no expression"),
         (lambda: Check.sql("x", over="all"), "over='all' is not known"),
@@ -301,20 +322,30 @@ SUITE = {
 
 
 def test_suites_of_great_expectations_are_taken_as_they_are():
+    ordered = '(list("x" ORDER BY "x") FILTER ("x" IS NOT NULL))'
     assert list(group(SUITE).checks) == [
+        Check.max_null_share("x", 1.0),
         Check.not_null("x"),
-        Check.max_null_share("n", 0.1),
+        Check.not_null("n").for_share(0.9),
         Check.between("x", 0, None),
         Check.sql('"x" > 0'),
         Check.one_of("n", 1, 2),
         Check.matches("s", "^a"),
         Check.length("s", 3, 3),
-        Check.unique("k", "n"),
+        Check.sql(
+            'SELECT count(*) OVER (PARTITION BY "k", "n") = 1 OR ("k" IS NULL AND "n" IS NULL)'
+            " FROM (SELECT *, row_number() OVER () AS __row FROM batch) ORDER BY __row"
+        ),
         Check.mean("x", 0, 1),
-        Check.quantile("x", 0.5, None, 1),
+        Check.sql('median("x") <= 1', over="batch"),
         Check.row_count(1, None),
-        Check.quantile("x", 0.1, 0, 1),
-        Check.quantile("x", 0.9, None, 9),
+        *(
+            Check.sql(
+                " AND ".join(f'{ordered}[1 + round_even({q} * (count("x") - 1), 0)::BIGINT] {rule}' for rule in rules),
+                over="batch",
+            )
+            for q, rules in ((0.1, (">= 0", "<= 1")), (0.9, ("<= 9",)))
+        ),
     ]
 
 
@@ -322,7 +353,12 @@ def test_suites_of_great_expectations_are_taken_as_they_are():
     ("expectation", "error", "message"),
     [
         ({"type": "expect_the_moon", "kwargs": {}}, UnsupportedError, "no check says what expect_the_moon expects"),
-        ({"type": "expect_column_values_to_be_unique", "kwargs": {"column": "x", "mostly": 0.5}}, UnsupportedError, "mostly=0.5"),
+        ({"type": "expect_compound_columns_to_be_unique", "kwargs": {"column_list": ["x", "n"], "mostly": 0.5}}, UnsupportedError, "mostly=0.5"),
+        ({"type": "expect_column_values_to_be_unique", "kwargs": {"column": "x", "row_condition": "n > 1"}}, UnsupportedError, "row_condition='n > 1'"),
+        ({"type": "expect_column_values_to_be_between", "kwargs": {"column": "x", "min_value": {"$PARAMETER": "low"}}}, UnsupportedError, "from a parameter"),
+        ({"type": "expect_column_values_to_be_between", "kwargs": {"column": "x", "min_value": 1, "mostly": 9}}, UsageError, "a share is a number from 0 to 1"),
+        ({"type": "expect_column_quantile_values_to_be_between", "kwargs": {"column": "x", "allow_relative_error": "linear"}}, UnsupportedError, "allow_relative_error"),
+        ({"type": "expect_column_pair_values_a_to_be_greater_than_b", "kwargs": {"column_A": "x", "column_B": "n", "ignore_row_if": "?"}}, UnsupportedError, "ignore_row_if"),
         ({"type": "expect_column_mean_to_be_between", "kwargs": {"min_value": 1}}, UsageError, "does not say 'column'"),
     ],
 )  # fmt: skip

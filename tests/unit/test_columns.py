@@ -66,7 +66,11 @@ def test_columns_hold_what_vectors_hold(made):
             store.push(name, row | ({f"{name}_new": 1.0} if name in wider else {}))
         vectors = store.online("all", [{"k": k} for k in (*KEYS, *KEYS)])
         arrays, letters = columns(
-            vectors[0]._plan, vectors[0]._plan.schema.types, [v._rows for v in vectors], [v._t_us for v in vectors]
+            vectors[0]._plan,
+            vectors[0]._plan.schema.types,
+            [v._rows for v in vectors],
+            [v._t_us for v in vectors],
+            [v._given for v in vectors],
         )
         assert [shown(row) for row in zip(*(a.to_pylist() for a in arrays), strict=True)] == [
             shown(v.values.values()) for v in vectors

@@ -15,7 +15,7 @@ An integer beyond 2**53 does not fit float64, and is refused. On the way back Na
 nothing else can come. A masked array is taken as well, its mask as nulls.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -153,6 +153,32 @@ def one_taker(dtype: DType, where: str) -> Callable[[object], Value]:
         return from_array(given, dtype, 1, where=where)[0].as_py()
 
     return taken
+
+
+@cache
+def value_taker(dtype: DType, where: str) -> Callable[[Value], Value]:
+    """Return what takes a single Python value that a function gave, as `from_values` takes many."""
+    plain = _TAKERS.get(dtype.name)
+
+    def taken(given: Value) -> Value:
+        value = given if given is None else _ODD if plain is None else plain(given)
+        return from_values([given], dtype, where=where)[0].as_py() if value is _ODD else value
+
+    return taken
+
+
+def from_values(values: Sequence[Value], dtype: DType, *, where: str) -> pa.Array:
+    """Return Python values that a function gave, one a row, as a column of its declared type.
+
+    Raises:
+        DataError: One does not fit the type.
+    """
+    try:
+        column = pa.array(values, arrow_type(dtype))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        todo = f"give values of {dtype}, or None"
+        raise DataError(f"what it gave is no {dtype}: {error}", where=where, todo=todo) from error
+    return from_array(column, dtype, len(values), where=where)
 
 
 _ODD = object()

@@ -4,6 +4,8 @@ Arrow's own casts and constructors refuse slices with nulls, and null lists insi
 """
 
 from collections.abc import Callable
+from typing import Any
+from typing import cast as typed
 
 import numpy as np
 import pyarrow as pa
@@ -114,3 +116,14 @@ def _canonical_leaf(array: pa.Array, target: pa.DataType) -> pa.Array:
         return array
     clean = np.where(np.isnan(raw), raw.dtype.type(np.nan), raw) + raw.dtype.type(0)
     return pa.array(clean, type=target, mask=pc.is_null(array).to_numpy(zero_copy_only=False))
+
+
+def same(one: Any, other: Any) -> bool:  # noqa: ANN401 - values of any of our types
+    """Return whether two values are equal; NaN equals NaN, also inside lists and structs."""
+    if isinstance(one, list) and isinstance(other, list):
+        here, there = typed("list[Any]", one), typed("list[Any]", other)
+        return len(here) == len(there) and all(map(same, here, there))
+    if isinstance(one, dict) and isinstance(other, dict):
+        mine, its = typed("dict[str, Any]", one), typed("dict[str, Any]", other)
+        return mine.keys() == its.keys() and all(same(mine[name], its[name]) for name in mine)
+    return bool(one == other or (one != one and other != other))  # noqa: PLR0124 - NaN

@@ -13,7 +13,9 @@ from asof.definitions import Call, FeatureGroup, FeatureView
 from asof.definitions.aggregate import told
 from asof.definitions.durations import show_duration
 from asof.definitions.names import checked_tag, checked_text
+from asof.definitions.on_demand import requests_of
 from asof.definitions.serving_log import log_name
+from asof.definitions.view import made_as
 from asof.erasure import Certificate, certificates
 from asof.errors import UsageError
 from asof.ingest.materialize import state_of
@@ -259,14 +261,17 @@ def _describe_view(view: RegisteredView) -> Description:
         ("keys", ", ".join(f"{name}: {dtype}" for name, dtype in definition.spine_keys.items())),
         ("reads", ", ".join(sorted(group.ref for group in view.groups.values()))),
     ]
+    if definition.requests:
+        facts.append(("request", requests_of(definition.requests)))
     if outside:
         facts.append(("external", f"{', '.join(sorted(outside))}: offline only"))
     if definition.log:
         kept_us = definition.log_retention_us
         kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
         facts.append(("log", f"{definition.log:.0%} of the online answers, in {log_name(definition.name)}{kept}"))
+    facts.extend(("transforms", str(chain)) for chain in definition.transforms)
     features = tuple(
-        (name, str(ref.feature.dtype), ref.feature.unit, f"{ref.group.name}.{ref.feature.name}")
+        (name, str(ref.feature.dtype), ref.feature.unit, made_as(ref))
         for name, ref in zip(definition.output_names(), definition.features, strict=True)
     )
     return Description(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar, overload
 
 from asof.registry.registered import RegisteredGroup, RegisteredView
 
@@ -44,31 +44,98 @@ class Index:
 
     def __init__(self, groups: Sequence[RegisteredGroup], views: Sequence[RegisteredView]) -> None:
         """Gather the texts."""
-        self._things: list[tuple[_Kind, str, str, list[tuple[str, str, int, str]]]] = [
-            (kind, name, " ".join(text for _, text, _ in texts).lower(), [(*each, each[1].lower()) for each in texts])
-            for kind, name, texts in _things(groups, views)
-        ]
+        self._things = [_Thing.of(kind, name, texts) for kind, name, texts in _things(groups, views)]
 
     def search(self, words: str) -> list[Hit]:
         """Return what matches all the words, the best first; of several matches of one thing the best."""
+        return [*self.found(words)]
+
+    def found(self, words: str) -> "Hits":
+        """Return what `search` returns, each hit made when it is asked for: a page shows few of thousands."""
         wanted = words.lower().split()
-        best: dict[str, Hit] = {}
-        if not wanted:
-            return []
-        for kind, name, every, texts in self._things:
-            if not all(word in every for word in wanted):
-                continue
-            ranked = ((any(word in low for word in wanted), weight, -len(low), w, t) for w, t, weight, low in texts)
-            _, weight, _, where, text = max(ranked, key=itemgetter(0, 1, 2))
-            exact = 5 if name.rpartition(".")[2] in wanted else 0
-            hit = Hit(kind, name, where, text, weight + exact)
-            if name not in best or best[name].score < hit.score:
-                best[name] = hit
-        return sorted(best.values(), key=lambda hit: (-hit.score, hit.name))
+        things = self._things if wanted else []
+        for word in wanted:
+            things = [thing for thing in things if word in thing.every]
+        best: dict[str, tuple[int, str, _Thing, _Ranked]] = {}
+        for thing in things:
+            text = thing.best(wanted)
+            score = text.weight + (EXACT if thing.last in wanted else 0)
+            known = best.get(thing.name)
+            if known is None or -known[0] < score:
+                best[thing.name] = -score, thing.name, thing, text
+        return Hits(sorted(best.values(), key=itemgetter(0, 1)))
+
+
+class Hits(Sequence[Hit]):
+    """What was found, the best first."""
+
+    def __init__(self, found: "Sequence[tuple[int, str, _Thing, _Ranked]]") -> None:
+        """Keep what matched."""
+        self._found = found
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Hits": ...
+    def __getitem__(self, index: int | slice) -> "Hit | Hits":
+        """Return a hit, or some."""
+        if isinstance(index, slice):
+            return Hits(self._found[index])
+        less, name, thing, text = self._found[index]
+        return Hit(thing.kind, name, text.where, text.text, -less)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._found)
 
 
 _Text = tuple[str, str, int]
 _Kind = Literal["group", "feature", "view"]
+
+EXACT = 5
+"""What a name counts more that is one of the words."""
+
+
+class _Ranked(NamedTuple):
+    """A text of a thing: where it is, how much it counts, and the same in lower case."""
+
+    where: str
+    text: str
+    weight: int
+    low: str
+
+
+class _Thing(NamedTuple):
+    """What may be found.
+
+    Attributes:
+        kind: What it is.
+        name: Its name.
+        last: The last part of it.
+        every: All its texts, in lower case.
+        texts: Them, the one that counts most first; of several that count the same, the shortest.
+    """
+
+    kind: _Kind
+    name: str
+    last: str
+    every: str
+    texts: tuple[_Ranked, ...]
+
+    @classmethod
+    def of(cls, kind: _Kind, name: str, texts: Sequence[_Text]) -> "_Thing":
+        """Put its texts in lower case, and in order."""
+        ranked = [_Ranked(where, text, weight, text.lower()) for where, text, weight in texts]
+        ranked.sort(key=lambda each: (-each.weight, len(each.low)))
+        return cls(kind, name, name.rpartition(".")[2], " ".join(text for _, text, _ in texts).lower(), tuple(ranked))
+
+    def best(self, words: Sequence[str]) -> _Ranked:
+        """Return the first text in which one of the words is."""
+        for text in self.texts:
+            for word in words:
+                if word in text.low:
+                    return text
+        return self.texts[0]
 
 
 def _things(

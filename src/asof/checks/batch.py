@@ -1,6 +1,7 @@
 """Checks that say something of all rows of a write together, which may come in parts: figures are gathered."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.checks.around import Around
+from asof.checks.rows import broken_rows
 from asof.checks.users import sql_verdict, user_verdict
 from asof.clock import show_us
 from asof.definitions import Check, FeatureGroup
@@ -67,7 +69,7 @@ class Gathered:
         """
         self.rows += rows.num_rows
         try:
-            _GATHER[self.check.kind](self, rows)
+            (_kept if self.check.share != 1 else _GATHER[self.check.kind])(self, rows)
         except UnsupportedError as error:
             self.note = error.what
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
@@ -76,8 +78,10 @@ class Gathered:
 
     def verdict(self) -> Verdict:
         """Return what the check says of the rows so far."""
-        if self.note and self.check.kind == "changed_share":
+        if self.note:
             return Verdict(None, note=self.note)
+        if self.check.share != 1:
+            return _share(self)
         return _VERDICT[self.check.kind](self)
 
     def within(self, observed: float | None, *, empty: str = "") -> Verdict:
@@ -107,6 +111,17 @@ def _numbers(seen: Gathered, rows: pa.Table) -> pa.ChunkedArray:
 
 def _nulls(seen: Gathered, rows: pa.Table) -> None:
     seen.count += _column(seen, rows).null_count
+
+
+def _kept(seen: Gathered, rows: pa.Table) -> None:
+    """Count the values that it says something of, and those that keep it."""
+    check = seen.check
+    asked = np.ones(rows.num_rows, dtype=bool)
+    for name in () if check.kind == "not_null" else check.read:
+        asked &= pc.is_valid(rows.column(name)).to_numpy().astype(bool)
+    broken = broken_rows(rows, replace(check, share=1.0, scope="rows"), seen.group, seen.around, seen.where)
+    seen.count += int(asked.sum())
+    seen.total += int((asked & ~broken).sum())
 
 
 def _nothing(seen: Gathered, rows: pa.Table) -> None:
@@ -169,6 +184,13 @@ _GATHER: dict[str, Callable[[Gathered, pa.Table], None]] = {
 
 def _null_share(seen: Gathered) -> Verdict:
     return seen.within(seen.count / seen.rows if seen.rows else None, empty="there are no rows")
+
+
+def _share(seen: Gathered) -> Verdict:
+    if not seen.count:
+        return Verdict(None, note="there are no values")
+    share = seen.total / seen.count
+    return Verdict(share >= seen.check.share, share)
 
 
 def _row_count(seen: Gathered) -> Verdict:

@@ -119,13 +119,10 @@ def progress(text: str, *, unit: str = "") -> AbstractContextManager[Advance]:
 
 
 def _plain_table(columns: Sequence[str], texts: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
-    widths = [max(len(row[at]) for row in (columns, *texts)) for at in range(len(columns))]
-    for row in (columns, *texts):
-        cells = [
-            cell.rjust(width) if numbers else cell.ljust(width)
-            for cell, width, numbers in zip(row, widths, right, strict=True)
-        ]
-        click.echo("  ".join(cells).rstrip())
+    from asof.notebook import aligned
+
+    for line in aligned([columns, *texts], right=right):
+        click.echo(line)
 
 
 def _is_number(cell: Cell) -> bool:

@@ -11,6 +11,7 @@ from asof.client.reading import OnlineClient, is_small
 from asof.client.retries import LateError, pauses
 from asof.errors import TransientError
 from asof.serving.online import Vector, Vectors
+from asof.serving.receipt import Requests
 from asof.wire.online import ONLINE_PATH
 
 Keys = Mapping[str, Any]
@@ -45,8 +46,8 @@ class AsyncStore:
     @overload
     async def online(self, view: str, keys: Keys, *, request: Keys | None = None) -> Vector: ...
     @overload
-    async def online(self, view: str, keys: Sequence[Keys], *, request: Keys | None = None) -> Vectors: ...
-    async def online(self, view: str, keys: Keys | Sequence[Keys], *, request: Keys | None = None) -> Vector | Vectors:
+    async def online(self, view: str, keys: Sequence[Keys], *, request: Requests = None) -> Vectors: ...
+    async def online(self, view: str, keys: Keys | Sequence[Keys], *, request: Requests = None) -> Vector | Vectors:
         """Return the newest values: one vector for one key set, or a sequence of them; see `Store.online`.
 
         More than a thousand key sets go over Flight, in a thread.

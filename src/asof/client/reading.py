@@ -10,7 +10,7 @@ from asof.client.link import Link
 from asof.client.vectors import RemoteVector, RemoteVectors
 from asof.errors import TransientError, UsageError
 from asof.serving.online import Vector, Vectors
-from asof.serving.receipt import request_text
+from asof.serving.receipt import Requests, each_request, requests_text
 from asof.wire.online import ONLINE_PATH, Answer, Card, Many, One
 from asof.wire.requests import Online
 from asof.wire.tables import from_bytes
@@ -40,13 +40,13 @@ class OnlineClient:
         """Ask anew how views answer."""
         self._cards.clear()
 
-    def read(self, view: str, keys: Keys | Sequence[Keys], request: Keys | None) -> Vector | Vectors:
+    def read(self, view: str, keys: Keys | Sequence[Keys], request: Requests) -> Vector | Vectors:
         """Answer one key set, or several; see `Store.online`."""
         if not is_small(keys):
             return self._flown(view, cast("Sequence[Keys]", keys), request)
         return self.answer(view, keys, request, self._link.http("POST", ONLINE_PATH, self.asked(view, keys, request)))
 
-    def asked(self, view: str, keys: Keys | Sequence[Keys], request: Keys | None) -> bytes:
+    def asked(self, view: str, keys: Keys | Sequence[Keys], request: Requests) -> bytes:
         """Return what asks for answers over HTTP.
 
         Raises:
@@ -55,28 +55,29 @@ class OnlineClient:
         one = isinstance(keys, (dict, Mapping))
         if not one:
             _refuse_others(view, keys)
-        inputs = None if request is None else request_text(request)
+        inputs = requests_text(request)
         plain = one and is_plain(cast("Keys", keys).values())
         known = self._cards.get(view)
         given = dict(cast("Keys", keys)) if plain else tagged(keys)
         return _encode({"view": view, "keys": given, "request": inputs, "card": known.digest if known else ""})
 
-    def answer(self, view: str, keys: Keys | Sequence[Keys], request: Keys | None, answer: bytes) -> Vector | Vectors:
+    def answer(self, view: str, keys: Keys | Sequence[Keys], request: Requests, answer: bytes) -> Vector | Vectors:
         """Return the answers of a message."""
-        inputs = request and dict(request)
         if isinstance(keys, (dict, Mapping)):
             one = _one(answer)
             card = self._card(view, one.answer)
+            inputs = dict(cast("Keys", request)) if request else None
             return RemoteVector(card, one.answer, dict(keys), inputs, one.values, one.letters, one.times)
         many = _many(answer)
+        inputs, _ = each_request(request, len(keys))
         return RemoteVectors(
             self._card(view, many.answer), many.answer, list(map(dict, keys)), inputs, from_bytes(many.rows)
         )
 
-    def _flown(self, view: str, keys: Sequence[Keys], request: Keys | None) -> Vectors:
+    def _flown(self, view: str, keys: Sequence[Keys], request: Requests) -> Vectors:
         """Answer many key sets, as a table over Flight."""
         _refuse_others(view, keys)
-        inputs = None if request is None else request_text(request)
+        inputs = requests_text(request)
         known = self._cards.get(view)
         asked = Online(view=view, request=inputs, card=known.digest if known else "")
         table = _as_table(keys)
@@ -86,7 +87,8 @@ class OnlineClient:
         found = self._link.exchange("online", asked, rows.schema, rows.to_batches())
         answer = record(Answer, found.result)
         card = self._card(view, answer)
-        return RemoteVectors(card, answer, list(map(dict, keys)), request and dict(request), found.rows)
+        each, _ = each_request(request, len(keys))
+        return RemoteVectors(card, answer, list(map(dict, keys)), each, found.rows)
 
     def _card(self, view: str, answer: Answer) -> Card:
         if answer.card is not None:

@@ -36,7 +36,7 @@ from asof.quality.verify import Verification
 from asof.records import Commit
 from asof.registry.plan import Plan
 from asof.serving.online import Vector, Vectors
-from asof.serving.receipt import Receipt
+from asof.serving.receipt import Receipt, Requests
 from asof.serving.replay import Replayed
 from asof.store import Store
 from asof.training.frame import HistoricalFrame
@@ -280,15 +280,9 @@ class RemoteStore(Store):
     @overload
     def online(self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
     @overload
+    def online(self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
     def online(
-        self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Mapping[str, Any] | None = None
-    ) -> Vectors: ...
-    def online(
-        self,
-        view: str,
-        keys: Mapping[str, Any] | Sequence[Mapping[str, Any]],
-        *,
-        request: Mapping[str, Any] | None = None,
+        self, view: str, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
     ) -> Vector | Vectors:
         """See `Store.online`."""
         return self._online_client.read(view, keys, request)

@@ -89,13 +89,13 @@ class RemoteVectors(Vectors):
     """Online answers of a server for several keys; see `Vectors`."""
 
     def __init__(
-        self, card: Card, answer: Answer, every: Sequence[Keys], request: Keys | None, table: pa.Table
+        self, card: Card, answer: Answer, every: Sequence[Keys], requests: Sequence[Keys | None], table: pa.Table
     ) -> None:
         """Keep what came."""
         self._card = card
         self._answer = answer
         self._every = every
-        self._request = request
+        self._requests = requests
         self._table = table
         self._made = None
 
@@ -106,7 +106,11 @@ class RemoteVectors(Vectors):
             return self._vectors()[place]
         places: Sequence[int] = range(len(self))[index]
         some = RemoteVectors(
-            self._card, self._answer, self._every[index], self._request, self._table.take(pa.array(places, pa.int64()))
+            self._card,
+            self._answer,
+            self._every[index],
+            self._requests[index],
+            self._table.take(pa.array(places, pa.int64())),
         )
         some._made = self._vectors()[index]
         return some
@@ -134,11 +138,9 @@ class RemoteVectors(Vectors):
             _, letters = self.columns()
             times = cells(self._table.column(TIMES), np.int64, max(self._card.lookups) + 1)
             columns = [self._table.column(at).to_pylist() for at in range(len(self.schema))]
-            rows = zip(self._every, zip(*columns, strict=True), letters, times.tolist(), strict=True)
+            rows = zip(self._every, self._requests, zip(*columns, strict=True), letters, times.tolist(), strict=True)
             self._made = [
-                RemoteVector(
-                    self._card, self._answer, keys, self._request, values, row.tobytes().decode("ascii"), moments
-                )
-                for keys, values, row, moments in rows
+                RemoteVector(self._card, self._answer, keys, own, values, row.tobytes().decode("ascii"), moments)
+                for keys, own, values, row, moments in rows
             ]
         return self._made

@@ -5,6 +5,7 @@ from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef
 from asof.definitions.label import Label
+from asof.definitions.on_demand import OnDemand, Request, on_demand
 from asof.definitions.outside import Call, Files
 from asof.definitions.splits import GroupSplit, RandomSplit, TimeSplit
 from asof.definitions.transformation import SQL
@@ -23,7 +24,10 @@ __all__ = [
     "GroupSplit",
     "Label",
     "Lookup",
+    "OnDemand",
     "RandomSplit",
+    "Request",
     "TimeSplit",
+    "on_demand",
     "view_of_group",
 ]

@@ -7,9 +7,9 @@ bring few rows at a time. `scope` tells which.
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from asof.definitions.code import name_of
 from asof.definitions.durations import duration_us, show_duration
@@ -28,6 +28,9 @@ BATCH: frozenset[CheckKind] = frozenset(
 )
 BOUNDED: frozenset[CheckKind] = frozenset({"between", "length", "row_count", "changed_share", "mean", "quantile"})
 """Kinds with a low and a high bound, of which one may be left out."""
+
+SHARED: frozenset[CheckKind] = frozenset({"between", "not_null", "one_of", "matches", "length", "unique", "in_group"})
+"""Kinds that name the columns of which they say something: they may be asked of a share of the values only."""
 
 SHARES: frozenset[CheckKind] = frozenset({"max_null_share", "changed_share"})
 
@@ -52,6 +55,7 @@ class Check:
         code: The expression of `sql`; "module:name" of `function`.
         strictly: Whether `increasing` allows no equal values.
         scope: Whether it says something of each row, or of all rows of a write.
+        share: Of how many of the values it must hold at least, from 0 to 1.
     """
 
     kind: CheckKind
@@ -66,10 +70,11 @@ class Check:
     code: str = ""
     strictly: bool = False
     scope: Scope = "rows"
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse a rule that says nothing, or what nobody can keep."""
-        if self.kind in BATCH:
+        if self.kind in BATCH or self.share != 1:
             object.__setattr__(self, "scope", "batch")
         about = f"check {self.kind} on {self.column!r}" if self.column else f"check {self.kind}"
         if self.kind in BOUNDED and self.low is None and self.high is None:
@@ -86,6 +91,10 @@ class Check:
             raise UsageError(f"{about} names no column")
         if self.kind in ("sql", "function") and not self.code.strip():
             raise UsageError(f"{about} says nothing", todo='write an expression, or "module:function"')
+        if not 0 <= self.share <= 1:
+            raise UsageError(f"{about}: a share is a number from 0 to 1")
+        if self.share != 1 and self.kind not in SHARED:
+            raise UsageError(f"{about} is asked of no share", todo=f"a share is for {', '.join(sorted(SHARED))}")
         if self.scope not in ("rows", "batch"):
             raise UsageError(f"{about}: over={self.scope!r} is not known", todo='use "rows" or "batch"')
 
@@ -93,6 +102,26 @@ class Check:
     def read(self) -> tuple[str, ...]:
         """The columns that it names."""
         return (*((self.column,) if self.column else ()), *self.columns)
+
+    @property
+    def shared(self) -> bool:
+        """Whether it may be asked of a share of the values."""
+        return self.kind in SHARED
+
+    def for_share(self, share: float) -> "Check":
+        """Ask it of a share of a write's values, at least; nulls do not count, but for `not_null`.
+
+        It then says something of all rows of a write together.
+
+        Args:
+            share: From 0 to 1.
+
+        Raises:
+            UsageError: It is no such number, or the check names no columns, or already speaks of a batch.
+        """
+        if not isinstance(cast("object", share), int | float):
+            raise UsageError(f"check {self.kind}: a share is a number from 0 to 1")
+        return replace(self, share=share)
 
     @classmethod
     def between(cls, column: str, low: float | None, high: float | None) -> "Check":
@@ -204,7 +233,7 @@ class Check:
             bounds=f"between {_shown(self.low)} and {_shown(self.high)}",
             strictly=" strictly" if self.strictly else "",
             age=show_duration(round((self.high or 0) * 1e6)) if self.kind == "freshness" else "",
-        )
+        ) + ("" if self.share == 1 else f" for a share of at least {_shown(self.share)}")
 
 
 SENTENCES: Mapping[CheckKind, str] = {
@@ -244,4 +273,7 @@ def _of_ibis(expression: Any) -> str:  # noqa: ANN401 - a foreign object
 
 
 def _shown(bound: float | None) -> str:
-    return "anything" if bound is None else f"{bound:g}"
+    if bound is None:
+        return "anything"
+    short = f"{bound:g}"
+    return short if float(short) == bound else repr(bound)

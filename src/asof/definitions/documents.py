@@ -11,12 +11,16 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any, cast
 
+from asof.definitions.chain import transforms_from
 from asof.definitions.check import Check
 from asof.definitions.entity import Entity
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
+from asof.definitions.names import checked_name
+from asof.definitions.on_demand import OnDemand, Request
 from asof.definitions.outside import outside_document, outside_from, outside_identity
 from asof.definitions.transformation import SQL, Transformation, transformation_of
+from asof.definitions.types import parse_type
 from asof.definitions.view import FeatureView
 from asof.errors import NotFoundError, UsageError
 from asof.windows.aggregation import Aggregation
@@ -113,13 +117,14 @@ def view_document(view: FeatureView, pins: Mapping[str, int]) -> Document:
     """
     return {
         "name": view.name,
-        "features": [_ref_document(ref, pins) for ref in view.features],
+        "features": [_output_document(each, pins) for each in view.features],
         "description": view.description,
         "owner": view.owner,
         "tags": dict(view.tags),
         "log": view.log,
         "log_retention_us": view.log_retention_us,
         "project": view.project,
+        "transforms": [chain.document() for chain in view.transforms],
     }
 
 
@@ -127,13 +132,14 @@ def view_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureView:
     """Return the view of a document."""
     return FeatureView(
         document["name"],
-        features=[_ref_from(ref, group) for ref in document["features"]],
+        features=[_output_from(each, group) for each in document["features"]],
         description=document["description"],
         owner=document["owner"],
         tags=document["tags"],
         log=document.get("log", 0.0),
         log_retention=_length(document.get("log_retention_us")),
         project=document.get("project", ""),
+        transforms=transforms_from(document.get("transforms", ())),
     )
 
 
@@ -174,7 +180,8 @@ def group_identity(document: Mapping[str, Any]) -> str:
 
 def view_identity(document: Mapping[str, Any]) -> str:
     """Return the hash of what a view version fixes."""
-    return _digest({"name": document["name"], "features": document["features"]})
+    made = {"transforms": document["transforms"]} if document.get("transforms") else {}  # views from before keep theirs
+    return _digest({"name": document["name"], "features": document["features"], **made})
 
 
 def _digest(content: object) -> str:
@@ -264,6 +271,52 @@ def _check_document(check: Check) -> Document:
 def _check_from(document: Mapping[str, Any]) -> Check:
     lists: Document = {name: tuple(document[name]) for name in ("values", "columns") if name in document}
     return Check(**{**document, **lists})
+
+
+def _output_document(output: FeatureRef | OnDemand, pins: Mapping[str, int]) -> Document:
+    return _ref_document(output, pins) if isinstance(output, FeatureRef) else _on_demand_document(output, pins)
+
+
+def _output_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureRef | OnDemand:
+    return _on_demand_from(document, group) if "on_demand" in document else _ref_from(document, group)
+
+
+def _on_demand_document(made: OnDemand, pins: Mapping[str, int]) -> Document:
+    return {
+        "on_demand": made.name,
+        "code": made.code,
+        "digest": made.digest,
+        "inputs": [
+            {"request": each.name, "dtype": str(each.dtype)}
+            if isinstance(each, Request)
+            else _output_document(each, pins)
+            for each in made.inputs
+        ],
+        "dtype": str(made.dtype),
+        "mode": made.mode,
+        "description": made.description,
+        "unit": made.unit,
+        "alias": made.renamed,
+    }
+
+
+def _on_demand_from(document: Mapping[str, Any], group: GroupLoader) -> OnDemand:
+    """Return an on-demand feature; nothing is imported."""
+    inputs = (
+        Request(each["request"], each["dtype"]) if "request" in each else _output_from(each, group)
+        for each in document["inputs"]
+    )
+    return OnDemand(
+        checked_name(document["on_demand"], "feature"),
+        document["code"],
+        document["digest"],
+        tuple(inputs),
+        parse_type(document["dtype"]),
+        document["mode"],
+        document["description"],
+        document["unit"],
+        document["alias"],
+    )
 
 
 def _ref_document(ref: FeatureRef, pins: Mapping[str, int]) -> Document:

@@ -25,6 +25,7 @@ class Monitor:
             comparison.
         current: What to compare.
         features: Which; default: all.
+        by: A column: each feature of each segment is compared for itself, rows with the same value of it; "": all rows.
         alpha: See `Quality.drift`.
         psi: See `Quality.drift`.
         missing: See `Quality.drift`.
@@ -42,6 +43,7 @@ class Monitor:
     baseline: str = ""
     current: str = ""
     features: tuple[str, ...] = ()
+    by: str = ""
     alpha: float = 0.01
     psi: float = 0.1
     missing: float = 0.05
@@ -58,8 +60,9 @@ class Monitor:
             raise UsageError("it has one of baseline and current", where=where, todo="give both, or neither")
         if not self.baseline and not self.max_age:
             raise UsageError("it looks at nothing", where=where, todo="give baseline and current, or max_age")
-        if not self.baseline and (self.min_rows or self.max_missing is not None):
-            raise UsageError("min_rows and max_missing are of what is compared", where=where, todo="give current, too")
+        if not self.baseline and (self.min_rows or self.max_missing is not None or self.by):
+            what = "min_rows, max_missing and by are of what is compared"
+            raise UsageError(what, where=where, todo="give baseline and current, too")
         if self.max_age:
             duration_us(self.max_age, what="max_age")
         if self.webhook and not self.webhook.startswith(("$", *SCHEMES)):

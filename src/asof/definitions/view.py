@@ -2,19 +2,24 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from asof import notebook
+from asof.definitions.chain import Chain, Transforms, chains_of
 from asof.definitions.durations import duration_us
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
 from asof.definitions.names import checked_name, checked_project
+from asof.definitions.on_demand import OnDemand, Request, distinct_requests, requests_of
 from asof.definitions.types import DType
-from asof.errors import UsageError
+from asof.errors import NotFoundError, UsageError
 
 LOG_SUFFIX = "_log"
 LONGEST_NAME = 63
+
+HIDDEN = "__"
+"""How columns begin that are read or made on the way, and shown to nobody."""
 
 Source = str | tuple[int, str]
 """A key's source in a look-up: a spine column, or (index of an earlier look-up, feature)."""
@@ -27,12 +32,33 @@ class Lookup:
     Attributes:
         group: The group.
         sources: One per key of the group, in their order.
-        outputs: (feature, output name); the name is "" for a feature that only serves as a key.
+        outputs: (feature, column); "" for a feature that only serves as a key, hidden for one of which an on-demand
+            feature is made.
     """
 
     group: FeatureGroup
     sources: tuple[Source, ...]
     outputs: tuple[tuple[Feature, str], ...]
+
+    @property
+    def shown(self) -> tuple[tuple[Feature, str], ...]:
+        """The outputs that the view names."""
+        return tuple((feature, name) for feature, name in self.outputs if name and not name.startswith(HIDDEN))
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """An on-demand feature of a view, with the columns that it is made of.
+
+    Attributes:
+        feature: What is made.
+        name: Its column: an output, or hidden.
+        inputs: Columns of look-ups, of the request, or of derivations before it.
+    """
+
+    feature: OnDemand
+    name: str
+    inputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +67,8 @@ class FeatureView:
 
     Args:
         name: Unique among views.
-        features: References (`group["x"]`, `group.on(key="column")["x"].alias("y")`), or whole groups.
+        features: References (`group["x"]`, `group.on(key="column")["x"].alias("y")`), whole groups, on-demand features
+            (`@on_demand`), or what other views have: all (`view`), or one (`view["x"]`).
         description: For people and search.
         owner: Whom to ask.
         tags: For search.
@@ -49,39 +76,47 @@ class FeatureView:
             registers beside the view; 0.0 for none.
         log_retention: How long answers are kept in the log; None: for ever.
         project: Whose it is, as of a group. It reads groups of its project, and those that are shared with it.
+        transforms: What becomes of features on their way to a model, fitted on the training split: the output name of
+            a feature, or a tuple of them, to a transform of `asof.transforms`, one of scikit-learn, or a list of them.
 
     Raises:
-        UsageError: Two features would have the same name, `log` is no share, or `log_retention` is given without it.
+        NotFoundError: A transform is of no feature of the view.
+        UsageError: Two features would have the same name, `log` is no share, `log_retention` is given without it,
+            or a transform takes no values of the feature's type.
     """
 
     name: str
-    features: tuple[FeatureRef, ...]
+    features: tuple[FeatureRef | OnDemand, ...]
     description: str = ""
     owner: str = ""
     tags: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
     log: float = 0.0
     log_retention_us: int | None = None
     project: str = ""
+    transforms: tuple[Chain, ...] = ()
 
     def __init__(  # noqa: PLR0913 - a declaration: all but the name by keyword
         self,
         name: str,
         *,
-        features: Sequence[FeatureRef | FeatureGroup | GroupOn],
+        features: "Sequence[FeatureRef | FeatureGroup | GroupOn | OnDemand | FeatureView]",
         description: str = "",
         owner: str = "",
         tags: Mapping[str, str] | None = None,
         log: float = 0.0,
         log_retention: str | timedelta | None = None,
         project: str = "",
+        transforms: Transforms | None = None,
     ) -> None:
         """Check and keep the parts."""
         put = object.__setattr__
-        refs: list[FeatureRef] = []
+        refs: list[FeatureRef | OnDemand] = []
         for item in features:
             match item:
-                case FeatureRef():
+                case FeatureRef() | OnDemand():
                     refs.append(item)
+                case FeatureView():
+                    refs.extend(item.features)
                 case FeatureGroup():
                     refs.extend(GroupOn(item, ()).all())
                 case GroupOn():
@@ -100,17 +135,26 @@ class FeatureView:
         kept_us = None if log_retention is None else duration_us(log_retention, what="log_retention")
         put(self, "log_retention_us", kept_us)
         put(self, "project", checked_project(project))
-        self.output_names()
+        self._check_requests(self.output_names())
+        put(self, "transforms", chains_of(transforms, self.types, where=f"view {name}"))
 
     def _repr_html_(self) -> str:
         rows = [
-            (name, ref.feature.dtype, ref.group.name, ref.feature.unit, ref.feature.description)
+            (name, ref.feature.dtype, made_as(ref), ref.feature.unit, ref.feature.description)
             for name, ref in zip(self.output_names(), self.features, strict=True)
         ]
         keys = ", ".join(f"{key}: {dtype}" for key, dtype in self.spine_keys.items())
-        facts = (self.description, f"asked by {keys}", f"owner {self.owner}" if self.owner else "")
-        table = notebook.table(("feature", "type", "group", "unit", "description"), rows)
+        brings = f"a request brings {requests_of(self.requests)}" if self.requests else ""
+        facts = (self.description, f"asked by {keys}", brings, f"owner {self.owner}" if self.owner else "")
+        table = notebook.table(("feature", "type", "from", "unit", "description"), rows)
         return notebook.paragraph(f"view {self.name}", facts) + table
+
+    def __getitem__(self, name: str) -> FeatureRef | OnDemand:
+        """Return one of the features, by its output name, for another view."""
+        names = self.output_names()
+        if name not in names:
+            raise NotFoundError.named("feature", name, names, where=f"view {self.name}")
+        return self.features[names.index(name)].alias(name)
 
     def output_names(self, *, full_names: bool = False) -> tuple[str, ...]:
         """Return the output column of each feature, in their order.
@@ -120,11 +164,11 @@ class FeatureView:
         Raises:
             UsageError: Two features still share a name.
         """
-        plain = Counter(ref.name or ref.feature.name for ref in self.features)
+        plain = Counter(_given_name(ref) or ref.feature.name for ref in self.features)
         names = [
             f"{ref.group.name}__{ref.feature.name}"
-            if not ref.name and (full_names or plain[ref.feature.name] > 1)
-            else ref.name or ref.feature.name
+            if isinstance(ref, FeatureRef) and not ref.name and (full_names or plain[ref.feature.name] > 1)
+            else _given_name(ref) or ref.feature.name
             for ref in self.features
         ]
         for name, count in Counter(names).items():
@@ -138,7 +182,83 @@ class FeatureView:
 
     def lookups(self, *, full_names: bool = False) -> tuple[Lookup, ...]:
         """Return what must be looked up, each after the look-ups that its keys come from."""
-        return lookups_of(self.features, self.output_names(full_names=full_names))
+        columns = self._columns(full_names=full_names)
+        shown = zip(self.features, self.output_names(full_names=full_names), strict=True)
+        stored = [(ref, name) for ref, name in shown if isinstance(ref, FeatureRef)]
+        given = {name for _, name in stored}
+        stored += [(ref, name) for ref, name in columns.values() if name not in given]
+        return lookups_of([ref for ref, _ in stored], [name for _, name in stored])
+
+    def derivations(self, *, full_names: bool = False) -> tuple[Derivation, ...]:
+        """Return the on-demand features, each after those that it is made of."""
+        columns = self._columns(full_names=full_names)
+        names = self.output_names(full_names=full_names)
+        own = {_bare(each): name for each, name in zip(self.features, names, strict=True) if isinstance(each, OnDemand)}
+        made: dict[OnDemand, Derivation] = {}
+
+        def column(given: FeatureRef | Request | OnDemand) -> str:
+            match given:
+                case FeatureRef():
+                    return columns[_place(given)][1]
+                case OnDemand():
+                    return place(_bare(given)).name
+                case Request():
+                    return given.name
+
+        def place(feature: OnDemand) -> Derivation:
+            if feature not in made:
+                inputs = tuple(map(column, feature.inputs))
+                made[feature] = Derivation(feature, own.get(feature, f"{HIDDEN}made_{len(made)}"), inputs)
+            return made[feature]
+
+        for feature in own:
+            place(feature)
+        again = [
+            Derivation(each, name, place(_bare(each)).inputs)
+            for each, name in zip(self.features, names, strict=True)
+            if isinstance(each, OnDemand) and own[_bare(each)] != name
+        ]
+        return (*made.values(), *again)
+
+    def _columns(self, *, full_names: bool) -> "dict[_Place, tuple[FeatureRef, str]]":
+        """Return the column of each stored feature of which an on-demand feature is made, shown or hidden."""
+        shown = zip(self.features, self.output_names(full_names=full_names), strict=True)
+        outputs = {_place(ref): name for ref, name in reversed([*shown]) if isinstance(ref, FeatureRef)}
+        found: dict[_Place, tuple[FeatureRef, str]] = {}
+        for ref in (ref for each in self.on_demand for ref in each.stored()):
+            place = _place(ref)
+            found.setdefault(place, (ref, outputs.get(place, f"{HIDDEN}input_{len(found)}")))
+        return found
+
+    def _check_requests(self, names: Sequence[str]) -> None:
+        """Refuse inputs of the request that would be two columns of one name in a spine's answer."""
+        for each in distinct_requests(self.on_demand, where=f"view {self.name}"):
+            if each in names:
+                what = f"{each!r} is both a feature and an input of the request"
+                raise UsageError(
+                    what, where=f"view {self.name}", todo=f'name the feature otherwise: .alias("other_{each}")'
+                )
+
+    @property
+    def types(self) -> dict[str, DType]:
+        """The output columns with their types, in their order, before any transform."""
+        return {name: ref.feature.dtype for name, ref in zip(self.output_names(), self.features, strict=True)}
+
+    @property
+    def on_demand(self) -> tuple[OnDemand, ...]:
+        """The features that are made when they are asked for."""
+        return tuple(each for each in self.features if isinstance(each, OnDemand))
+
+    @property
+    def stored(self) -> tuple[FeatureRef, ...]:
+        """The features that are read from groups, those too of which others are made."""
+        own = [each for each in self.features if isinstance(each, FeatureRef)]
+        return (*own, *(ref for each in self.on_demand for ref in each.stored()))
+
+    @property
+    def requests(self) -> dict[str, DType]:
+        """What a request must bring, by name; a name that is also a key of the view may be left out."""
+        return distinct_requests(self.on_demand, where=f"view {self.name}")
 
     @property
     def spine_keys(self) -> dict[str, DType]:
@@ -157,6 +277,28 @@ class FeatureView:
     def groups(self) -> tuple[FeatureGroup, ...]:
         """The groups that the view reads, each once."""
         return tuple({lookup.group.name: lookup.group for lookup in self.lookups()}.values())
+
+
+_Place = tuple[str, str, tuple[tuple[str, "str | FeatureRef"], ...]]
+"""What tells a stored feature from another: group, feature, and under which keys."""
+
+
+def _place(ref: FeatureRef) -> _Place:
+    return ref.group.name, ref.feature.name, ref.on
+
+
+def _bare(feature: OnDemand) -> OnDemand:
+    """Return a feature without the name that a view gave it: it is made once, whatever it is called."""
+    return replace(feature, renamed="")
+
+
+def _given_name(ref: FeatureRef | OnDemand) -> str:
+    return ref.name if isinstance(ref, FeatureRef) else ref.renamed
+
+
+def made_as(ref: FeatureRef | OnDemand) -> str:
+    """Return where a feature comes from, for people: its column, or the function with what it is given."""
+    return f"{ref.group.name}.{ref.feature.name}" if isinstance(ref, FeatureRef) else str(ref)
 
 
 def lookups_of(refs: Sequence[FeatureRef], names: Sequence[str]) -> tuple[Lookup, ...]:

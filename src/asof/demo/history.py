@@ -70,7 +70,7 @@ def define(context: Context) -> None:
         ],
     )
     view, live = context.view, context.live
-    other = {f"{ref.group.name} of {source}" for ref in view.features for _, source in ref.on}
+    other = {f"{ref.group.name} of {source}" for ref in view.stored for _, source in ref.on}
     changed = sum(change.action != "unchanged" for change in plan)
     screen.say(
         f"View [bold]{view.name}[/bold]: {len(view.features)} features, by the keys"

@@ -134,8 +134,8 @@ def _show_vector(context: Context, model: Model, departure: pa.Table) -> None:
     row = departure.to_pylist()[0]
     vector = context.store.online(view.name, {key: row[key] for key in KEYS})
     first: dict[str, str] = {}
-    for ref, name in zip(view.features, view.output_names(), strict=True):
-        first.setdefault(ref.group.name, name)
+    for lookup in view.lookups():
+        first.setdefault(lookup.group.name, lookup.shown[0][1])
     group = context.features.route_arrivals
     alone = context.store.online(group.name, {key: row[key] for key in group.keys})  # a group can be asked, too
     shown = [*((of, name, vector) for of, name in first.items()), (group.name, OF_THE_ROUTE, alone)]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +55,24 @@ ODD = ("isnan({})", "{} = 'inf'", "{} = '-inf'")
 ENDS: Mapping[str, str] = {"first_k": "arg_min", "last_k": "arg_max"}
 
 COUNTED = ("top_k", "top_k_approx", "count_by")
+
+
+class Answering(Protocol):
+    """How an aggregation is asked for, and answered."""
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """What is asked."""
+        ...
+
+    def answers(self, found: Sequence[pa.ChunkedArray], times_us: np.ndarray[Any, Any]) -> pa.Array:
+        """Return the values of the spine's rows, in its order.
+
+        Args:
+            found: What the parts came to; null where there was no event at all.
+            times_us: The times of the spine.
+        """
+        ...
 
 
 class Way:
@@ -125,12 +143,7 @@ class Way:
         return []
 
     def answers(self, found: Sequence[pa.ChunkedArray], times_us: np.ndarray[Any, Any]) -> pa.Array:
-        """Return the values of the spine's rows, in its order.
-
-        Args:
-            found: What the parts came to; null where there was no event at all.
-            times_us: The times of the spine.
-        """
+        """See `Answering.answers`."""
         function = self._aggregation.function
         if self._is_one_call:
             values = found[0].cast(self.dtype).combine_chunks()
@@ -250,7 +263,7 @@ def arranged(
     *,
     on: Sequence[str],
     aggregations: Sequence[Aggregation],
-    ways: Sequence[Way],
+    ways: Sequence[Answering],
 ) -> pa.Table:
     """Return the answers of all rows of the spine, in its order; see `Engine.aggregate`.
 

@@ -59,14 +59,23 @@ class OutsideEngine:
         return pa.Table.from_arrays(values, schema=found.schema)
 
     def aggregate(
-        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+        self,
+        spine: pa.Table,
+        rows: Rows,
+        *,
+        on: Sequence[str],
+        aggregations: Sequence[Aggregation],
+        known: Known,
+        profile: Profile | None = None,
     ) -> pa.Table:
         """See `Engine.aggregate`.
 
         Raises:
             UnsupportedError: The rows are external.
         """
-        return self._stored(rows, "windows").aggregate(spine, rows, on=on, aggregations=aggregations, known=known)
+        return self._stored(rows, "windows").aggregate(
+            spine, rows, on=on, aggregations=aggregations, known=known, profile=profile
+        )
 
     def explain(
         self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
@@ -88,6 +97,7 @@ class OutsideEngine:
         known: Known = "event",
         latest: bool = False,
         clocks: bool = False,
+        first: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.scan`."""
         outside, near, engine = rows.outside, rows, self.engine
@@ -104,6 +114,7 @@ class OutsideEngine:
                 known=known,
                 latest=latest,
                 clocks=clocks,
+                first=first,
             )
             return found if outside is None else _holding(held, found, outside)
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from asof.engine.literals import quoted, same_key, text
 from asof.engine.point_in_time import Packing
 from asof.engine.port import Rows
@@ -16,22 +19,23 @@ def compare(rows: Rows, *, frame: str, journal: str, columns: Sequence[str], bet
         frame: Name of the registered rows: keys, the columns, `__event` (us) and `__row`.
         journal: Name of the registered journal rows.
         columns: The features.
-        between: The filter of `key_range`, or "".
+        between: The condition of `key_range`, or "".
 
     The statement gives `__row`, whether the row is the same, the event time and commit of the row that it would name,
     and for each feature whether it changed; only for rows that have a predecessor, in no order.
     """
     keys = ", ".join(quoted(key) for key in rows.keys)
     packing = Packing.of(rows)
+    inside = f" WHERE {between}" if between else ""
     # A confirmation names a row that is no retirement, so the named row says whether the newest is one.
     named = f", {packing.version('__pe', '__pc')} AS __pv" if confirming(rows) else ""
     best = "max(__v) AS __v, " + ("max_by(__pv, __v) AS __pv" if named else "max(__v) AS __pv")
     newest = (
         f"SELECT {keys}, {best} FROM (SELECT {keys}, {packing.version()} AS __v{named}"
-        f" FROM (SELECT * FROM ({competing(rows, [], journal=journal)}){visible(rows, 'event')}){between})"
+        f" FROM (SELECT * FROM ({competing(rows, [], journal=journal)}){visible(rows, 'event')}){inside})"
         f" GROUP BY {keys}"
     )
-    payload = f"SELECT * FROM ({payloads(rows, columns, journal=journal)}){between}"
+    payload = f"SELECT * FROM ({payloads(rows, columns, journal=journal)}){inside}"
     own = f"SELECT *, {packing.version()} AS __pv FROM ({payload})"
     tests = [f"p.{quoted(name)} IS DISTINCT FROM f.{quoted(name)}" for name in columns]
     flags = "".join(f", {test} AS __c{place}" for place, test in enumerate(tests))
@@ -62,10 +66,17 @@ def absent(rows: Rows, present: Rows, *, journal: str, present_journal: str, unt
     )
 
 
-def key_range(rows: Rows, least: object, greatest: object) -> str:
-    """Return the filter of rows whose first key lies in a range: by it, parts of files are left out; else ""."""
-    for value in (least, greatest):
+def key_range(rows: Rows, keys: pa.Table | None) -> str:
+    """Return the condition that the first key of rows lies in the range of some keys; else "".
+
+    By it, parts of files are left out.
+    """
+    if keys is None or not keys.num_rows:
+        return ""
+    ends = pc.min_max(keys.column(rows.keys[0]))
+    values = [ends[end].as_py() for end in ("min", "max")]
+    for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             return ""
-    ends = [text(end) if isinstance(end, str) else str(end) for end in (least, greatest)]
-    return f" WHERE {quoted(rows.keys[0])} BETWEEN {ends[0]} AND {ends[1]}"
+    least, greatest = (text(end) if isinstance(end, str) else str(end) for end in values)
+    return f"{quoted(rows.keys[0])} BETWEEN {least} AND {greatest}"

@@ -3,10 +3,11 @@
 import itertools
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import get_args
 from urllib.parse import parse_qsl
+from weakref import WeakSet
 
 import duckdb
 import numpy as np
@@ -17,6 +18,8 @@ from asof.engine import aggregated, answers, point_in_time, scans
 from asof.engine.compare import absent, compare, key_range
 from asof.engine.conditions import check
 from asof.engine.events import Asking
+from asof.engine.first import first_rows
+from asof.engine.idle import idle
 from asof.engine.literals import sources_of, text
 from asof.engine.numbered import answers as numbered_answers
 from asof.engine.numbered import on_all_cores
@@ -36,6 +39,7 @@ from asof.engine.profiling import add_query
 from asof.engine.reasons import Asked as Reasons
 from asof.engine.reasons import shape as reasons_shape
 from asof.engine.sandbox import Sandbox
+from asof.engine.scans import Scan
 from asof.engine.spill import Spill
 from asof.engine.tables import nothing_found, typed, unsliced
 from asof.engine.ties import settled, settled_stream, tied, with_keys
@@ -51,7 +55,12 @@ from asof.windows.aggregation import Aggregation
 
 BATCH_ROWS = 131_072
 
-PLANS: Mapping[str, point_in_time.Plan | None] = {"": None} | {plan: plan for plan in get_args(point_in_time.Plan)}
+DEEP = "deep"
+"""All windows by the plans for many events; look-ups as always."""
+
+PLANS: Mapping[str, point_in_time.Plan | None] = {"": None, DEEP: None} | {
+    plan: plan for plan in get_args(point_in_time.Plan)
+}
 
 LIMITS = {"memory_limit": "write a size such as 2GB", "threads": "write a number of threads"}
 
@@ -63,9 +72,9 @@ class DuckDBEngine:
     """The engine port over DuckDB.
 
     Args:
-        url: "duckdb"; "duckdb:as-of" (or whole, hash, numbered) for one plan whatever the history is like: to
-            test, to measure. Each may have limits, as in "duckdb:?memory_limit=2GB&threads=2": queries that need more
-            memory spill to disk.
+        url: "duckdb"; "duckdb:as-of" (or whole, hash, numbered; deep, of windows) for one plan whatever the history
+            is like: to test, to measure. Each may have limits, as in "duckdb:?memory_limit=2GB&threads=2": queries
+            that need more memory spill to disk.
         root: The store's folder; what does not fit memory is spilled below it, if it can be written to.
     """
 
@@ -74,11 +83,12 @@ class DuckDBEngine:
         name, _, query = url.partition(":")[2].partition("?")
         if name not in PLANS:
             raise NotFoundError.named("plan", name, PLANS, where=url)
-        plan = PLANS[name]
+        plan, self._deep = PLANS[name], name == DEEP
         self._fixed = plan and Chosen(plan, f"the store's engine is {url!r}")
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
+        self._cursors: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
         self._spill = Spill(root) if root else None
         self._sandbox = Sandbox()
         self._url = url
@@ -94,15 +104,10 @@ class DuckDBEngine:
             return self._database
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
-        database = duckdb.connect(
-            ":memory:",
-            config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
-        )
+        database: duckdb.DuckDBPyConnection = (None if self._limits else idle.take()) or _new()
         folder = self._spill.folder if self._spill is not None else None
         # "" is no folder, and no spilling; unset it would be one below wherever the process stands.
         database.execute(f"SET temp_directory = {text(str(folder or ''))}")
-        database.execute("SET TimeZone = 'UTC'")
-        database.execute("SET preserve_insertion_order = false")
         for name, value in self._limits.items():
             if name not in LIMITS:
                 raise NotFoundError.named("option", name, LIMITS, where=self._url)
@@ -140,9 +145,9 @@ class DuckDBEngine:
             return nothing_found(schema, spine.num_rows)
         spine_rows = _numbered(spine, rows.keys)
         asked = Asked.of(spine.num_rows, rows, len(columns), known)
-        with self._session(rows, __asof_spine=spine_rows, __asof_sample=sample(spine)) as (run, names):
+        with self._session(rows, __asof_spine=spine_rows) as (run, names):
             with profile.step("choose"):
-                chosen = self._fixed or _chosen(run, rows, asked, names["__asof_sample"])
+                chosen = self._fixed or asked.at_once() or _chosen(run, rows, asked, spine, names["__asof_spine"])
                 chosen = chosen if rows.outside is None else chosen.showing_ties()
             profile.plan, profile.why = chosen
             beyond_us = last_us if reaches_beyond(rows, last_us) else None
@@ -178,11 +183,21 @@ class DuckDBEngine:
             return typed(_in_order(found), schema)
 
     def aggregate(
-        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+        self,
+        spine: pa.Table,
+        rows: Rows,
+        *,
+        on: Sequence[str],
+        aggregations: Sequence[Aggregation],
+        known: Known,
+        profile: Profile | None = None,
     ) -> pa.Table:
         """See `Engine.aggregate`."""
+        given, profile = profile, profile or Profile()
         check(aggregations, rows.schema)
+        profile.files, profile.rows = len(rows.files), count(rows)
         rows = within_reach(rows, aggregations, spine)
+        profile.files_read = len(rows.files)
         if not spine.num_rows or (not rows.files and rows.journal is None):
             return answers.nothing(spine, rows, on=on, aggregations=aggregations)
         table = _numbered(spine, on)
@@ -190,10 +205,22 @@ class DuckDBEngine:
         with self._session(rows, __asof_spine=table, __asof_sample=sample(spine)) as (run, names):
             asking = Asking(wanted, on, names["__asof_spine"], known, *reach(aggregations, spine))
             question = aggregated.Question(
-                rows, asking, aggregations, names["__asof_journal"], names["__asof_sample"], spine.num_rows
+                rows,
+                asking,
+                aggregations,
+                journal=names["__asof_journal"],
+                sample=names["__asof_sample"],
+                spine_rows=spine.num_rows,
+                always=self._deep,
             )
-            found, ways = aggregated.found(question, lambda statement: run.sql(statement).to_arrow_table())
-        return answers.arranged(spine, found, on=on, aggregations=aggregations, ways=ways)
+
+            def ask(statement: str) -> pa.Table:
+                with _profiled(run, given):
+                    return run.sql(statement).to_arrow_table()
+
+            found, ways = aggregated.found(question, ask, profile)
+        with profile.step("arrange"):
+            return answers.arranged(spine, found, on=on, aggregations=aggregations, ways=ways)
 
     def explain(
         self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
@@ -222,6 +249,7 @@ class DuckDBEngine:
         known: Known = "event",
         latest: bool = False,
         clocks: bool = False,
+        first: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.scan`."""
         names = [*columns, *((COMMIT_COLUMN, AVAILABLE_COLUMN) if clocks else ())]
@@ -230,23 +258,25 @@ class DuckDBEngine:
             return schema.empty_table().to_reader()
         ties = latest and rows.outside is not None
         asked = with_keys(rows, columns) if ties else columns
-
-        def statement(journal: str) -> str:
-            return scans.scan(
-                rows,
-                journal=journal,
-                columns=asked,
-                after_us=after_us,
-                until_us=until_us,
-                known=known,
-                latest=latest,
-                clocks=clocks,
-            )
-
+        stored = pa.schema([rows.schema.field(name) for name in (*asked, *names[len(columns) :])])
         with self._session(rows) as (run, tables):
-            stored = pa.schema([rows.schema.field(name) for name in (*asked, *names[len(columns) :])])
-            found = _stream(run, statement(tables["__asof_journal"]), stored)
-            return settled_stream(found, rows, schema) if ties else found
+            scan = Scan(rows, tables["__asof_journal"], asked, after_us, until_us, known, latest, clocks)
+            if first is None:
+                found = _stream(run, scan.statement(), stored)
+                return settled_stream(found, rows, schema) if ties else found
+
+            def of_keys(keys: pa.Table) -> pa.Table:
+                found = typed(self._of_keys(run, scan, keys), stored)
+                return settled_stream(found.to_reader(), rows, schema).read_all() if ties else found
+
+            keys = partial(_first_keys, run, scan)
+            return first_rows(first, rows.keys, keys, of_keys, schema).to_reader()
+
+    def _of_keys(self, run: duckdb.DuckDBPyConnection, scan: Scan, keys: pa.Table) -> pa.Table:
+        """Return what a scan gives of some keys."""
+        name = f"__asof_keys_{next(self._numbers)}"
+        run.register(name, unsliced(keys))
+        return run.sql(scan.statement(name, key_range(scan.rows, keys))).to_arrow_table()
 
     def newest(self, rows: Rows, *, keys: pa.Table | None = None) -> pa.RecordBatchReader:
         """See `Engine.newest`."""
@@ -263,7 +293,8 @@ class DuckDBEngine:
         if not rows.files and rows.journal is None:
             return schema.empty_table().to_reader()
         with self._session(rows, __asof_keys=keys) as (run, names):
-            statement = scans.newest(rows, journal=names["__asof_journal"], keys_table=names.get("__asof_keys"))
+            journal, table = names["__asof_journal"], names.get("__asof_keys")
+            statement = scans.newest(rows, journal=journal, keys_table=table, between=key_range(rows, keys))
             return _stream(run, statement, schema)
 
     def compare(self, rows: Rows, frame: pa.Table) -> pa.Table:
@@ -277,14 +308,13 @@ class DuckDBEngine:
         if rows.event_time is None:  # all are as early as the stored rows
             frame = frame.set_column(frame.column_names.index("__event"), "__event", pa.repeat(NO_TIME, len(frame)))
         numbered = frame.append_column("__row", pa.array(np.arange(frame.num_rows)))
-        ends = pc.min_max(frame.column(rows.keys[0]))
         with self._session(rows, __asof_frame=numbered) as (run, tables):
             statement = compare(
                 rows,
                 frame=tables["__asof_frame"],
                 journal=tables["__asof_journal"],
                 columns=features,
-                between=key_range(rows, ends["min"].as_py(), ends["max"].as_py()),
+                between=key_range(rows, frame),
             )
             found = run.sql(statement).to_arrow_table()
         order = np.full(frame.num_rows, -1)
@@ -333,6 +363,7 @@ class DuckDBEngine:
                 without_table=names.get("__asof_without"),
                 after_us=after_us,
                 until_us=until_us,
+                between=key_range(rows, keys),
             )
             return _stream(run, statement, rows.schema)
 
@@ -345,9 +376,24 @@ class DuckDBEngine:
         self._sandbox.close()
         with self._lock:
             if self._database is not None:
-                self._database.close()
+                self._database = self._given_up(self._database)
         if self._spill is not None:
             self._spill.close()
+
+    def _given_up(self, database: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """Let go of the database, for the next engine if nothing of this one is left in it; return a closed one."""
+        try:
+            closed = database.cursor()
+        except duckdb.Error:  # it was given up before
+            return database
+        closed.close()
+        if not self._limits and not self._cursors:
+            with suppress(duckdb.Error):  # DuckDB 1.4 keeps to a folder that it spilled to
+                database.execute("SET temp_directory = ''")
+                idle.keep(database)
+                return closed
+        database.close()
+        return closed
 
     @contextmanager
     def _session(
@@ -358,6 +404,7 @@ class DuckDBEngine:
         names = {"__asof_journal": journal}
         with _translated():
             cursor = self._opened().cursor()
+            self._cursors.add(cursor)
             if rows.journal is not None:
                 cursor.register(journal, unsliced(rows.journal))
             if rows.sources is not None and rows.sources.journal is not None:
@@ -367,6 +414,21 @@ class DuckDBEngine:
                     names[name] = f"{name}_{next(self._numbers)}"
                     cursor.register(names[name], unsliced(table))
             yield cursor, names
+
+
+def _new() -> duckdb.DuckDBPyConnection:
+    """Return a database in memory."""
+    database = duckdb.connect(
+        ":memory:",
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+    )
+    database.execute("SET TimeZone = 'UTC'")
+    database.execute("SET preserve_insertion_order = false")
+    return database
+
+
+def _first_keys(run: duckdb.DuckDBPyConnection, scan: Scan, many: int) -> pa.Table:
+    return run.sql(scan.first_keys(many)).to_arrow_table()
 
 
 def _numbers(run: duckdb.DuckDBPyConnection, held: pa.Table, rows: Rows, spine: str, known: Known) -> pa.Table:
@@ -425,15 +487,13 @@ def _numbered(spine: pa.Table, on: Sequence[str]) -> pa.Table:
     return table.append_column("__row", pa.array(np.arange(spine.num_rows)))
 
 
-def _chosen(run: duckdb.DuckDBPyConnection, rows: Rows, asked: Asked, sample: str) -> Chosen:
+def _chosen(run: duckdb.DuckDBPyConnection, rows: Rows, asked: Asked, spine: pa.Table, name: str) -> Chosen:
     """Choose by the rows that the keys of the spine have, as far as its sample and the largest file tell."""
-    chosen = asked.at_once()
-    if chosen is not None:
-        return chosen
     place, file, _ = max(rows.files, key=lambda item: item[1].rows, default=(None, None, None))
     if place is None or file is None or not file.rows:
         return Chosen("hash", "no file has rows")
-    found = run.sql(point_in_time.matches(rows, place, sample=sample)).to_arrow_table()
+    run.register(f"{name}_sample", unsliced(sample(spine)))
+    found = run.sql(point_in_time.matches(rows, place, sample=f"{name}_sample")).to_arrow_table()
     sampled = min(asked.spine_rows, SAMPLE_ROWS)
     return asked.by_pairs(found.column(0)[0].as_py() * asked.rows / file.rows * asked.spine_rows / sampled)
 

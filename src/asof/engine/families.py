@@ -114,11 +114,18 @@ class FamilyEngine:
         )
 
     def aggregate(
-        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+        self,
+        spine: pa.Table,
+        rows: Rows,
+        *,
+        on: Sequence[str],
+        aggregations: Sequence[Aggregation],
+        known: Known,
+        profile: Profile | None = None,
     ) -> pa.Table:
         """See `Engine.aggregate`."""
         rows = self._whole(rows, [*on, *(name for each in aggregations for name in each.columns)])
-        return self.engine.aggregate(spine, rows, on=on, aggregations=aggregations, known=known)
+        return self.engine.aggregate(spine, rows, on=on, aggregations=aggregations, known=known, profile=profile)
 
     def explain(
         self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
@@ -146,6 +153,7 @@ class FamilyEngine:
         known: Known = "event",
         latest: bool = False,
         clocks: bool = False,
+        first: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.scan`. A family none of whose features is wanted is not read."""
 
@@ -158,6 +166,7 @@ class FamilyEngine:
                 known=known,
                 latest=latest,
                 clocks=clocks,
+                first=first,
             )
 
         if not is_split(rows):

@@ -51,12 +51,23 @@ class NearEngine:
         return answer
 
     def aggregate(
-        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+        self,
+        spine: pa.Table,
+        rows: Rows,
+        *,
+        on: Sequence[str],
+        aggregations: Sequence[Aggregation],
+        known: Known,
+        profile: Profile | None = None,
     ) -> pa.Table:
         """See `Engine.aggregate`. Files without events that a window may hold stay where they are."""
+        told = profile or Profile()
         with ExitStack() as held:
-            local = self._local(held, within_reach(rows, aggregations, spine))
-            return self.engine.aggregate(spine, local, on=on, aggregations=aggregations, known=known)
+            with told.step("fetch"):
+                local = self._local(held, within_reach(rows, aggregations, spine))
+            answer = self.engine.aggregate(spine, local, on=on, aggregations=aggregations, known=known, profile=profile)
+        told.files, told.rows = len(rows.files), count(rows)
+        return answer
 
     def explain(
         self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
@@ -76,6 +87,7 @@ class NearEngine:
         known: Known = "event",
         latest: bool = False,
         clocks: bool = False,
+        first: int | None = None,
     ) -> pa.RecordBatchReader:
         """See `Engine.scan`. Files without rows of that time stay where they are."""
         with ExitStack() as held:
@@ -87,6 +99,7 @@ class NearEngine:
                 known=known,
                 latest=latest,
                 clocks=clocks,
+                first=first,
             )
             return _holding(held, found)
 

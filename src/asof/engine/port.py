@@ -220,7 +220,14 @@ class Engine(Protocol):
         ...
 
     def aggregate(
-        self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregations: Sequence[Aggregation], known: Known
+        self,
+        spine: pa.Table,
+        rows: Rows,
+        *,
+        on: Sequence[str],
+        aggregations: Sequence[Aggregation],
+        known: Known,
+        profile: Profile | None = None,
     ) -> pa.Table:
         """Aggregate events over windows that end at the times of a spine (SEMANTICS section 4).
 
@@ -230,6 +237,7 @@ class Engine(Protocol):
             on: Columns of the source that events and the spine's rows have in common, keys or not.
             aggregations: What is wanted, each under a name of its own.
             known: Knowledge mode.
+            profile: To be filled in, if somebody wants to know; it changes no answer.
 
         Returns:
             As many rows as the spine, in its order: a column for each aggregation, by its name (of no events its empty
@@ -276,6 +284,7 @@ class Engine(Protocol):
         known: Known = "event",
         latest: bool = False,
         clocks: bool = False,
+        first: int | None = None,
     ) -> pa.RecordBatchReader:
         """Return stored rows with event times in (after, until], ordered by key and version, without retracted ones.
 
@@ -287,6 +296,7 @@ class Engine(Protocol):
             known: An integer K keeps rows available at K; otherwise all rows.
             latest: Only the newest row of each key, and none for a retired key; else retirements are left out too.
             clocks: Add `__commit` and `__available_at`.
+            first: With `latest`, only so many rows, the first ones. Of the others, as few are read as can be.
         """
         ...
 

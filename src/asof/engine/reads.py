@@ -22,6 +22,7 @@ class StoredRead:
         known: Knowledge mode.
         latest: Only the newest row of each key.
         clocks: Add `__commit` and `__available_at`.
+        first: With `latest`, only so many rows.
     """
 
     rows: Rows
@@ -31,6 +32,7 @@ class StoredRead:
     known: Known = "event"
     latest: bool = False
     clocks: bool = False
+    first: int | None = None
 
     def answered(self, engine: Engine) -> pa.RecordBatchReader:
         """Have an engine answer it."""
@@ -42,6 +44,7 @@ class StoredRead:
             known=self.known,
             latest=self.latest,
             clocks=self.clocks,
+            first=self.first,
         )
 
     def files(self) -> list[DataFile]:

@@ -82,13 +82,23 @@ def payloads(rows: Rows, columns: Sequence[str], *, journal: str) -> str:
     return base(_only(whole, confirms=False), features, journal=journal if whole is rows else sources_of(journal))
 
 
-def filled(rows: Rows, relation: str, columns: Sequence[str], *, journal: str) -> str:
-    """Return a part of `competing`, in parentheses, with its features."""
+def filled(rows: Rows, relation: str, columns: Sequence[str], *, journal: str, between: str = "") -> str:
+    """Return a part of `competing`, in parentheses, with its features.
+
+    Args:
+        rows: The history.
+        relation: The part.
+        columns: The features.
+        journal: Name of the registered table of journal rows.
+        between: A condition that the keys of the part meet, by which parts of files are left out; or "".
+    """
     if not confirming(rows):
         return relation
     features = "".join(f", p.{quoted(name)}" for name in columns if name != rows.event_time)
+    payload = payloads(rows, columns, journal=journal)
+    payload = f"SELECT * FROM ({payload}) WHERE {between}" if between else payload
     return (
-        f"(SELECT r.*{features} FROM {relation} r LEFT JOIN ({payloads(rows, columns, journal=journal)}) p"
+        f"(SELECT r.*{features} FROM {relation} r LEFT JOIN ({payload}) p"
         f" ON {same_key(rows.keys, 'p', 'r')} AND p.__e = r.__pe AND p.__c = r.__pc)"
     )
 

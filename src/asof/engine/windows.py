@@ -104,7 +104,7 @@ def aggregate(
 
     Args:
         rows: The source.
-        parts: What is wanted, and of which aggregation, by number.
+        parts: What is wanted, and of which aggregation, by number; not of sessions.
         asking: What is asked; its spine has the columns `on`, `__t_us`, `__row`.
         relation: What `asof.engine.events` gives, in parentheses.
         bucket_us: No window reaches back further, and events are joined by buckets of this length; None: they are not.
@@ -113,7 +113,6 @@ def aggregate(
     wheres = list(dict.fromkeys(each.where for each in aggregations))
     windows = list(dict.fromkeys(each.window for each in aggregations))
     held = _held(rows, windows, asking=asking, relation=relation, bucket_us=bucket_us)
-    held = _broken(held, aggregations, [is_event(rows, where) or "true" for where in wheres], wheres)
     joined = _reach(windows)
     columns = [
         f"{filtered(part.call, _inside(of, wheres, joined), condition_of(rows, of, part))} AS __{number}"
@@ -138,7 +137,7 @@ def counting(rows: Rows, aggregation: Aggregation, *, asking: Asking, relation: 
     """
     wheres, window = [aggregation.where], aggregation.window
     held = _held(rows, [window], asking=asking, relation=relation, bucket_us=None)
-    held = _broken(held, [aggregation], [is_event(rows, aggregation.where) or "true"], wheres)
+    held = broken(held, [aggregation], [is_event(rows, aggregation.where) or "true"], wheres)
     inside, counts = _inside(aggregation, wheres, _reach([window])), condition_of(rows, aggregation, Part(""))
     begins = f"__b0_{window.length_us}" if window.kind == "session" else None
     return held, " AND ".join(filter(None, (inside, counts))) or "true", begins
@@ -173,7 +172,7 @@ def _held(rows: Rows, windows: Sequence[Window], *, asking: Asking, relation: st
     return f"SELECT s.__row, s.__t_us, r.* FROM {spine} s JOIN {relation} r ON {' AND '.join(conditions)}"
 
 
-def _broken(
+def broken(
     held: str, aggregations: Sequence[Aggregation], are_events: Sequence[str], wheres: Sequence[Condition | None]
 ) -> str:
     """Return events with what sessions end before: `__b{of which events}_{gap}`."""

@@ -21,6 +21,7 @@ from asof.ingest.statistics import drop_all, make_missing
 from asof.ingest.upkeep import Upkeep
 from asof.parts import Parts, rewriting
 from asof.parts.trees import SHAPE_KEY
+from asof.registry.monitor_runs import without_segments
 
 
 class Place(Protocol):
@@ -208,6 +209,19 @@ class QuarantinePlace(_PlaceOf):
         return [each for each in found if each.rows]
 
 
+class MonitorsPlace(_PlaceOf):
+    """What monitors found by segment: the segments are named by values of rows, and nobody can tell whose they are."""
+
+    name: ClassVar[str] = "monitors"
+    files: ClassVar[tuple[str, ...]] = ()  # in the registry's database
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`. What was found stays known, under numbers in the place of names."""
+        del holdings
+        self.parts.monitors.redact(without_segments)
+        return []
+
+
 class SettingsPlace(_PlaceOf):
     """The names of the parts, and monitors: no rows."""
 
@@ -235,6 +249,7 @@ PLACES = (
     CachePlace,
     OnlinePlace,
     QuarantinePlace,
+    MonitorsPlace,
     SpillPlace,
     SettingsPlace,
     RegistryPlace,

@@ -22,6 +22,11 @@ def spans(rows: Rows, after_us: int, *, most: int) -> Iterator[tuple[int, int]]:
         after_us = span[1]
 
 
+def count_after(rows: Rows, after_us: int) -> int:
+    """Return how many rows are later than a time: no fewer than this, as far as files tell."""
+    return sum(many for _, last, many in _held(rows) if last > after_us)
+
+
 def first_span(rows: Rows, after_us: int, until_us: int, *, most: int) -> tuple[int, int]:
     """Return the first part of a time that holds rows, and no more than so many."""
     held = [each for each in _held(rows) if each[1] > after_us and each[0] < until_us]

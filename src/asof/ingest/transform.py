@@ -1,6 +1,7 @@
 """Run a group's transformation over a batch of its source's rows, and hold it to its contract: one row of each row."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +24,15 @@ from asof.registry.registered import RegisteredGroup
 
 
 def check_code(parts: Parts, definitions: Sequence[FeatureGroup | FeatureView]) -> None:
-    """Refuse transformations that could not run here: code that cannot be imported, SQL that fails without rows.
+    """Refuse what could not run here: code that cannot be imported, SQL that fails without rows.
 
     Raises:
         UsageError: It cannot. ConflictError: The code is not that of the definition. DataError: It gives other columns.
     """
     for group in definitions:
         if not isinstance(group, FeatureGroup):
+            for made in group.on_demand:
+                replace(made, function=None).found()  # as who reads the definition will look for it
             continue
         where = f"group {group.name}"
         if isinstance(group.taken_from, Call):

@@ -9,7 +9,7 @@ import hashlib
 import struct
 from collections.abc import Callable
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -31,16 +31,32 @@ from asof.windows.values import packable, read_extension
 SHAPE_KEY = b"shape"
 """The key of the row that says what the trees keep."""
 
+BUILDING = b"building"
+"""What that row begins with while they are built in parts."""
+
 SWEPT_KEY = b"swept"
 """The key of the row that says until when no tree has events any more that no window reaches."""
 
 _NUMBER = struct.Struct(">Q")
 _TIME = struct.Struct(">q")
+_PARTS = struct.Struct(">QQ")
 _encode = msgspec.msgpack.Encoder().encode
 _nodes = msgspec.msgpack.Decoder(Node, ext_hook=read_extension)
 _roots = msgspec.msgpack.Decoder(tuple[int, Node], ext_hook=read_extension)
 
 N = TypeVar("N")
+
+
+class Built(NamedTuple):
+    """How far trees are that are built in parts, each of which has all events of some entities.
+
+    Attributes:
+        parts: In how many.
+        done: How many are there.
+    """
+
+    parts: int
+    done: int = 0
 
 
 class Trees:
@@ -76,6 +92,22 @@ class Trees:
         made = {each["name"]: each["aggregation"] for each in document["features"]}
         kept = [made[name] for name in self.group.layout], document["source_keys"], states.VERSION
         return version_head(0, 0) + hashlib.sha256(repr(kept).encode()).digest()
+
+    def building(self, built: Built) -> bytes:
+        """Return that row while the trees are built in parts."""
+        return self.mark[:HEAD_BYTES] + BUILDING + _PARTS.pack(*built) + self.mark[HEAD_BYTES:]
+
+    def built(self, mark: bytes | None) -> Built | None:
+        """Return how far the trees are, if that row says that what they keep is built in parts."""
+        start = HEAD_BYTES + len(BUILDING)
+        if mark is None or len(mark) < start + _PARTS.size:
+            return None
+        built = Built(*_PARTS.unpack_from(mark, start))
+        return built if mark == self.building(built) else None
+
+    def part(self, entity: bytes, parts: int) -> int:
+        """Return in which of so many parts an entity's tree is built."""
+        return _NUMBER.unpack_from(self.key(entity))[0] % parts
 
     def key(self, entity: bytes, number: int = 0) -> bytes:
         """Return the key of a node of an entity's tree."""

@@ -216,10 +216,12 @@ def _online(parts: Parts, feed: OnlineFeed, group: RegisteredGroup, *, repair: b
             feed.rebuild(group)
         what = f"{group.ref}: the online rows are not of this history; was one of the two restored from a backup?"
         return 0, [Finding("online", what, repair, todo)]
-    if applied.commit < head or applied.applying:
+    unfinished = grower is not None and grower.is_unfinished()
+    if applied.commit < head or applied.applying or unfinished:
         if repair:
             feed.catch_up(group)
         what = f"{group.ref} has commits up to {head}, {applied.commit} is applied"
+        what = f"the windows of {group.ref} are not all built online" if unfinished else what
         findings.append(Finding("online", what, repair, todo))
         if not repair:
             return 0, findings

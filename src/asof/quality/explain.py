@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 from asof.arrow.frames import to_table
 from asof.arrow.types import TIMESTAMP
 from asof.clock import from_us, show_us, to_us
-from asof.definitions import Lookup
+from asof.definitions import Feature, Lookup
 from asof.definitions.durations import show_duration
+from asof.definitions.view import HIDDEN
 from asof.engine.families import FAMILIES, is_split, of_family
 from asof.engine.port import EVENT_COLUMN, EXPIRED, MISSING, RETIRED, STATUS_COLUMN, Rows
 from asof.errors import NotFoundError, UnsupportedError, UsageError
@@ -101,12 +102,14 @@ def _check_keys(question: Question, keys: Mapping[str, Any]) -> None:
 
 def _wanted(question: Question, lookups: Sequence[Lookup], feature: str | None) -> dict[int, dict[str, str]]:
     """Return the look-ups to explain, sources first, each with its features by the names to show."""
-    outputs = question.view.output_names()
-    if feature is not None and feature not in outputs:
-        raise NotFoundError.named("feature", feature, outputs, where=question.ref)
+    names = question.view.output_names()
+    if feature is not None and feature not in names:
+        raise NotFoundError.named("feature", feature, names, where=question.ref)
+    asked = None if feature is None else {feature, *_parts_of(question, feature)}
     found: dict[int, dict[str, str]] = {}
     for number, lookup in enumerate(lookups):
-        named = {name: each.name for each, name in lookup.outputs if name and feature in (None, name)}
+        outputs = lookup.shown if asked is None else [pair for pair in lookup.outputs if pair[1] in asked]
+        named = {_told(lookup, each, name): each.name for each, name in outputs}
         if named:
             found[number] = named
     todo = list(found)
@@ -114,11 +117,26 @@ def _wanted(question: Question, lookups: Sequence[Lookup], feature: str | None) 
         for source in lookups[todo.pop()].sources:
             if not isinstance(source, str):
                 number, name = source
-                names = found.setdefault(number, {})
-                if name not in names.values():
-                    names[f"{lookups[number].group.name}.{name}"] = name
+                own = found.setdefault(number, {})
+                if name not in own.values():
+                    own[f"{lookups[number].group.name}.{name}"] = name
                 todo.append(number)
     return dict(sorted(found.items()))
+
+
+def _parts_of(question: Question, feature: str) -> set[str]:
+    """Return the columns that a feature is made of on demand; none for one that is stored."""
+    made = {each.name: each.inputs for each in question.view.derivations()}
+    waiting, found = [feature], set[str]()
+    while waiting:
+        parts = made.get(waiting.pop(), ())
+        found |= {*parts}
+        waiting += parts
+    return found
+
+
+def _told(lookup: Lookup, feature: Feature, name: str) -> str:
+    return f"{lookup.group.name}.{feature.name}" if name.startswith(HIDDEN) else name
 
 
 def _clock_us(parts: Parts, question: Question, pinned: Mapping[str, tuple[Rows, int | None]]) -> int:

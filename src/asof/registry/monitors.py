@@ -1,5 +1,6 @@
 """What a registry must do with what monitors found."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,7 +25,7 @@ class MonitorFound:
 
 
 class Monitors(Protocol):
-    """What monitors found, run by run. It holds no values of rows.
+    """What monitors found, run by run. Of rows it holds the names of segments, and nothing else.
 
     Atomic, and safe to call from several threads and processes.
     """
@@ -35,4 +36,8 @@ class Monitors(Protocol):
 
     def of(self, view: str, *, monitor: str | None = None, limit: int | None = None) -> list[MonitorFound]:
         """Return what monitors of a view or group found, in the order of the runs; with a limit, the newest ones."""
+        ...
+
+    def redact(self, redacted: Callable[[str], str]) -> int:
+        """Put other bodies in the place of those of all runs; return how many changed."""
         ...

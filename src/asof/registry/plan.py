@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from asof import notebook
+from asof.definitions.chain import step_from
 from asof.definitions.documents import AMENDABLE, VIEW_AMENDABLE
 from asof.definitions.durations import show_duration
 from asof.definitions.outside import outside_identity, show_outside
@@ -143,12 +144,12 @@ def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: 
     """Return the step that leads from a registered view document to a declared one."""
     name = str(new["name"])
     if old is None:
-        names = [f"{f['group']}.{f['feature']}" for f in new["features"]]
+        names = [_output_name(f) for f in new["features"]]
         kept_us = new["log_retention_us"]
         kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
         logged = (f"log: {new['log']:g} of the answers{kept}",) if new["log"] else ()
-        return Change("create", "view", name, 1, (_features(names), *logged))
-    old = {"log": 0.0, "log_retention_us": None, "project": "", **old}  # stores from before these
+        return Change("create", "view", name, 1, (_features(names), *logged, *map(_chain, new["transforms"])))
+    old = {"log": 0.0, "log_retention_us": None, "project": "", "transforms": [], **old}  # stores from before these
     details = tuple(_differences(old, new))
     if not details:
         return Change("unchanged", "view", name, version)
@@ -195,6 +196,9 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
             yield from _feature_differences(old[key], new[key])
         elif key == "transform":
             yield f"transform: {_shown(old[key])} -> {_shown(new[key])}"
+        elif key == "transforms":
+            yield from (f"- {_chain(each)}" for each in old[key] if each not in new[key])
+            yield from (f"+ {_chain(each)}" for each in new[key] if each not in old[key])
         elif key == "taken_from":
             yield f"source: {show_outside(old[key])} -> {show_outside(new[key])}"
         else:
@@ -203,9 +207,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
 
 def _feature_differences(old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> Iterator[str]:
     def label(feature: Mapping[str, Any]) -> str:
-        return feature.get("name") or f"{feature['group']}.{feature['feature']}" + (
-            f" as {feature['alias']}" if feature["alias"] else ""
-        )
+        return feature.get("name") or _output_name(feature) + (f" as {feature['alias']}" if feature["alias"] else "")
 
     before = {label(f): f for f in old}
     after = {label(f): f for f in new}
@@ -222,9 +224,21 @@ def _feature_differences(old: list[Mapping[str, Any]], new: list[Mapping[str, An
         yield "order of features"
 
 
+def _output_name(feature: Mapping[str, Any]) -> str:
+    """Return what a view reads, or makes on demand."""
+    return (
+        f"{feature['on_demand']} (on demand)" if "on_demand" in feature else f"{feature['group']}.{feature['feature']}"
+    )
+
+
 def _shown(transform: Mapping[str, Any] | None) -> str:
     """Return a transformation with the beginning of its source's hash: the name may stay while the code changes."""
     return "none" if transform is None else f"{' '.join(transform['code'].split())} ({transform['digest'][:12]})"
+
+
+def _chain(chain: Mapping[str, Any]) -> str:
+    """Return the transforms of some features in a line."""
+    return f"transforms of {', '.join(chain['features'])}: {', '.join(str(step_from(each)) for each in chain['steps'])}"
 
 
 def _features(names: Sequence[str]) -> str:

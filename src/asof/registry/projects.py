@@ -14,6 +14,9 @@ def refs_in(features: Sequence[Mapping[str, Any]]) -> set[str]:
     """Return the group versions that the features of a view's document read."""
     found: set[str] = set()
     for feature in features:
+        if "group" not in feature:  # it is made of others, or of a request
+            found |= refs_in(feature.get("inputs", ()))
+            continue
         found.add(feature["group"])
         sources: list[Mapping[str, Any] | str] = list(feature["on"].values())
         found |= refs_in([source for source in sources if not isinstance(source, str)])

@@ -223,6 +223,18 @@ class ReferenceDefinition(Struct, forbid_unknown_fields=True):
     on: dict[str, "str | ReferenceDefinition"] = {}
 
 
+class ChainDefinition(Struct, forbid_unknown_fields=True):
+    """Transforms of features of a view, one after the other.
+
+    Attributes:
+        features: Their names in the view.
+        steps: Each with its `kind`, and its parts where they are not the default: see docs/transforms.md.
+    """
+
+    features: list[str]
+    steps: list[dict[str, Any]]
+
+
 class ViewDefinition(Struct, forbid_unknown_fields=True):
     """A feature view.
 
@@ -235,6 +247,7 @@ class ViewDefinition(Struct, forbid_unknown_fields=True):
         log: Which share of the online answers is kept in the serving log.
         log_retention_us: How long answers are kept there, in microseconds; null: for ever.
         project: Whose it is; "" is the default project.
+        transforms: What becomes of features on their way to a model.
     """
 
     name: str
@@ -245,6 +258,7 @@ class ViewDefinition(Struct, forbid_unknown_fields=True):
     log: Annotated[float, Meta(ge=0, le=1)] = 0.0
     log_retention_us: Length | None = None
     project: str = ""
+    transforms: list[ChainDefinition] = []
 
 
 class Definitions(Struct, forbid_unknown_fields=True):
@@ -296,7 +310,10 @@ def definitions_from(
         refuse_code(document)
         groups.append(group_from(document, find))
         beside[each.name] = groups[-1]
-    return [*groups, *(view_from(_document(each), find) for each in asked.views)]
+    views = [_document(each) for each in asked.views]
+    for document in views:
+        refuse_code(document)
+    return [*groups, *(view_from(document, find) for document in views)]
 
 
 def _in_order(groups: list[GroupDefinition]) -> list[GroupDefinition]:

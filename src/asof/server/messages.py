@@ -18,7 +18,7 @@ class OnlineRequest(Struct, forbid_unknown_fields=True):
 
     Attributes:
         keys: The view's key columns with their values; or a list of them.
-        request: Inputs of the request, kept in the receipt.
+        request: Inputs of the request, kept in the receipt; for a list of keys one for all, or a list, one for each.
         orient: For a list of keys: "rows" gives an object for each, "columns" a list for each feature.
         statuses: Whether to say if each value is PRESENT, NULL, MISSING, EXPIRED or RETIRED.
         event_times: Whether to say when each value was true.
@@ -26,7 +26,7 @@ class OnlineRequest(Struct, forbid_unknown_fields=True):
     """
 
     keys: Row | list[Row]
-    request: Row | None = None
+    request: Row | list[Row] | None = None
     orient: Literal["rows", "columns"] = "rows"
     statuses: bool = False
     event_times: bool = False

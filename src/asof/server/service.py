@@ -56,6 +56,8 @@ class Service:
         if isinstance(asked.keys, dict):
             if asked.orient == "columns":
                 raise RequestError(400, "one key set has no columns", todo='pass a list of keys, or orient="rows"')
+            if isinstance(asked.request, list):
+                raise RequestError(400, "several requests for one key set", todo="pass one object, or a list of keys")
             vector = self._store.online(view, self._keys(asked.keys, convert, view), request=asked.request)
             self._count(view, vector)
             return self._row(vector, asked, self._writer_of(view, vector.schema))

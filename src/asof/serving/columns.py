@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from asof.derived.inputs import Given
 from asof.online.port import HEAD_BYTES
 from asof.serving.plan import Plan, RawRow, Step, Value, decode_payloads
 
@@ -22,20 +23,35 @@ _FLOAT_MARKER = 0xCB
 """A float in msgpack: this byte, and eight of the number, big-endian."""
 
 
-def columns(
+def columns(  # noqa: PLR0913 - the parts of answers
     plan: Plan,
     types: Sequence[pa.DataType],
     every: Sequence[Sequence[RawRow]],
     times_us: Sequence[int],
+    given: Sequence[Given],
+    *,
+    tolerant: bool = False,
     breathe: Callable[[], None] = lambda: None,
 ) -> tuple[list[pa.Array], Letters]:
     """Return the values of answers as columns of given types in the plan's order, and their statuses.
 
-    A status is its first letter, in a matrix of shape (answers, features). `breathe` is called between look-ups.
+    A status is its first letter, in a matrix of shape (answers, features).
+
+    Args:
+        plan: How the view is read.
+        types: The types wanted.
+        every: The rows of each answer.
+        times_us: T of each.
+        given: What the request of each brings.
+        tolerant: See `Derived.columns`.
+        breathe: Called between look-ups.
+
+    Raises:
+        DataError: The function of an on-demand feature failed.
     """
     letters = np.full((len(every), len(plan.names)), _PRESENT, np.uint8)
     arrays: dict[str, pa.Array] = {}
-    wanted = dict(zip(plan.names, types, strict=True))
+    wanted = {**plan.types, **dict(zip(plan.names, types, strict=True))}
     places = {name: at for at, name in enumerate(plan.names)}
     by_step = zip(*every, strict=True) if every else ((),) * len(plan.steps)
     for step, rows in zip(plan.steps, by_step, strict=True):
@@ -43,12 +59,23 @@ def columns(
         found = _floats(step, rows, absent) if step.float_row_bytes else _decoded(step, rows, absent, wanted)
         for name, array in found.items():
             arrays[name] = array if array.type == wanted[name] else array.cast(wanted[name])
-            if array.null_count:
-                letters[array.is_null().to_numpy(zero_copy_only=False), places[name]] = _NULL
+        for name in step.shown:
+            _tell_nulls(letters[:, places[name]], arrays[name])
             for at, letter in absent.items():
                 letters[at, places[name]] = letter
         breathe()
+    if plan.on_demand is not None:
+        inputs = plan.on_demand.inputs.columns(given)
+        made = plan.on_demand.columns(arrays, inputs, len(every), tolerant=tolerant, breathe=breathe)
+        for name in made.keys() & places.keys():
+            arrays[name] = made[name] if made[name].type == wanted[name] else made[name].cast(wanted[name])
+            _tell_nulls(letters[:, places[name]], arrays[name])
     return [arrays[name] for name in plan.names], letters
+
+
+def _tell_nulls(letters: Letters, array: pa.Array) -> None:
+    if array.null_count:
+        letters[array.is_null().to_numpy(zero_copy_only=False)] = _NULL
 
 
 def _absent(step: Step, rows: Sequence[RawRow], times_us: Sequence[int]) -> dict[int, int]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from secrets import token_hex
 
+import msgspec
 import pyarrow as pa
 
 from asof.arrow.layout import declared_schema
@@ -50,7 +51,8 @@ class LogRows:
     def encode(self, answers: Sequence[Answer], breathe: Callable[[], None]) -> pa.RecordBatch:
         """Return answers as columns, those of structs flat; `breathe` is called between short steps of work."""
         rows, times_us = [answer[3] for answer in answers], [answer[5] for answer in answers]
-        values, letters = columns(self._plan, self._types, rows, times_us, breathe)
+        given = [self._plan.given(answer[1], _request(answer[2])) for answer in answers]
+        values, letters = columns(self._plan, self._types, rows, times_us, given, tolerant=True, breathe=breathe)
         width, statuses = letters.shape[1], letters.tobytes().decode("ascii")
         commits = [self._commits_at(answer[4]) for answer in answers]
         plain: list[Sequence[Value]] = [
@@ -97,6 +99,10 @@ class LogRows:
         marks = {ref: applied.get(group_id, _NOTHING) for ref, group_id in self._plan.groups}
         text = json.dumps({ref: mark.commit for ref, mark in marks.items()})
         return text, any(mark.applying for mark in marks.values())
+
+
+def _request(text: str | None) -> Mapping[str, Value] | None:
+    return None if text is None else msgspec.json.decode(text)
 
 
 def row_bytes(answer: Answer) -> int:

@@ -48,11 +48,16 @@ class MadeRows:
         """Refuse trees that were made for other features.
 
         Raises:
-            StaleSnapshotError: They are about to be made anew.
+            StaleSnapshotError: They are about to be made anew, or are being made.
         """
-        if mark is not None and mark != self._trees.mark:
-            todo = "try again, or run `asof doctor --repair`"
-            raise StaleSnapshotError(f"{self._trees.group.ref} has other features than are kept online", todo=todo)
+        if mark is None or mark == self._trees.mark:
+            return
+        built = self._trees.built(mark)
+        if built is not None:
+            what = f"the windows of {self._trees.group.ref} are being built online: {built.done} of {built.parts} parts"
+            raise StaleSnapshotError(what, todo="try again; if its builder was killed, opening the store goes on")
+        todo = "try again, or run `asof doctor --repair`"
+        raise StaleSnapshotError(f"{self._trees.group.ref} has other features than are kept online", todo=todo)
 
     def row(self, snapshot: OnlineSnapshot, entity: bytes, root: bytes | None, t_us: int) -> bytes:
         """Return the row of an entity at T, which is not before any event that is applied.

@@ -7,13 +7,14 @@ statuses and receipts are made from them when they are asked for.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from random import random
-from typing import TypeVar, overload
+from typing import TypeVar, cast, overload
 
 import numpy as np
 import pyarrow as pa
 
 from asof.arrow.frames import Frame, to_pandas, to_polars
 from asof.clock import from_us
+from asof.derived.inputs import Given
 from asof.engine.port import NO_TIME
 from asof.errors import UnsupportedError, UsageError
 from asof.online.port import Applied, OnlineSnapshot, StaleSnapshotError, version_of
@@ -23,7 +24,7 @@ from asof.serving.cached import Cached
 from asof.serving.columns import Letters, columns
 from asof.serving.log import ServingLog
 from asof.serving.plan import Plan, RawRow, Value
-from asof.serving.receipt import Receipt, request_text
+from asof.serving.receipt import Receipt, Requests, each_request, request_text
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -37,9 +38,9 @@ _NOTHING = Applied()
 class Vector:
     """One online answer. Dicts by feature name; each is made when it is first asked for."""
 
-    __slots__ = ("_applied", "_keys", "_plan", "_request", "_rows", "_statuses", "_t_us", "_values", "_whole")
+    __slots__ = ("_applied", "_given", "_keys", "_plan", "_request", "_rows", "_statuses", "_t_us", "_values", "_whole")
 
-    def __init__(  # noqa: PLR0917 - made in one place, on the hot path
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place, on the hot path
         self,
         plan: Plan,
         keys: Mapping[str, Value],
@@ -47,9 +48,11 @@ class Vector:
         rows: Sequence[RawRow],
         applied: Mapping[int, Applied],
         t_us: int,
+        given: Given,
     ) -> None:
         """Keep the raw rows."""
         self._plan = plan
+        self._given = given
         self._keys = keys
         self._request = request
         self._rows = rows
@@ -61,9 +64,13 @@ class Vector:
 
     @property
     def values(self) -> dict[str, Value]:
-        """The value of each feature; None unless it is PRESENT."""
+        """The value of each feature; None unless it is PRESENT.
+
+        Raises:
+            DataError: The function of an on-demand feature failed.
+        """
         if self._values is None:
-            self._values, self._whole = self._plan.values(self._rows, self._t_us)
+            self._values, self._whole = self._plan.values(self._rows, self._t_us, self._given)
         return self._values
 
     @property
@@ -89,11 +96,14 @@ class Vector:
 
     @property
     def event_times(self) -> dict[str, datetime | None]:
-        """The event time of the row that answered each feature; None where there is none, or the group is static."""
+        """The event time of the row that answered each feature.
+
+        None where there is none, the group is static, or the feature is made on demand.
+        """
         found: dict[str, datetime | None] = dict.fromkeys(self._plan.names)
         for step, row in zip(self._plan.steps, self._rows, strict=True):
             moment = None if row is None or step.static else _moment(version_of(row)[0])
-            for name, _, _ in step.outputs:
+            for name in step.shown:
                 found[name] = moment
         return found
 
@@ -129,11 +139,19 @@ def _moment(event_us: int) -> datetime | None:
 class Vectors(Sequence[Vector]):
     """Online answers for several keys, from one snapshot. A vector is made when it is first asked for."""
 
-    def __init__(self, plan: Plan, rows: Sequence[Sequence[RawRow]], t_us: int, make: Callable[[int], Vector]) -> None:
-        """Keep the raw rows."""
+    def __init__(
+        self,
+        plan: Plan,
+        rows: Sequence[Sequence[RawRow]],
+        t_us: int,
+        given: Sequence[Given],
+        make: Callable[[int], Vector],
+    ) -> None:
+        """Keep the raw rows, and what the request of each brings."""
         self._plan = plan
         self._rows = rows
         self._t_us = t_us
+        self._given = given
         self._make = make
         self._made: list[Vector] | None = None
 
@@ -145,7 +163,7 @@ class Vectors(Sequence[Vector]):
         """Return one answer, or some."""
         vectors = self._vectors()
         if isinstance(index, slice):
-            return Vectors(self._plan, self._rows[index], self._t_us, vectors[index].__getitem__)
+            return Vectors(self._plan, self._rows[index], self._t_us, self._given[index], vectors[index].__getitem__)
         return vectors[index]
 
     def __len__(self) -> int:
@@ -201,7 +219,7 @@ class Vectors(Sequence[Vector]):
 
     def columns(self) -> tuple[list[pa.Array], Letters]:
         """Return the values by feature, and the first letter of each status, in a matrix of (answers, features)."""
-        return columns(self._plan, self._plan.schema.types, self._rows, [self._t_us] * len(self))
+        return columns(self._plan, self._plan.schema.types, self._rows, [self._t_us] * len(self), self._given)
 
     def _vectors(self) -> list[Vector]:
         if self._made is None:
@@ -224,7 +242,7 @@ class OnlineReader:
         self,
         name: str,
         keys: Mapping[str, Value] | Sequence[Mapping[str, Value]],
-        request: Mapping[str, Value] | None = None,
+        request: Requests = None,
     ) -> Vector | Vectors:
         """Answer one key set, or several; see `Store.online`."""
         if not isinstance(keys, (dict, Mapping)):  # dict first: asking an abstract class costs
@@ -232,16 +250,16 @@ class OnlineReader:
         plan = self.plan(name)
         plan.check(keys)
         inputs = None if request is None else request_text(request)
-        rows, applied, t_us = self._fetched(plan, plan.fetch, keys)
+        own = cast("Mapping[str, Value] | None", request)  # it is JSON's object
+        given = plan.given(keys, own)
+        rows, applied, t_us = self._fetched([plan], plan.fetch, keys)
         # Copies: the receipt is made when it is asked for, and by then the caller may have changed what he passed.
         keys = dict(keys)
         if plan.log and self._log is not None and random() < plan.log:  # noqa: S311 - a sample
             self._log.put((plan, keys, inputs, rows, applied, t_us))
-        return Vector(plan, keys, request and dict(request), rows, applied, t_us)
+        return Vector(plan, keys, own and dict(own), rows, applied, t_us, given)
 
-    def read_many(
-        self, name: str, keys: Sequence[Mapping[str, Value]], request: Mapping[str, Value] | None = None
-    ) -> Vectors:
+    def read_many(self, name: str, keys: Sequence[Mapping[str, Value]], request: Requests = None) -> Vectors:
         """Answer several key sets from one snapshot."""
         plan = self.plan(name)
         dicts = isinstance(keys, Sequence) and {*map(type, keys)} <= {dict}  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
@@ -250,18 +268,37 @@ class OnlineReader:
                 f"{type(keys).__name__} is no sequence of keys", where=plan.ref, todo="pass a dict, or a list of dicts"
             )
         plan.check_all(keys)
-        inputs = None if request is None else request_text(request)
-        rows, applied, t_us = self._fetched(plan, plan.fetch_many, keys)
-        request = request and dict(request)
+        requests, texts = each_request(request, len(keys))
+        given = [plan.given(each, own) for each, own in zip(keys, requests, strict=True)]
+        rows, applied, t_us = self._fetched([plan], plan.fetch_many, keys)
         keys = list(map(dict, keys))
         if plan.log and self._log is not None:
-            for each, raw in zip(keys, rows, strict=True):
+            for at, raw in enumerate(rows):
                 if random() < plan.log:  # noqa: S311 - a sample
-                    self._log.put((plan, each, inputs, raw, applied, t_us))
-        return Vectors(plan, rows, t_us, lambda at: Vector(plan, keys[at], request, rows[at], applied, t_us))
+                    self._log.put((plan, keys[at], texts[at], raw, applied, t_us))
+
+        def vector(at: int) -> Vector:
+            return Vector(plan, keys[at], requests[at], rows[at], applied, t_us, given[at])
+
+        return Vectors(plan, rows, t_us, given, vector)
+
+    def read_each(self, names: Sequence[str], keys: Mapping[str, Value]) -> list[Vector]:
+        """Answer one key set by several views or groups, all of them from one snapshot; nothing is logged."""
+        plans = [self.plan(name) for name in names]
+        for plan in plans:
+            plan.check(keys)
+
+        def fetch(snapshot: OnlineSnapshot, keys: Mapping[str, Value], now_us: int) -> list[list[RawRow]]:
+            return [plan.fetch(snapshot, keys, now_us) for plan in plans]
+
+        given = [plan.given(keys, None) for plan in plans]
+        found, applied, t_us = self._fetched(plans, fetch, keys)
+        keys = dict(keys)
+        answers = zip(plans, found, given, strict=True)
+        return [Vector(plan, keys, None, rows, applied, t_us, own) for plan, rows, own in answers]
 
     def _fetched(
-        self, plan: Plan, fetch: Callable[[OnlineSnapshot, K, int], R], keys: K, left: int = SNAPSHOTS
+        self, plans: Sequence[Plan], fetch: Callable[[OnlineSnapshot, K, int], R], keys: K, left: int = SNAPSHOTS
     ) -> tuple[R, Mapping[int, Applied], int]:
         """Return rows, what is applied to them, and their T; from one state of the online store."""
         try:
@@ -272,8 +309,10 @@ class OnlineReader:
         except StaleSnapshotError:
             if left <= 1:
                 raise
-            return self._fetched(plan, fetch, keys, left - 1)
-        return rows, applied, plan.clock_us(applied, now_us)
+            return self._fetched(plans, fetch, keys, left - 1)
+        for plan in plans:
+            now_us = plan.clock_us(applied, now_us)
+        return rows, applied, now_us
 
     def plan(self, name: str) -> Plan:
         """Return the compiled plan of a view or group."""

@@ -18,6 +18,8 @@ from asof.arrow.rows import from_wire
 from asof.arrow.types import arrow_type
 from asof.definitions import Lookup
 from asof.definitions.serving_log import derived_keys
+from asof.derived import derived_of
+from asof.derived.inputs import Given
 from asof.errors import NotFoundError, UnsupportedError, UsageError
 from asof.online.port import HEAD_BYTES, Applied, OnlineSnapshot, version_of
 from asof.parts import Question
@@ -34,6 +36,8 @@ RawRow = bytes | None
 
 _SHORT_ARRAY = 16
 """msgpack writes shorter arrays with a header of one byte."""
+
+_NOTHING: Given = {}
 
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -58,6 +62,7 @@ class Step:
         }
         self.key_places = read
         self.outputs = [(name, *read[feature.name]) for feature, name in lookup.outputs if name]
+        self.shown = tuple(name for _, name in lookup.shown)
         self.float_row_bytes = _float_row_bytes(group)
         wanted = list(dict.fromkeys(feature for feature, _ in lookup.outputs))
         self.made = None if group.source is None else MadeRows(group, wanted)
@@ -117,12 +122,16 @@ class Plan:
             ]
         )
         self.names = tuple(self.schema.names)
+        self.on_demand = derived_of(question.view, question.ref)
+        read = {name: f for each in question.view.lookups() for f, name in each.outputs if name}
+        self.read = tuple(read) if self.on_demand else self.names
+        self.types = {name: arrow_type(feature.dtype) for name, feature in read.items()}
         self._column_set: AbstractSet[str] = frozenset(self.columns)
         self._encoders, self._requests = _requests(self.steps)
         self._expiring = [(at, step.ttl_us) for at, step in enumerate(self.steps) if step.ttl_us is not None]
         self._widths = [step.width for step in self.steps]
         self._array_head = _array_head(len(self.steps))
-        self._pick, self._converters = _picks(self.steps, self.names)
+        self._pick, self._converters = _picks(self.steps, self.read)
 
     def check_all(self, every: Sequence[Keys]) -> None:
         """Refuse keys of which some are not those of the view."""
@@ -227,14 +236,34 @@ class Plan:
         """Return the keys that came from answers, in the order of `derived_keys`."""
         return [self._answer(source, rows, t_us) for source in self._derived]
 
-    def values(self, rows: Sequence[RawRow], t_us: int) -> tuple[dict[str, Value], bool]:
-        """Return the value of each feature, and whether all rows are PRESENT."""
+    def given(self, keys: Keys, request: Keys | None) -> Given:
+        """Return what a request brings for the features that are made on demand.
+
+        Raises:
+            UsageError: It lacks an input, or one is of another type.
+        """
+        return _NOTHING if self.on_demand is None else self.on_demand.inputs.read(keys, request)
+
+    def values(self, rows: Sequence[RawRow], t_us: int, given: Given) -> tuple[dict[str, Value], bool]:
+        """Return the value of each feature, and whether all rows are PRESENT.
+
+        Raises:
+            DataError: The function of an on-demand feature failed.
+        """
+        values, whole = self._read_values(rows, t_us)
+        if self.on_demand is None:
+            return values, whole
+        self.on_demand.one(values, given)
+        return {name: values[name] for name in self.names}, whole
+
+    def _read_values(self, rows: Sequence[RawRow], t_us: int) -> tuple[dict[str, Value], bool]:
+        """Return the value of each column that is read, and whether all rows are PRESENT."""
         decoded = self._decoded(rows, t_us)
         if decoded is None:
             return self._values_by_row(rows, t_us), False
         flat = chain.from_iterable(decoded)
         picked = flat if self._pick is None else self._pick(list(flat))
-        values: dict[str, Value] = dict(zip(self.names, picked))  # noqa: B905 - strict costs; lengths were compared
+        values: dict[str, Value] = dict(zip(self.read, picked))  # noqa: B905 - strict costs; lengths were compared
         for name, convert in self._converters:
             value = values[name]
             if value is not None:
@@ -256,7 +285,7 @@ class Plan:
         return decoded if list(map(len, decoded)) == self._widths else None
 
     def _values_by_row(self, rows: Sequence[RawRow], t_us: int) -> dict[str, Value]:
-        values: dict[str, Value] = dict.fromkeys(self.names)
+        values: dict[str, Value] = dict.fromkeys(self.read)
         for step, row in zip(self.steps, rows, strict=True):
             if row is None or step.status(row, t_us) != "PRESENT":
                 continue
@@ -268,11 +297,11 @@ class Plan:
 
     def statuses(self, rows: Sequence[RawRow], t_us: int, values: Mapping[str, Value]) -> dict[str, Status]:
         """Return the status of each feature, given the values."""
-        found: dict[str, Status] = dict.fromkeys(self.names, "MISSING")
+        found: dict[str, Status] = {name: "NULL" if values[name] is None else "PRESENT" for name in self.names}
         for step, row in zip(self.steps, rows, strict=True):
             status = step.status(row, t_us)
-            for name, _, _ in step.outputs:
-                found[name] = "NULL" if status == "PRESENT" and values[name] is None else status
+            if status != "PRESENT":
+                found.update(dict.fromkeys(step.shown, status))
         return found
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, cast
@@ -15,6 +15,9 @@ from asof.records import SEMANTICS
 
 Value = Any
 """A Python value of any of our types."""
+
+Requests = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+"""What requests bring: one for all answers, or one for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +93,49 @@ class Receipt:
             raise UsageError(f"this is no receipt: {what}", todo="pass what receipt.to_dict() gave") from error
 
 
-def request_text(request: Mapping[str, Value]) -> str:
+def each_request(request: Requests, count: int) -> tuple[list[Mapping[str, Value] | None], list[str | None]]:
+    """Return the request of each of several answers, copied, and its text.
+
+    Args:
+        request: One for all of them, or a sequence with one for each.
+        count: How many answers.
+
+    Raises:
+        UsageError: They are none, or another number.
+    """
+    if request is None:
+        return [None] * count, [None] * count
+    if isinstance(request, Mapping):
+        one = dict(request)
+        return [one] * count, [request_text(one)] * count
+    if isinstance(request, str | bytes) or not isinstance(request, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+        raise UsageError(f"request={request!r} is no mapping", todo='pass a dict of inputs, such as {"amount": 12.5}')
+    if len(request) != count:
+        todo = "pass one dict for all keys, or one for each"
+        raise UsageError(f"{len(request):,} requests for {count:,} keys", where="request=", todo=todo)
+    texts = [request_text(each) for each in request]
+    return [dict(each) for each in request], [*texts]
+
+
+def requests_text(request: Requests) -> str | None:
+    """Return requests as JSON, for a server: null, an object, or an array of them.
+
+    Raises:
+        UsageError: See `request_text`.
+    """
+    if request is None or isinstance(request, Mapping):
+        return None if request is None else request_text(request)
+    _, texts = each_request(request, len(request))
+    return f"[{','.join(text or 'null' for text in texts)}]"
+
+
+def request_text(request: Requests) -> str:
     """Return the inputs of a request as JSON, as receipts and logs keep them. NaN becomes null.
 
     Raises:
         UsageError: They are no mapping, or JSON has no word for one of them.
     """
-    if not isinstance(request, (dict, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+    if not isinstance(request, (dict, Mapping)):
         raise UsageError(f"request={request!r} is no mapping", todo='pass a dict of inputs, such as {"amount": 12.5}')
     try:
         return msgspec.json.encode(dict(request)).decode()

@@ -12,6 +12,7 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.types import TIMESTAMP
 from asof.clock import from_us, show_us
 from asof.definitions import Lookup
+from asof.derived import derived_of
 from asof.engine.port import EVENT_COLUMN, Rows
 from asof.erasure import Certificate, being_erased
 from asof.errors import NotFoundError, UsageError
@@ -64,6 +65,11 @@ def replay(parts: Parts, receipt: Receipt | Mapping[str, Any]) -> Replayed:
             values[name] = column[0].as_py()
             events[name] = None if event_us is None or answer.lookup.group.static else from_us(event_us)
         statuses |= {name: column[0].as_py() for name, column in answer.statuses().items()}
+    derived = derived_of(question.view, question.ref)
+    if derived is not None:
+        made = derived.one(values, derived.inputs.read(receipt.keys, receipt.request))
+        statuses |= {name: "PRESENT" if made[name] is not None else "NULL" for name in made}
+        events |= dict.fromkeys(made)
     order = _outputs(question, receipt)
     return Replayed(
         {n: values[n] for n in order}, {n: statuses[n] for n in order}, {n: events[n] for n in order}, receipt

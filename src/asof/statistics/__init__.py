@@ -12,8 +12,9 @@ What is promised of any two tables a and b with the columns of one group:
   rounding in mean and standard deviation; within `BOUNDS` in the rest.
 - Merging is associative and commutative to the same degree; the statistics of no rows change nothing.
 - Every type that a feature may have has statistics, and whatever the values are, nothing is raised.
-- One pass over the rows. Of more than 32,768 rows at once quantiles and top values are of a sample of 16,384 to 32,768
-  of them (`sampled`); counts, extremes, mean, stddev and distinct are of all of them.
+- One read of the rows. Of more than 32,768 rows at once quantiles and top values of a column with more than 1,024
+  different values are of a sample of 16,384 to 32,768 rows (`sampled`); counts, extremes, mean, stddev, distinct and
+  the lengths of texts are of all of them.
 
 What a column has depends on its type:
 

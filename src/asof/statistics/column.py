@@ -20,13 +20,14 @@ from asof.statistics.distribution import (
     Points,
     Tally,
     count_distinct,
-    items_spread,
+    lengths_spread,
     merged,
     numbers_spread,
     points,
 )
 from asof.statistics.hashes import value_numbers
 from asof.statistics.moments import NO_MOMENTS, Moments
+from asof.statistics.texts import texts_spread
 from asof.windows.sketches import share_of
 
 Kind = Literal["number", "bool", "decimal", "date", "timestamp", "text", "bytes", "vector", "list", "struct", "other"]
@@ -48,9 +49,6 @@ MEASURES: Mapping[Kind, Measure] = {
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS = 20
 SHOWN = 10
-LONGEST = 200
-"""Characters of a text among the top values: of a longer one they are its first, with a mark."""
-
 EPOCH = date(1970, 1, 1)
 
 Value = Any
@@ -309,7 +307,7 @@ class ColumnStatistics:
 def column_statistics(column: pa.ChunkedArray | pa.Array) -> ColumnStatistics:
     """Return the statistics of a column of any type."""
     if isinstance(column, pa.ChunkedArray):
-        joined: pa.Array | pa.ChunkedArray = column.combine_chunks()
+        joined = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         if isinstance(joined, pa.ChunkedArray):  # text of more than 2 GB
             return reduce(ColumnStatistics.merge, map(column_statistics, joined.chunks))
         return _array_statistics(joined)
@@ -321,21 +319,42 @@ def _array_statistics(column: pa.Array) -> ColumnStatistics:
         column = column.dictionary_decode()
     rows, nulls = len(column), column.null_count
     kind = _kind(column.type)
-    there = column.drop_null() if nulls else column
-    numbers, items, low, high = _READ[kind](there)
-    floats = numbers.dtype == np.float64
+    found = _READ[kind](column.drop_null() if nulls else column)
+    numbers, counts = found.numbers, found.counts
     nans = infinite = 0
-    finite = numbers
-    if floats and not math.isfinite(_sum(numbers)):
-        numbers = numbers[~np.isnan(numbers)]
-        nans = len(finite) - len(numbers)
-        finite = numbers[np.isfinite(numbers)]
-        infinite = len(numbers) - len(finite)
-    if low is None and len(numbers):
-        low, high = np.minimum.reduce(numbers).item() + 0, np.maximum.reduce(numbers).item() + 0  # no -0.0
-    valued = kind in ("number", "bool", "date", "timestamp")
-    spread = numbers_spread(numbers, valued=valued)
-    return ColumnStatistics(kind, rows, nulls, nans, infinite, low, high, Moments.of(finite), spread, items)
+    if numbers.dtype == np.float64 and not math.isfinite(_sum(numbers)):
+        real = numbers[~np.isnan(numbers)]
+        nans, infinite, numbers = len(numbers) - len(real), int(np.isinf(real).sum()), real
+    if counts is not None:
+        spread = lengths_spread(Tally(numbers, counts))
+    else:
+        spread = numbers_spread(numbers, valued=kind in ("number", "bool", "date", "timestamp"))
+        if isinstance(spread, Tally):  # it tells all of them
+            numbers, counts = spread.values, spread.counts
+    low, high = _extremes(numbers, ordered=counts is not None)
+    once = counts is not None and len(counts) == rows - nulls - nans
+    moments = _moments(numbers, None if once else counts, low, high)
+    if found.low is not None:
+        low, high = found.low, found.high
+    return ColumnStatistics(kind, rows, nulls, nans, infinite, low, high, moments, spread, found.items)
+
+
+def _extremes(numbers: np.ndarray, *, ordered: bool) -> tuple[float | None, float | None]:
+    if not len(numbers):
+        return None, None
+    ends = (numbers[0], numbers[-1]) if ordered else (np.minimum.reduce(numbers), np.maximum.reduce(numbers))
+    return ends[0].item() + 0, ends[1].item() + 0  # no -0.0
+
+
+def _moments(numbers: np.ndarray, counts: np.ndarray | None, low: float | None, high: float | None) -> Moments:
+    """Return those of the finite ones among numbers from `low` to `high`."""
+    if low is None or high is None:
+        return NO_MOMENTS
+    if math.isinf(low) or math.isinf(high):
+        finite = np.isfinite(numbers)
+        numbers, counts = numbers[finite], None if counts is None else counts[finite]
+        return _moments(numbers, counts, *_extremes(numbers, ordered=False))
+    return Moments.of(numbers, max(abs(low), abs(high)), counts)
 
 
 def _sum(numbers: np.ndarray) -> float:
@@ -345,9 +364,18 @@ def _sum(numbers: np.ndarray) -> float:
 
 
 class _Read(NamedTuple):
-    """What was read of a column without nulls: float64 or int64, and what they do not tell."""
+    """What was read of a column without nulls: float64 or int64, and what they do not tell.
+
+    Attributes:
+        numbers: The numbers; if they were counted, the different ones, ascending.
+        counts: How often each occurs; None: they were not counted.
+        items: The values, where they are not the numbers.
+        low: The least number, where the numbers are only about it.
+        high: The greatest.
+    """
 
     numbers: np.ndarray
+    counts: np.ndarray | None = None
     items: Distribution | None = None
     low: Decimal | None = None
     high: Decimal | None = None
@@ -368,11 +396,10 @@ def _number(array: pa.Array) -> _Read:
 
 
 def _decimal(array: pa.Array) -> _Read:
-    if not len(array):
-        return _Read(np.empty(0, np.float64), EMPTY_TEXT)
+    items, _ = texts_spread(array.cast(pa.string()))
     bounds = pc.min_max(array)
     numbers = np.asarray(array.cast(pa.float64()))
-    return _Read(numbers, items_spread(array.cast(pa.string())), bounds["min"].as_py(), bounds["max"].as_py())
+    return _Read(numbers, None, items, bounds["min"].as_py(), bounds["max"].as_py())
 
 
 def _date(array: pa.Array) -> _Read:
@@ -385,14 +412,12 @@ def _timestamp(array: pa.Array) -> _Read:
 
 
 def _text(array: pa.Array) -> _Read:
-    lengths = np.asarray(pc.utf8_length(array)).astype(np.int64)
-    if not len(array):
-        return _Read(lengths, EMPTY_TEXT)
-    return _Read(lengths, items_spread(_cut(array, lengths) if (lengths > LONGEST).any() else array))
+    items, lengths = texts_spread(array)
+    return _Read(lengths.values, lengths.counts, items)
 
 
 def _bytes(array: pa.Array) -> _Read:
-    return _Read(NONE, numbers_spread(value_numbers(array)))
+    return _Read(NONE, items=numbers_spread(value_numbers(array)))
 
 
 def _vector(array: pa.Array) -> _Read:
@@ -426,8 +451,6 @@ _READ: Mapping[Kind, Callable[[pa.Array], _Read]] = {
     "other": _nothing,
 }
 
-EMPTY_TEXT = Tally(np.empty(0, object), NONE)
-
 
 def _kind(arrow: pa.DataType) -> Kind:
     types = pa.types
@@ -452,15 +475,6 @@ def _kind(arrow: pa.DataType) -> Kind:
         item = arrow.value_type
         return "vector" if types.is_integer(item) or types.is_floating(item) or types.is_decimal(item) else "list"
     return "list" if types.is_list(arrow) or types.is_large_list(arrow) else "other"
-
-
-def _cut(array: pa.Array, lengths: np.ndarray) -> pa.Array:
-    """Return texts of which the long ones are cut: two of them are the same only if all of their characters are."""
-    long = pa.array(lengths > LONGEST)
-    texts = array.filter(long)
-    cut = pc.utf8_slice_codeunits(texts, 0, LONGEST - 20).to_pylist()
-    marked = [f"{text}... #{number:016x}" for text, number in zip(cut, value_numbers(texts).tolist(), strict=True)]
-    return pc.replace_with_mask(array, long, pa.array(marked, array.type))
 
 
 def _time(moment_us: int) -> datetime | int:

@@ -21,20 +21,45 @@ BOUND = f"within 9.4 % of 997 in 1,000 counts (K minimum values, k = {K:,})"
 BLOCK = 16_384
 """Values that are looked at in one step: they stay near the processor."""
 
+WAITING = 4 * K
+"""Hashes that are gathered before they are sorted."""
+
+SURE = 1.25
+"""Times so many hashes are below the first bound, on average: fewer than K are, one time in 10^12."""
+
 Numbers = Callable[[np.ndarray], np.ndarray]
 """Makes uint64 numbers of values, as a new array; see `asof.statistics.hashes`."""
 
 
-def sketch_of(values: np.ndarray, numbers: Numbers) -> bytes:
-    """Return the sketch of values."""
-    least = np.empty(0, np.uint64)
+def sketch_of(values: np.ndarray, numbers: Numbers, *, least: int = 0) -> bytes:
+    """Return the sketch of values.
+
+    Args:
+        values: Them.
+        numbers: Makes numbers of them.
+        least: So many of them are different, if not more: the hashes that are kept are then below a bound that is known
+            before, and nearly all of the others are left out unsorted.
+    """
+    bound = int(SURE * K / least * 2.0**64) if least > SURE * K else 1 << 64
+    found = _below(values, numbers, bound)
+    if len(found) < K and bound < 1 << 64:  # not so many were different, or their hashes are one in 10^12
+        found = _below(values, numbers, 1 << 64)
+    return found.tobytes()
+
+
+def _below(values: np.ndarray, numbers: Numbers, bound: int) -> np.ndarray:
+    """Return the least hashes of values, of those that are below a bound."""
+    kept: list[np.ndarray] = []
+    waiting = 0
     for start in range(0, len(values), BLOCK):
         hashes = mixed(numbers(values[start : start + BLOCK]))
-        if len(least) == K:
-            hashes = hashes[hashes < least[-1]]
-        if len(hashes):
-            least = _least(np.concatenate([least, hashes]))
-    return least.tobytes()
+        kept.append(hashes if bound == 1 << 64 else hashes[hashes < np.uint64(bound)])
+        waiting += len(kept[-1])
+        if waiting > WAITING:
+            kept = [_least(np.concatenate(kept))]
+            waiting = len(kept[0])
+            bound = int(kept[0][-1]) if waiting == K else bound
+    return _least(np.concatenate(kept)) if kept else np.empty(0, np.uint64)
 
 
 def joined(sketches: Iterable[bytes]) -> bytes:

@@ -8,15 +8,14 @@ values are those of a sample: one row of each run of 2, 4, 8, ... rows, whose co
 """
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from asof.statistics import distinct
-from asof.statistics.hashes import float_numbers, text_numbers
+from asof.statistics.hashes import text_numbers
 from asof.windows.sketches import sketch_library
 
 FEW = 1_024
@@ -30,9 +29,6 @@ SAMPLE_ROWS = 32_768
 
 RANKED = 4_096
 """Numbers of one batch that are given to KLL, each for a run of those in order: a rank is off by 1 in 2,048 by that."""
-
-ENCODED_ROWS = 4 * SAMPLE_ROWS
-"""Texts that are counted one by one, whatever they are; of more a sample tells whether that pays."""
 
 KLL_K = 200
 
@@ -102,28 +98,16 @@ def numbers_spread(numbers: np.ndarray, *, valued: bool = True) -> Distribution:
     few = _few(chosen, numbers)
     if len(few.values) <= FEW and few.counts.sum() == len(numbers):
         return few
-    different = distinct.sketch_of(numbers, _bits) if valued else b""
+    different = distinct.sketch_of(numbers, bits, least=len(few.values)) if valued else b""
     if numbers.dtype == np.uint64:
         return Sketch({}, different, EMPTY, 0)
     top, missed = frequent(Tally(few.values, few.counts * weight)) if valued else (EMPTY, 0)
     return Sketch(_ranks(few, weight), different, top, missed, weight)
 
 
-def items_spread(array: pa.Array) -> Distribution:
-    """Return the distribution of texts without nulls."""
-    every, few, weight = None, EMPTY, 1
-    if len(array) > ENCODED_ROWS:
-        places, weight = sample(np.arange(len(array)))
-        few = _encoded(array.take(pa.array(places)))
-    if weight == 1 or 2 * len(few.values) < SAMPLE_ROWS // 2:  # texts that come again: as a dictionary they are few
-        every, weight = _encoded(array), 1
-    if every is not None and _is_few(every):
-        return every
-    if every is not None:
-        array, few = pa.array(every.values.tolist(), array.type), every
-    different = distinct.sketch_of(text_numbers(array), _bits)
-    top, missed = frequent(Tally(few.values, few.counts * weight))
-    return Sketch({}, different, top, missed, weight)
+def lengths_spread(tally: Tally) -> Distribution:
+    """Return the distribution of lengths that were counted."""
+    return tally if len(tally.values) <= FEW else Sketch(_ranks(tally), b"", EMPTY, 0)
 
 
 def merged(one: Distribution, other: Distribution) -> Distribution:
@@ -168,9 +152,15 @@ def frequent(tally: Tally) -> tuple[Tally, int]:
     """
     if len(tally.values) <= TOP:
         return tally, 0
-    missed = int(np.partition(tally.counts, len(tally.counts) - TOP - 1)[len(tally.counts) - TOP - 1])
-    kept = tally.counts > missed
+    kept, missed = kept_counts(tally.counts)
     return Tally(tally.values[kept], tally.counts[kept] - missed), missed
+
+
+def kept_counts(counts: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return where the most frequent of more than `TOP` values are, and the greatest count that is left out."""
+    place = len(counts) - TOP - 1
+    missed = int(np.partition(counts, place)[place])
+    return np.flatnonzero(counts > missed), missed
 
 
 def sample(numbers: np.ndarray, rows: int = SAMPLE_ROWS) -> tuple[np.ndarray, int]:
@@ -178,13 +168,22 @@ def sample(numbers: np.ndarray, rows: int = SAMPLE_ROWS) -> tuple[np.ndarray, in
 
     The lots are always the same. They are drawn: every eighth row would be of the same hours, where rows are hourly.
     """
-    weight = 1
-    while len(numbers) > rows * weight:
-        weight *= 2
-    if weight == 1:
+    if len(numbers) <= rows:
         return numbers, 1
-    starts = np.arange(0, len(numbers) - weight + 1, weight)
-    return numbers[starts + np.random.default_rng(len(numbers)).integers(0, weight, len(starts))], weight
+    places, weight = sampled_places(len(numbers), rows)
+    return numbers[places], weight
+
+
+@lru_cache(maxsize=8)  # the columns of a table, and often its neighbours, have as many rows
+def sampled_places(many: int, rows: int = SAMPLE_ROWS) -> tuple[np.ndarray, int]:
+    """Return which of so many rows a sample has, in order, and how many rows each stands for; see `sample`."""
+    weight = 1
+    while many > rows * weight:
+        weight *= 2
+    starts = np.arange(0, many - weight + 1, weight)
+    places = starts + np.random.default_rng(many).integers(0, weight, len(starts)) if weight > 1 else starts
+    places.flags.writeable = False
+    return places, weight
 
 
 def points(found: Distribution) -> Points:
@@ -219,6 +218,10 @@ def _few(chosen: np.ndarray, numbers: np.ndarray) -> Tally:
 
 def tallied(numbers: np.ndarray) -> Tally:
     """Return how often each number occurs; in a third of the time that NumPy's `unique` takes for a thousand."""
+    if numbers.dtype == np.int64 and len(numbers) > SAMPLE_ROWS:
+        low, high = int(np.minimum.reduce(numbers)), int(np.maximum.reduce(numbers))
+        if high - low < len(numbers):
+            return by_place(np.bincount(numbers - low), low)
     ordered = np.sort(numbers)
     changes = ordered[1:] != ordered[:-1]
     if changes.all():
@@ -227,44 +230,40 @@ def tallied(numbers: np.ndarray) -> Tally:
     return Tally(ordered[starts], np.diff(starts, append=len(ordered)))
 
 
+def by_place(counts: np.ndarray, low: int = 0) -> Tally:
+    """Return how often numbers occur, given how often each number from `low` on does."""
+    places = np.flatnonzero(counts)
+    return Tally(places + low, counts[places].astype(np.int64))
+
+
 def _is_few(tally: Tally) -> bool:
     if len(tally.values) > FEW:
         return False
     return tally.values.dtype != object or sum(map(len, tally.values)) <= FEW_BYTES
 
 
-def _encoded(array: pa.Array) -> Tally:
-    """Return how often texts occur."""
-    encoded = array.dictionary_encode()
-    counts = np.bincount(np.asarray(encoded.indices), minlength=len(encoded.dictionary)).astype(np.int64)
-    values = np.empty(len(encoded.dictionary), object)
-    values[:] = encoded.dictionary.to_pylist()
-    if len(values) > FEW:
-        return Tally(values, counts)
-    order = np.asarray(pc.array_sort_indices(encoded.dictionary))  # by bytes, which is the order of Python's texts
-    return Tally(values[order], counts[order])
-
-
 def _sketched(tally: Tally) -> Sketch:
     """Return the sketch of counted values, as if all of them had come at once."""
     if tally.values.dtype == np.uint64:
-        return Sketch({}, distinct.sketch_of(tally.values, _bits), EMPTY, 0)
+        return Sketch({}, distinct.sketch_of(tally.values, bits), EMPTY, 0)
     top, missed = frequent(tally)
     if tally.values.dtype == object:
-        return Sketch({}, distinct.sketch_of(text_numbers(pa.array(tally.values.tolist())), _bits), top, missed)
-    return Sketch(_ranks(tally), distinct.sketch_of(tally.values, _bits), top, missed)
+        return Sketch({}, distinct.sketch_of(text_numbers(pa.array(tally.values.tolist())), bits), top, missed)
+    return Sketch(_ranks(tally), distinct.sketch_of(tally.values, bits), top, missed)
 
 
-def _bits(numbers: np.ndarray) -> np.ndarray:
-    return float_numbers(numbers) if numbers.dtype == np.float64 else numbers.astype(np.uint64)
+def bits(numbers: np.ndarray) -> np.ndarray:
+    """Return uint64 numbers of int64, of float64 without NaN, or of uint64, as a new array: 0.0 is -0.0."""
+    return (numbers + 0.0).view(np.uint64) if numbers.dtype == np.float64 else numbers.astype(np.uint64)
 
 
 def _ranks(tally: Tally, weight: int = 1) -> dict[int, bytes]:
     """Return the KLL sketch of counted numbers, each of them so many rows; of ordered ones a few tell of all."""
     ends = np.cumsum(tally.counts)
-    places, run = sample(np.arange(int(ends[-1])), RANKED)
+    places, run = sampled_places(int(ends[-1]), RANKED)
+    once = len(tally.values) == ends[-1]
     made = sketch_library().kll_doubles_sketch(KLL_K)
-    made.update(tally.values[np.searchsorted(ends, places, "right")].astype(np.float64))
+    made.update(tally.values[places if once else np.searchsorted(ends, places, "right")].astype(np.float64))
     return {weight * run: made.serialize()}
 
 

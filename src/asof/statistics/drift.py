@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -24,6 +24,9 @@ from asof.clock import from_us
 from asof.errors import UsageError
 from asof.statistics.column import ColumnStatistics
 from asof.statistics.measures import Measured, MeasureName, measures, missing_share
+from asof.statistics.shown import WIDEST, as_html, as_text
+
+DISTANCES: tuple[MeasureName, ...] = ("psi", "js", "ks", "wasserstein")
 
 Verdict = Literal["same", "drifted", "unknown"]
 
@@ -148,6 +151,22 @@ class FeatureDrift:
         found = self.measures.get(measure)
         return None if found is None else found.value
 
+    def cells(self) -> list[str]:
+        """Return the cells of a feature, as `Drift.HEADS` names them."""
+        about = {name: "~" for name, each in self.measures.items() if each.source != "exact"}
+        numbers = [_number(self.value(name), about.get(name, "")) for name in DISTANCES]
+        moved = self.value("missing")
+        return [
+            self.name if len(self.name) <= 2 * WIDEST else self.name[: 2 * WIDEST - 3] + "...",
+            self.verdict,
+            *numbers,
+            _signed(self.value("mean")),
+            "" if moved is None else f"{moved:+.1%}" if moved else "",
+            _chance(self.p),
+            f"{self.baseline_rows:,} / {self.current_rows:,}",
+            ", ".join(each.id for each in self.moved_by),
+        ]
+
     def __str__(self) -> str:
         """Return it as a sentence."""
         moved = f"; moved by {self.moved_by[0]}" if self.moved_by else ""
@@ -176,6 +195,10 @@ class Drift:
     by: str = ""
     notes: tuple[str, ...] = ()
 
+    HEADS: ClassVar[tuple[str, ...]] = (
+        "feature", "verdict", "psi", "js", "ks", "wasserstein", "mean", "missing", "p", "rows", "moved by",
+    )  # fmt: skip
+
     @property
     def drifted(self) -> tuple[FeatureDrift, ...]:
         """Those that drifted, the greatest move first."""
@@ -189,16 +212,34 @@ class Drift:
         """Return it as plain values."""
         return msgspec.to_builtins(self)
 
+    def title(self) -> str:
+        """Return what was compared, and what came of it, as a sentence."""
+        every, many = len(self.features), len(self.drifted)
+        what = "feature" if not self.by else f"feature by {self.by}"
+        named = what if every == 1 else what.replace("feature", "features", 1)
+        return f"{self.of}: {many} of {every} {named} drifted, {self.current} compared with {self.baseline}"
+
+    def cells(self) -> list[list[str]]:
+        """Return the cells of each feature, as `HEADS` names them."""
+        return [each.cells() for each in self.features]
+
+    def remarks(self) -> list[str]:
+        """Return what the reader must know, and why features drifted."""
+        limits = self.limits
+        rule = (
+            f"drifted: p, corrected for all features, is {limits.alpha:g} or less, and psi {limits.psi:g} or more,"
+            f" or missing moved by {limits.missing:.0%} or more"
+        )
+        about = any(each.source != "exact" for one in self.features for each in one.measures.values())
+        sketched = ["~ within the bounds of sketches, which p takes off first"] if about else []
+        return [*map(str, self.drifted), rule, *sketched, *self.notes]
+
     def __str__(self) -> str:
         """Return it as text, a line a feature."""
-        from asof.statistics.drift_shown import text  # noqa: PLC0415 - it shows what is here
-
-        return text(self)
+        return as_text(self.title(), [self.HEADS, *self.cells()], remarks=self.remarks())
 
     def _repr_html_(self) -> str:
-        from asof.statistics.drift_shown import html  # noqa: PLC0415 - it shows what is here
-
-        return html(self)
+        return as_html(self.title(), [self.HEADS, *self.cells()], remarks=self.remarks())
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,3 +329,15 @@ def _why(
 
 def _size(found: FeatureDrift) -> float:
     return max(found.value("psi") or 0.0, abs(found.value("missing") or 0.0))
+
+
+def _number(value: float | None, about: str) -> str:
+    return "" if value is None else f"{about}{value:.3g}" if value >= 0.0005 else "0"  # noqa: PLR2004 - nobody reads on
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}"
+
+
+def _chance(p: float | None) -> str:
+    return "" if p is None else "<1e-9" if p < 1e-9 else f"{p:.2g}"  # noqa: PLR2004 - as good as never

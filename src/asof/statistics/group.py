@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
 from asof.statistics.column import ColumnStatistics, column_statistics
 from asof.statistics.distribution import Distribution, Tally, count_distinct, merged, numbers_spread
 from asof.statistics.hashes import row_numbers
+from asof.statistics.shown import as_html, as_text, bars, shown
 
 NO_KEYS = Tally(np.empty(0, np.uint64), np.empty(0, np.int64))
 
@@ -58,6 +59,10 @@ class GroupStatistics:
     missing_commits: int = 0
     missing_rows: int = 0
     approximate: tuple[str, ...] = ()
+
+    HEADS: ClassVar[tuple[str, ...]] = (
+        "column", "count", "nulls", "distinct", "min", "mean", "max", "stddev", "median", "histogram", "top",
+    )  # fmt: skip
 
     @property
     def distinct_keys(self) -> int:
@@ -129,16 +134,80 @@ class GroupStatistics:
             "columns": {name: column.to_dict() for name, column in self.columns.items()},
         }
 
+    def title(self) -> str:
+        """Return what the statistics are of, as a sentence."""
+        rows = f"{self.rows:,} row" + ("" if self.rows == 1 else "s")
+        parts = [f"{self.group}: {rows}" if self.group else rows]
+        if self.commits == 1:
+            parts.append(f"of commit {self.first_commit}")
+        elif self.commits:
+            parts.append(f"of {self.commits:,} commits, {self.first_commit} to {self.last_commit}")
+        return " ".join(parts)
+
+    def facts(self) -> list[tuple[str, Any]]:
+        """Return what there is to say beside the columns, by name."""
+        every = [
+            ("keys", f"{self.distinct_keys:,} different" if self.distinct_keys else None),
+            ("retired", f"{self.retired:,}" if self.retired else None),
+            ("event times", _span(self.first_event, self.last_event)),
+            ("committed", _span(self.first_committed, self.last_committed)),
+        ]
+        return [(name, said) for name, said in every if said is not None]
+
+    def cells(self) -> list[list[str]]:
+        """Return the cells of each column, as `HEADS` names them."""
+        return [_cells(name, column) for name, column in self.columns.items()]
+
+    def remarks(self) -> list[str]:
+        """Return what the reader must know about them."""
+        said = [f"approximate: {why}" for why in self.approximate]
+        if self.missing_commits:
+            said.append(
+                f"{self.missing_rows:,} rows of {self.missing_commits:,} commits have no statistics: rebuild makes them"
+            )
+        if any(not column.exact for column in self.columns.values()):
+            said.append("~ within the bounds of sketches")
+        if any(column.sampled for column in self.columns.values()):
+            said.append("quantiles, histograms and top values are of a sample where many rows came at once")
+        return said
+
     def __str__(self) -> str:
         """Return them as text, a line a column."""
-        from asof.statistics.shown import text  # noqa: PLC0415 - it shows what is here
-
-        return text(self)
+        table = [self.HEADS, *self.cells()] if self.columns else []
+        return as_text(self.title(), table, facts=self.facts(), remarks=self.remarks())
 
     def _repr_html_(self) -> str:
-        from asof.statistics.shown import html  # noqa: PLC0415 - it shows what is here
+        return as_html(self.title(), [self.HEADS, *self.cells()], facts=self.facts(), remarks=self.remarks())
 
-        return html(self)
+
+def _cells(name: str, found: ColumnStatistics) -> list[str]:
+    """Return the cells of a column, as `GroupStatistics.HEADS` names them."""
+    about = "" if found.exact else "~"
+    of = f" ({found.measure})" if found.measure in ("length", "norm") else ""
+    different = "" if found.distinct is None else f"{about}{found.distinct:,}"
+    tops = ", ".join(f"{shown(each.value)} {each.share:.0%}" for each in found.top(2))
+    median = found.quantile(0.5)
+    return [
+        name + of,
+        f"{found.count:,}",
+        f"{found.nulls:,}" + (f" + {found.nans:,} NaN" if found.nans else ""),
+        different,
+        shown(found.min),
+        shown(found.mean),
+        shown(found.max),
+        shown(found.stddev),
+        about + shown(median) if median is not None else "",
+        bars([each.count for each in found.histogram()]),
+        tops,
+    ]
+
+
+def _span(first: datetime | None, last: datetime | None) -> str | None:
+    return None if first is None or last is None else f"{_moment(first)} to {_moment(last)}"
+
+
+def _moment(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def of(
@@ -176,8 +245,8 @@ def of_rows(
     """Return the statistics of rows; those whose column `__retired` is true count as retirements."""
     bounds = (None, None)
     if event_time is not None and table.num_rows:
-        times = pc.min_max(table.column(event_time).cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()))
-        bounds = (times["min"].as_py(), times["max"].as_py())
+        times = pc.min_max(table.column(event_time))
+        bounds = tuple(times[end].cast(pa.timestamp("us", "UTC"), safe=False).value for end in ("min", "max"))
     parts = [_whole(table.column(name)) for name in keys]
     spread = numbers_spread(row_numbers(parts, table.num_rows)) if keys else NO_KEYS
     every = table.num_rows

@@ -17,12 +17,21 @@ NULL = np.uint64(0x9E3779B97F4A7C15)
 TEXT_BYTES = 1 << 20
 """Bytes of text that are hashed at once: their numbers take eight times as much."""
 
+BLOCK = 16_384
+"""Rows that are hashed at once: what is made of them stays near the processor."""
+
+MANY = 512
+"""Texts that have a byte at a place, from which on bytes are looked at place by place: of fewer it does not pay."""
+
 
 def row_numbers(columns: Sequence[pa.Array], rows: int) -> np.ndarray:
     """Return a number for each row of some columns."""
-    found = np.zeros(rows, np.uint64)
-    for column in columns:
-        found = mixed(found * np.uint64(31) + value_numbers(column))
+    found = np.empty(rows, np.uint64)
+    for start in range(0, rows, BLOCK):
+        part = np.zeros(min(BLOCK, rows - start), np.uint64)
+        for column in columns:
+            part = mixed(part * np.uint64(31) + value_numbers(column.slice(start, BLOCK)))
+        found[start : start + BLOCK] = part
     return found
 
 
@@ -58,7 +67,7 @@ def _numbers(array: pa.Array) -> np.ndarray:
     if pa.types.is_fixed_size_binary(kind):
         return text_numbers(array.cast(pa.large_binary()))
     if any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string)):
-        return text_numbers(array.cast(pa.large_string()))
+        return text_numbers(array)
     if any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary)):
         return text_numbers(array.cast(pa.large_binary()))
     if pa.types.is_boolean(kind):
@@ -74,27 +83,54 @@ def _numbers(array: pa.Array) -> np.ndarray:
 
 def text_numbers(array: pa.Array) -> np.ndarray:
     """Return a number for each text or bytes: the sum of its bytes, each times a number that is its place's own."""
-    if not (pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)):
-        array = array.cast(pa.large_string())
-    _, offsets, data = array.buffers()
-    ends: np.ndarray = np.frombuffer(_buffer(offsets), np.int64)[array.offset : array.offset + len(array) + 1]
-    raw: np.ndarray = np.frombuffer(_buffer(data), np.uint8)
-    found = np.empty(len(array), np.uint64)
-    start = 0
-    while start < len(array):
-        stop = max(int(np.searchsorted(ends, int(ends[start]) + TEXT_BYTES, "right")) - 1, start + 1)
-        _sum_of_bytes(raw, ends[start : stop + 1], found[start:stop])
-        start = stop
+    ends, raw = text_buffers(array)
+    lengths = np.diff(ends)
+    factors = mixed(np.arange(1, int(lengths.max(initial=0)) + 1, dtype=np.uint64))
+    found = np.concatenate([np.zeros(1, np.uint64), np.cumsum(factors, dtype=np.uint64)])[lengths]  # bytes count from 1
+    found += lengths.astype(np.uint64)
+    for start in range(0, len(array), BLOCK):
+        part = slice(start, start + BLOCK)
+        _add_bytes(raw, ends[:-1][part], lengths[part], factors, found[part])
     return mixed(found)
 
 
-def _sum_of_bytes(raw: np.ndarray, ends: np.ndarray, into: np.ndarray) -> None:
-    lengths = np.diff(ends)
-    places = np.arange(int(ends[0]), int(ends[-1])) - np.repeat(ends[:-1], lengths)
-    factors = mixed(np.arange(1, int(lengths.max(initial=0)) + 1, dtype=np.uint64))
-    products = (raw[ends[0] : ends[-1]].astype(np.uint64) + np.uint64(1)) * factors[places]
+def text_buffers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the bytes of each text begin, and those of the last one end; and the bytes."""
+    large = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
+    _, offsets, data = array.buffers()
+    if not len(array):
+        return np.zeros(1, np.int64), np.empty(0, np.uint8)
+    ends: np.ndarray = np.frombuffer(_buffer(offsets), np.int64 if large else np.int32)
+    ends = ends[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    return ends, np.frombuffer(_buffer(data), np.uint8)
+
+
+def _add_bytes(raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray, factors: np.ndarray, into: np.ndarray) -> None:
+    """Add to each text's number its bytes times the factors of their places: by places, where many texts have them."""
+    order = np.argsort(-lengths, kind="stable")  # those that have a place are the first
+    starts, lengths = starts[order], lengths[order]
+    sums = np.zeros(len(order), np.uint64)
+    shared = int(lengths[MANY - 1]) if len(lengths) >= MANY else 0
+    having = np.searchsorted(-lengths, -np.arange(shared), "left")
+    for place, many in enumerate(having.tolist()):
+        sums[:many] += raw[starts[:many] + place] * factors[place]
+    longer, first = int(np.searchsorted(-lengths, -shared, "left")), 0
+    while first < longer:
+        ends = np.cumsum(lengths[first:longer] - shared)
+        last = first + max(int(np.searchsorted(ends, TEXT_BYTES, "right")), 1)
+        part = slice(first, min(last, longer))
+        sums[part] += _sums_of_rests(raw, starts[part] + shared, lengths[part] - shared, factors[shared:])
+        first = part.stop
+    into[order] += sums
+
+
+def _sums_of_rests(raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Return the sums of the bytes of texts, all of them at once."""
+    ends = np.cumsum(lengths)
+    places = np.arange(int(ends[-1])) - np.repeat(ends - lengths, lengths)
+    products = raw[np.repeat(starts, lengths) + places] * factors[places]
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(products, dtype=np.uint64)])
-    into[:] = sums[ends[1:] - ends[0]] - sums[ends[:-1] - ends[0]] + lengths.astype(np.uint64)
+    return sums[ends] - sums[ends - lengths]
 
 
 def _list_numbers(array: pa.Array) -> np.ndarray:

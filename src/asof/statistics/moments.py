@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-BLOCK = 65_536
+BLOCK = 16_384
 """Numbers that are looked at in one step: they stay near the processor."""
 
 
@@ -26,12 +26,22 @@ class Moments(NamedTuple):
     stddev: float = 0.0
 
     @classmethod
-    def of(cls, numbers: np.ndarray) -> "Moments":
-        """Return those of finite numbers."""
+    def of(cls, numbers: np.ndarray, greatest: float, counts: np.ndarray | None = None) -> "Moments":
+        """Return those of finite numbers.
+
+        Args:
+            numbers: Them.
+            greatest: Their greatest distance from 0.
+            counts: How often each of them comes; None: once.
+        """
+        scale = greatest if greatest > 1e140 or 0 < greatest < 1e-140 else 1.0  # noqa: PLR2004 - a sum of squares fits
         found = cls()
         for start in range(0, len(numbers), BLOCK):
-            found = found.merge(_of_block(numbers[start : start + BLOCK].astype(np.float64, copy=False)))
-        return found
+            part = slice(start, start + BLOCK)
+            plain = numbers[part].astype(np.float64, copy=False)
+            scaled = plain / scale if scale != 1.0 else plain
+            found = found.merge(_of_block(scaled, None if counts is None else counts[part]))
+        return Moments(found.many, found.mean * scale, found.stddev * scale)
 
     def merge(self, other: "Moments") -> "Moments":
         """Return those of both."""
@@ -47,12 +57,12 @@ class Moments(NamedTuple):
 NO_MOMENTS = Moments()
 
 
-def _of_block(numbers: np.ndarray) -> Moments:
-    """Return those of some numbers; great ones are divided first, so that no square is an infinity."""
-    greatest = float(max(np.maximum.reduce(numbers), -np.minimum.reduce(numbers)))
-    scale = greatest if greatest > 1e150 or 0 < greatest < 1e-150 else 1.0  # noqa: PLR2004 - a square fits float64
-    scaled = numbers / scale if scale != 1.0 else numbers
-    mean = float(np.add.reduce(scaled)) / len(numbers)
-    around = scaled - mean
+def _of_block(numbers: np.ndarray, counts: np.ndarray | None) -> Moments:
+    """Return those of some numbers whose squares are no infinities."""
+    many = len(numbers) if counts is None else int(np.add.reduce(counts))
+    mean = float(np.add.reduce(numbers if counts is None else numbers * counts)) / many
+    around = numbers - mean
     np.multiply(around, around, out=around)  # np.dot would wake the threads of a BLAS
-    return Moments(len(numbers), mean * scale, math.sqrt(float(np.add.reduce(around)) / len(numbers)) * scale)
+    if counts is not None:
+        around *= counts
+    return Moments(many, mean, math.sqrt(float(np.add.reduce(around)) / many))

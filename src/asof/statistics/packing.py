@@ -1,5 +1,6 @@
 """Statistics as bytes, to be kept and sent: msgpack, compressed by Zstandard."""
 
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -58,7 +59,7 @@ def _whole(body: bytes) -> GroupStatistics:
     return GroupStatistics(**known, keys=_unpacked(keys), columns={name: _column(*parts) for name, *parts in columns})
 
 
-FACTS = tuple(name for name in GroupStatistics.__dataclass_fields__ if name not in ("columns", "keys"))
+FACTS = tuple(each.name for each in fields(GroupStatistics) if each.name not in ("columns", "keys"))
 
 
 def _packed_column(found: ColumnStatistics) -> list[Value]:

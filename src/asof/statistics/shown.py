@@ -1,78 +1,32 @@
-"""Statistics for people: lines of text, cells of a table, a page of HTML."""
+"""Statistics for people: text and HTML of what has a title, a table and remarks; values that fit into a cell."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asof import notebook
-from asof.statistics.column import ColumnStatistics
-
-if TYPE_CHECKING:
-    from asof.statistics.group import GroupStatistics
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDEST = 24
 """Characters of a value in a cell."""
 
-HEADS = ("column", "count", "nulls", "distinct", "min", "mean", "max", "stddev", "median", "histogram", "top")
+
+def as_text(
+    title: str, table: Sequence[Sequence[str]], *, facts: Sequence[tuple[str, Any]] = (), remarks: Sequence[str] = ()
+) -> str:
+    """Return as text: a title, facts by name, a table whose heads are its first row, and what the reader must know."""
+    return "\n".join([title, *_said(facts), *notebook.aligned(table), *remarks])
 
 
-def title(found: "GroupStatistics") -> str:
-    """Return what the statistics are of, as a sentence."""
-    rows = f"{found.rows:,} row" + ("" if found.rows == 1 else "s")
-    parts = [f"{found.group}: {rows}" if found.group else rows]
-    if found.commits == 1:
-        parts.append(f"of commit {found.first_commit}")
-    elif found.commits:
-        parts.append(f"of {found.commits:,} commits, {found.first_commit} to {found.last_commit}")
-    return " ".join(parts)
+def as_html(
+    title: str, table: Sequence[Sequence[str]], *, facts: Sequence[tuple[str, Any]] = (), remarks: Sequence[str] = ()
+) -> str:
+    """Return the same as HTML."""
+    told = "".join(map(notebook.paragraph, remarks))
+    return notebook.paragraph(title, _said(facts)) + notebook.table(table[0], table[1:]) + told
 
 
-def facts(found: "GroupStatistics") -> list[tuple[str, Any]]:
-    """Return what there is to say beside the columns, by name."""
-    every = [
-        ("keys", f"{found.distinct_keys:,} different" if found.distinct_keys else None),
-        ("retired", f"{found.retired:,}" if found.retired else None),
-        ("event times", _span(found.first_event, found.last_event)),
-        ("committed", _span(found.first_committed, found.last_committed)),
-    ]
-    return [(name, said) for name, said in every if said is not None]
-
-
-def notes(found: "GroupStatistics") -> list[str]:
-    """Return what the reader must know about them."""
-    said = [f"approximate: {why}" for why in found.approximate]
-    if found.missing_commits:
-        said.append(
-            f"{found.missing_rows:,} rows of {found.missing_commits:,} commits have no statistics: rebuild makes them"
-        )
-    if any(not column.exact for column in found.columns.values()):
-        said.append("~ within the bounds of sketches")
-    if any(column.sampled for column in found.columns.values()):
-        said.append("quantiles, histograms and top values are of a sample where many rows came at once")
-    return said
-
-
-def cells(name: str, found: ColumnStatistics) -> list[str]:
-    """Return the cells of a column, as `HEADS` names them."""
-    about = "" if found.exact else "~"
-    of = f" ({found.measure})" if found.measure in ("length", "norm") else ""
-    different = "" if found.distinct is None else f"{about}{found.distinct:,}"
-    tops = ", ".join(f"{shown(each.value)} {each.share:.0%}" for each in found.top(2))
-    median = found.quantile(0.5)
-    return [
-        name + of,
-        f"{found.count:,}",
-        f"{found.nulls:,}" + (f" + {found.nans:,} NaN" if found.nans else ""),
-        different,
-        shown(found.min),
-        shown(found.mean),
-        shown(found.max),
-        shown(found.stddev),
-        about + shown(median) if median is not None else "",
-        bars([each.count for each in found.histogram()]),
-        tops,
-    ]
+def _said(facts: Sequence[tuple[str, Any]]) -> list[str]:
+    return [f"{name}: {value}" for name, value in facts]
 
 
 def bars(counts: Sequence[int]) -> str:
@@ -90,28 +44,3 @@ def shown(value: Any) -> str:  # noqa: ANN401 - a value of any column
     said = value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else str(value)
     said = "".join(letter if letter.isprintable() else "." for letter in said)
     return said if len(said) <= WIDEST else said[: WIDEST - 3] + "..."
-
-
-def text(found: "GroupStatistics") -> str:
-    """Return statistics as text, a line a column."""
-    rows = [list(HEADS), *(cells(name, column) for name, column in found.columns.items())]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(HEADS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    said = [f"{name}: {value}" for name, value in facts(found)]
-    return "\n".join([title(found), *said, *(lines if found.columns else []), *notes(found)])
-
-
-def html(found: "GroupStatistics") -> str:
-    """Return statistics as HTML."""
-    rows = [cells(name, column) for name, column in found.columns.items()]
-    said = [f"{name}: {value}" for name, value in facts(found)]
-    told = "".join(notebook.paragraph(note) for note in notes(found))
-    return notebook.paragraph(title(found), said) + notebook.table(HEADS, rows) + told
-
-
-def _span(first: datetime | None, last: datetime | None) -> str | None:
-    return None if first is None or last is None else f"{_moment(first)} to {_moment(last)}"
-
-
-def _moment(at: datetime) -> str:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

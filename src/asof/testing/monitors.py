@@ -30,3 +30,11 @@ class MonitorsSuite(OpensRegistry):
         found = MonitorFound("v", "a", NOW_US, "", "äö" * 200_000)
         both.monitors.add(found)
         assert both.monitors.of("v") == [found]
+
+    def test_bodies_can_be_redacted(self, both: Metadata) -> None:
+        found = [MonitorFound(view, "a", NOW_US, "ana", body) for view, body in (("v", "secret"), ("w", "plain"))]
+        for each in found:
+            both.monitors.add(each)
+        assert both.monitors.redact(lambda body: body.replace("secret", "-")) == 1
+        assert both.monitors.redact(lambda body: body) == 0
+        assert [both.monitors.of(view)[0].body for view in "vw"] == ["-", "plain"]

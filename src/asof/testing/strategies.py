@@ -256,13 +256,20 @@ def _twin(value: object) -> object:
 
 def clocks(history: History) -> list[int]:
     """Give the `committed_at` of each commit, in commit order."""
-    reference = play(history)
-    return [reference.committed_at(number) for number in range(1, len(history.ops) + 1)]
+    return _clocks(history, play(history))
+
+
+def _clocks(history: History, played: Reference) -> list[int]:
+    return [played.committed_at(number) for number in range(1, len(history.ops) + 1)]
 
 
 def instants(history: History) -> list[int]:
     """Give the times at which an answer may change, in order, each with its neighbours 1 us off."""
-    points = {BASE_US, *clocks(history), *(op.now for op in history.ops), *turns(play(history))}
+    return _instants(history, play(history))
+
+
+def _instants(history: History, played: Reference) -> list[int]:
+    points = {BASE_US, *_clocks(history, played), *(op.now for op in history.ops), *turns(played)}
     return sorted({point + step for point in points for step in (-1, 0, 1)})
 
 
@@ -287,9 +294,10 @@ def _spine_keys(history: History) -> list[Key]:
 
 def spines(history: History, *, max_size: int = 12) -> st.SearchStrategy[tuple[tuple[Key, int], ...]]:
     """Make the rows (key, T) of a spine, in no order, some twice."""
-    times = instants(history)
+    played = play(history)
+    times = _instants(history, played)
     # Early times see little, and a retract shows at its own clock only.
-    times += [*times[len(times) // 2 :], *clocks(history), *clocks(history)]
+    times += [*times[len(times) // 2 :], *_clocks(history, played) * 2]
     keys = _spine_keys(history)
 
     def rows(drawn: tuple[list[tuple[int, int]], bool]) -> tuple[tuple[Key, int], ...]:

@@ -13,6 +13,7 @@ from asof.arrow.frames import Frame, to_table
 from asof.arrow.types import TIMESTAMP, arrow_type
 from asof.clock import from_us, show_us, to_us
 from asof.definitions import Lookup
+from asof.derived import Derived, derived_of
 from asof.engine.port import (
     EVENT_COLUMN,
     EXPIRED,
@@ -31,6 +32,7 @@ from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_togethe
 from asof.progress import Progress, showing, unheard
 from asof.records import COMMIT_COLUMN, Status
 from asof.training.frame import HistoricalFrame
+from asof.training.made import Made, make
 from asof.training.plan import ReadPlan
 from asof.training.report import Comparison, Report
 from asof.training.streamed import StreamedFrame
@@ -58,7 +60,7 @@ class Answered:
     profile: Profile | None = None
 
     def values(self) -> dict[str, pa.ChunkedArray]:
-        """Return the output columns."""
+        """Return the columns that are read: outputs, and hidden ones of which others are made."""
         return {name: self.found.column(f.name) for f, name in self.lookup.outputs if name}
 
     def statuses(self) -> dict[str, pa.Array]:
@@ -67,17 +69,16 @@ class Answered:
         names = pa.array([*_ROW_STATUSES, "NULL"])
         null = len(_ROW_STATUSES)
         found: dict[str, pa.Array] = {}
-        for feature, name in self.lookup.outputs:
-            if name:
-                nulls = pc.is_null(self.found.column(feature.name)).to_numpy()
-                codes = np.where((rows == FOUND) & nulls, null, rows).astype(np.int8)
-                found[name] = pa.DictionaryArray.from_arrays(pa.array(codes), names).cast(pa.string())
+        for feature, name in self.lookup.shown:
+            nulls = pc.is_null(self.found.column(feature.name)).to_numpy()
+            codes = np.where((rows == FOUND) & nulls, null, rows).astype(np.int8)
+            found[name] = pa.DictionaryArray.from_arrays(pa.array(codes), names).cast(pa.string())
         return found
 
     def counts(self) -> dict[Status, int]:
         """Return how many values have each status."""
         rows = self.found.column(STATUS_COLUMN).to_numpy()
-        outputs = [f.name for f, name in self.lookup.outputs if name]
+        outputs = [f.name for f, _ in self.lookup.shown]
         found = rows == FOUND
         nulls = sum(int((pc.is_null(self.found.column(f)).to_numpy() & found).sum()) for f in outputs)
         each = len(outputs)
@@ -119,17 +120,20 @@ class HistoricalReader:
         question = resolve(self._parts, name)
         table, origin = to_table(spine, where="spine")
         lookups = question.view.lookups(full_names=full_names)
+        derived = derived_of(question.view, question.ref, full_names=full_names)
         times = self._times(question, table, time, timezone=timezone, truncate=truncate)
-        _check_clash(question, table, lookups, statuses=statuses)
+        outputs = question.view.output_names(full_names=full_names)
+        _check_clash(question, table, outputs, statuses=statuses)
         pinned = self.pin(question, commits)
         mode = None if known is None else known_mode(known)
         check_horizon(pinned, times, mode)
         check_windows(lookups, pinned, times)
         seen = seen_pins({ref: rows for g, (rows, _) in pinned.items() for ref in question.groups[g].refs})
-        outputs = question.view.output_names(full_names=full_names)
 
         def answered(at: int, count: int, advance: Progress = unheard) -> tuple[pa.Table, Report]:
-            part = _Part(self, question, lookups, table.slice(at, count), times.slice(at, count), pinned, advance)
+            part = _Part(
+                self, question, lookups, derived, table.slice(at, count), times.slice(at, count), pinned, advance
+            )
             return part.read(mode, outputs, statuses=statuses, explain=explain)
 
         text, every = f"reading {name}", table.num_rows
@@ -183,6 +187,7 @@ class HistoricalReader:
             on=columns,
             aggregations=[feature.aggregation for feature in wanted if feature.aggregation is not None],
             known=known,
+            profile=profile,
         ).append_column(COMMIT_COLUMN, pa.nulls(spine.num_rows, pa.int64()))  # no single row answers
 
     def keys(self, lookup: Lookup, spine: pa.Table, answered: Sequence[Answered]) -> pa.Table:
@@ -301,6 +306,7 @@ class _Part:
     reader: HistoricalReader
     question: Question
     lookups: Sequence[Lookup]
+    derived: Derived | None
     spine: pa.Table
     times: pa.ChunkedArray
     pinned: Mapping[str, tuple[Rows, int | None]]
@@ -313,10 +319,14 @@ class _Part:
         answered = self._answer(mode, explain=explain, advance=self.advance)
         columns = {name: self.spine.column(name) for name in self.spine.column_names}
         names = [*self.spine.column_names, *outputs]
-        for answer in answered:
+        told: list[Answered | Made] = [*answered]
+        if self.derived is not None:
+            read = {name: column for answer in answered for name, column in answer.values().items()}
+            told.append(make(self.derived, read, self.spine, f"view {self.question.ref}"))
+        for answer in told:
             columns |= answer.values()
         if statuses:
-            for answer in answered:
+            for answer in told:
                 columns |= {name + STATUS_SUFFIX: values for name, values in answer.statuses().items()}
             names += [name + STATUS_SUFFIX for name in outputs]
         for answer in answered:
@@ -355,9 +365,8 @@ def known_mode(known: str | datetime) -> Known:
     raise UsageError(f"known={known!r} is no knowledge mode", todo='pass "served", "event" or a datetime')
 
 
-def _check_clash(question: Question, spine: pa.Table, lookups: Sequence[Lookup], *, statuses: bool) -> None:
-    names = [name for lookup in lookups for _, name in lookup.outputs if name]
-    for name in names + ([n + STATUS_SUFFIX for n in names] if statuses else []):
+def _check_clash(question: Question, spine: pa.Table, names: Sequence[str], *, statuses: bool) -> None:
+    for name in (*names, *(n + STATUS_SUFFIX for n in names if statuses)):
         if name in spine.column_names:
             raise UsageError(
                 f"the spine already has a column {name!r}",
@@ -438,9 +447,10 @@ def _comparison(known: str, answered: Sequence[Answered], again: Sequence[Answer
     differ: dict[str, int] = {}
     for one, other in zip(answered, again, strict=True):
         here, there = one.statuses(), other.statuses()
+        mine, its = one.values(), other.values()
         count = 0
-        for name, column in one.values().items():
-            same = np.asarray(pc.equal(here[name], there[name])) & equal_values(column, other.values()[name])
+        for name in here:
+            same = np.asarray(pc.equal(here[name], there[name])) & equal_values(mine[name], its[name])
             count += int((~same).sum())
         values[one.label] = one.found.num_rows * len(here)
         differ[one.label] = count

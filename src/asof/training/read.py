@@ -29,8 +29,9 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
     latest: bool,
     clocks: bool,
     batch_rows: int | None,
+    first: int | None = None,
 ) -> HistoricalFrame:
-    """Return stored rows; see `Store.read`.
+    """Return stored rows; see `Store.read`. `first`: of the newest rows of keys, only so many, by key.
 
     Raises:
         DataError: A bound, or K, lies before what retention left of a serving log.
@@ -53,7 +54,7 @@ def read_rows(  # noqa: PLR0913 - the words of `Store.read`
         for bound_us in (start_us, end_us, mode):
             if isinstance(bound_us, int):
                 check_begin(name, snapshot.horizon_us, bound_us)
-    read = StoredRead(rows, tuple(columns or declared), start_us, end_us, mode, latest, clocks)
+    read = StoredRead(rows, tuple(columns or declared), start_us, end_us, mode, latest, clocks, first)
     seen = seen_pins({group.ref: rows})
     if batch_rows is None:
         return HistoricalFrame(read.answered(parts.engine).read_all(), Origin("arrow"), seen)

@@ -9,6 +9,7 @@ from asof.records import ExternalRead, Status
 from asof.training.plan import ReadPlan, merged
 
 STATUSES: tuple[Status, ...] = ("PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED")
+HEADS = ("group", "known", *STATUSES, "coincide")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +71,19 @@ class Report:
 
     def __str__(self) -> str:
         """Return the counts as a text table."""
-        head = ("group", "known", *STATUSES, "coincide")
-        body = [
-            (group, self.known[group], *(f"{counts[s]:,}" for s in STATUSES), f"{self.coincide[group]:,}")
-            for group, counts in self.counts.items()
-        ]
-        widths = [max(len(row[i]) for row in (head, *body)) for i in range(len(head))]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if i < 2 else cell.rjust(width)  # noqa: PLR2004 - names left, numbers right
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in (head, *body)
-        ]
+        lines = notebook.aligned([HEADS, *self._cells()], right=[name not in ("group", "known") for name in HEADS])
         lines += [f"external {group}: {read}" for group, read in self.external.items()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        heads = ("group", "known", *STATUSES, "coincide")
-        rows = [
+        outside = "".join(notebook.text(f"external {group}: {read}") for group, read in self.external.items())
+        return notebook.table(HEADS, self._cells()) + outside
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [
             (group, self.known[group], *(f"{counts[s]:,}" for s in STATUSES), f"{self.coincide[group]:,}")
             for group, counts in self.counts.items()
         ]
-        outside = "".join(notebook.text(f"external {group}: {read}") for group, read in self.external.items())
-        return notebook.table(heads, rows) + outside
 
 
 def added(one: Report, other: Report) -> Report:

@@ -12,6 +12,7 @@ from asof.errors import AsofError, UsageError
 from asof.ingest.key_texts import key_values
 from asof.quality.explanation import Explanation
 from asof.registry.registered import RegisteredGroup, RegisteredView
+from asof.serving.online import Vector
 from asof.ui.links import with_query
 from asof.ui.page import Asked
 from asof.ui.shown import local, moment, span, value
@@ -94,7 +95,8 @@ def console(
     keys = [(name, str(dtype), given[name]) for name, dtype in types.items()]
     found: list[Found] = []
     if any(f"{PREFIX}{name}" in asked.query for name in types):
-        found = [_found(asked, url, each, href, types, given) for each, href in asks]
+        served = _served_together(asked, [each for each, _ in asks], types, given)
+        found = [_found(asked, url, each, types, given, served.get(each[0].ref)) for each in asks]
     return Console(url, keys, local(_moment(asked)), found)
 
 
@@ -104,21 +106,38 @@ def _moment(asked: Asked) -> datetime | None:
     return None
 
 
+def _served_together(
+    asked: Asked,
+    asks: Sequence[RegisteredGroup | RegisteredView],
+    types: Mapping[str, DType],
+    given: Mapping[str, str],
+) -> dict[str, Vector]:
+    """Return what is served now, all of it from one snapshot; nothing if that fails: each then says what is wrong."""
+    names = [each.ref for each in asks if _is_online(each)]
+    try:
+        if asked.moment("at") is not None:
+            return {}
+        return dict(zip(names, asked.sight.look_up(names, key_values(types, given)), strict=True))
+    except AsofError:
+        return {}
+
+
 def _found(  # noqa: PLR0917 - one question
     asked: Asked,
     url: str,
-    registered: RegisteredGroup | RegisteredView,
-    href: str,
+    ask: tuple[RegisteredGroup | RegisteredView, str],
     types: Mapping[str, DType],
     given: Mapping[str, str],
+    served: Vector | None,
 ) -> Found:
+    registered, href = ask
     try:
         keys, at = key_values(types, given), asked.moment("at")
         wanted = asked.query.get("why", "")
         own = wanted.partition("/")[0] == registered.definition.name
         why = asked.sight.explain(registered.ref, keys, feature=wanted.partition("/")[2], at=at) if own else None
         if at is None and _is_online(registered):
-            answers, now_us = _served(asked, registered.ref, keys)
+            answers, now_us = _served(served or asked.sight.look_up([registered.ref], keys)[0])
         else:
             told = asked.sight.explain(registered.ref, keys, feature=None, at=at)
             answers, now_us = _told(told), to_us(told.at)
@@ -132,9 +151,8 @@ def _is_online(registered: RegisteredGroup | RegisteredView) -> bool:
     return all(each.definition.online for each in groups)
 
 
-def _served(asked: Asked, name: str, keys: Mapping[str, Any]) -> tuple[list[Answer], int]:
+def _served(vector: Vector) -> tuple[list[Answer], int]:
     """Return the answers that are served now, and when that is."""
-    vector = asked.sight.look_up(name, keys)
     statuses, times = vector.statuses, vector.event_times
     answers = [Answer(each, found, statuses[each], times[each]) for each, found in vector.values.items()]
     return answers, to_us(vector.receipt.clock)

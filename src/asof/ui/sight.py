@@ -11,6 +11,7 @@ import pyarrow as pa
 from asof.access import Caller
 from asof.catalog.search import Hit, Index
 from asof.checks import CheckReport, report_from
+from asof.clock import to_us
 from asof.definitions.entity import Entity
 from asof.definitions.names import checked_text
 from asof.errors import NotFoundError
@@ -19,7 +20,7 @@ from asof.ingest.take import is_taken, told_positions
 from asof.parts import Parts
 from asof.quality.explanation import Explanation
 from asof.quality.verify import Verification
-from asof.records import Commit, Deed, Tag, Totals
+from asof.records import Commit, Deed, Role, Tag, Totals
 from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.serving.cached import Cached
 from asof.serving.log import LogCounts
@@ -27,11 +28,15 @@ from asof.serving.online import OnlineReader, Vector
 from asof.statistics import GroupStatistics
 from asof.statistics.drift import Drift
 from asof.store import Store
+from asof.training.read import read_rows
 
 Registered = TypeVar("Registered", RegisteredGroup, RegisteredView)
 
 RECENT = 500
 """Commits that are looked through for those that a caller may see."""
+
+MOST_ROLES = 32
+"""Sets of roles for which it is remembered which definitions they may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +110,9 @@ class Seen:
             raise NotFoundError.named("entity", name, self.entities)
         return found
 
-    def search(self, words: str) -> list[Hit]:
+    def search(self, words: str) -> Sequence[Hit]:
         """Return what matches all the words, the best first."""
-        return self._index.search(checked_text(words, "words"))
+        return self._index.found(checked_text(words, "words"))
 
     @cached_property
     def _index(self) -> Index:
@@ -124,7 +129,8 @@ class Sight:
     def __init__(self, store: Store) -> None:
         """Have read nothing yet."""
         self._store = store
-        self._defined: tuple[int, Seen] = (-1, Seen((), ()))
+        self._defined: tuple[int, Seen, dict[frozenset[tuple[str, Role]], Seen]] = (-1, Seen((), ()), {})
+        self._reader = OnlineReader(self._parts)
         self._totals: Cached[Mapping[int, Totals]] = Cached(lambda _: self._parts.log.totals())
         self._reports: Cached[Mapping[int, CheckReport]] = Cached(lambda _: self._newest_reports())
 
@@ -145,13 +151,20 @@ class Sight:
     def seen(self, caller: Caller) -> Seen:
         """Return the definitions that a caller may read."""
         generation = self._parts.registry.generation()
-        known, seen = self._defined
+        known, seen, by_roles = self._defined
         if known != generation:
-            seen = Seen(self._parts.registry.groups(), self._parts.registry.views())
-            self._defined = generation, seen
+            seen, by_roles = Seen(self._parts.registry.groups(), self._parts.registry.views()), {}
+            self._defined = generation, seen, by_roles
+            self._reader.forget_plans()
         if caller.reads_all:
             return seen
-        return Seen(_readable(seen.groups, caller), _readable(seen.views, caller))
+        roles = frozenset(caller.roles.items())
+        own = by_roles.get(roles)
+        if own is None:
+            own = Seen(_readable(seen.groups, caller), _readable(seen.views, caller))
+            if len(by_roles) < MOST_ROLES:
+                by_roles[roles] = own
+        return own
 
     def totals(self) -> Mapping[int, Totals]:
         """Return what the commits of each group version add up to, by its id; some seconds old."""
@@ -180,9 +193,9 @@ class Sight:
         """Return the statistics of what was written to a group: by a commit, up to a tag, or (None) ever."""
         return self._store.quality.statistics(group.ref, commits=commits)
 
-    def drift(self, group: RegisteredGroup, *, baseline: str | tuple[int, int], current: str) -> Drift:
-        """Return which features of a group moved between commits."""
-        return self._store.quality.drift(group.ref, baseline=baseline, current=current)
+    def drift(self, group: RegisteredGroup, *, baseline: str | tuple[int, int], current: str, by: str) -> Drift:
+        """Return which features of a group moved between commits; by a column each segment for itself, "" for none."""
+        return self._store.quality.drift(group.ref, baseline=baseline, current=current, by=by or None)
 
     def tags(self) -> list[Tag]:
         """Return the tags, the newest first."""
@@ -200,7 +213,9 @@ class Sight:
     def rows(
         self, group: RegisteredGroup, *, limit: int, at: datetime | None, known: datetime | None
     ) -> tuple[pa.Table, bool]:
-        """Return the newest row of some keys as of a time, with its clocks; and whether there are more keys.
+        """Return the newest row of the first keys as of a time, with its clocks; and whether there are more keys.
+
+        As few of the rows of other keys are read as can be, so that it costs about the same however many there are.
 
         Args:
             group: A group with rows of its own.
@@ -208,16 +223,27 @@ class Sight:
             at: Only event times up to it.
             known: Only rows that were available then.
         """
-        frame = self._store.read(group.ref, end=at, known=known, latest=True, clocks=True, batch_rows=limit + 1)
-        batch = next(iter(frame.batches()), None)
-        table = frame.to_arrow() if batch is None else pa.Table.from_batches([batch])
+        table = read_rows(
+            self._parts,
+            group.ref,
+            start_us=None,
+            end_us=None if at is None else to_us(at),
+            columns=None,
+            known=known,
+            commits=None,
+            latest=True,
+            clocks=True,
+            batch_rows=None,
+            first=limit + 1,
+        ).to_arrow()
         return table.slice(0, limit), table.num_rows > limit
 
-    def look_up(self, name: str, keys: Mapping[str, Any]) -> Vector:
-        """Return the newest values of a key set, as they are served; nothing of it goes to the serving log."""
-        vector = OnlineReader(self._parts).read(name, keys)
-        assert isinstance(vector, Vector)  # noqa: S101 - of one key set
-        return vector
+    def look_up(self, names: Sequence[str], keys: Mapping[str, Any]) -> list[Vector]:
+        """Return what groups and views serve now for a key set, all of it from one snapshot of the online store.
+
+        Nothing of it goes to the serving log.
+        """
+        return self._reader.read_each(names, keys)
 
     def explain(self, name: str, keys: Mapping[str, Any], *, feature: str | None, at: datetime | None) -> Explanation:
         """Return why the answer for a key set is what it is."""

@@ -53,6 +53,18 @@ class Made:
     window: Window
 
 
+class Asked(NamedTuple):
+    """Features that are asked for together.
+
+    Attributes:
+        windows: The different windows, each with the place of its condition.
+        features: Their names, the places of their states and of their windows, and what finishes them.
+    """
+
+    windows: Sequence[tuple[Window, int]]
+    features: Sequence[tuple[str, int, int, Callable[[State, int], object]]]
+
+
 class Piece(NamedTuple):
     """Neighbours in a node: events, or children.
 
@@ -98,6 +110,7 @@ class Shape:
         self.wheres = len(wheres)
         self.parts: list[Part] = []
         self.features: dict[str, Made] = {}
+        self._asked: dict[tuple[str, ...], Asked] = {}
         self._reach_us: int | None = 0
         known: dict[Aggregation, int] = {}
         for each in aggregations:
@@ -116,6 +129,20 @@ class Shape:
     def reach_us(self) -> int | None:
         """How far the windows reach back at most; None: to the first event."""
         return self._reach_us
+
+    def asked(self, names: tuple[str, ...]) -> Asked:
+        """Return what is asked for by the names of features, laid out once for all entities and times."""
+        found = self._asked.get(names)
+        if found is None:
+            made = [(name, self.features[name]) for name in names]
+            places: dict[tuple[Window, int], int] = {}
+            features = [
+                (name, each.part, places.setdefault((each.window, self.parts[each.part].where), len(places)))
+                for name, each in made
+            ]
+            finished = [(*feature, each.function.finish) for feature, (_, each) in zip(features, made, strict=True)]
+            found = self._asked[names] = Asked([*places], finished)
+        return found
 
     def needless_until(self, t_us: int) -> int:
         """Return until when events count in no window at T or later."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import cache, reduce
 from hashlib import blake2b
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -88,6 +88,11 @@ def count_distinct(exact_up_to: int = FEW_DISTINCT, *, name: str = "count_distin
             return with_digests(made, other).serialize_compact() if other else one
         return joined(made, library.hll_sketch.deserialize(other))
 
+    def join(states: Sequence[Distinct]) -> Distinct:
+        sets = [state for state in states if isinstance(state, frozenset)]
+        sketches = [state for state in states if isinstance(state, bytes)]
+        return reduce(merge, sketches, of(frozenset[bytes]().union(*sets)))
+
     def finish(state: Distinct, _: int) -> int:
         if isinstance(state, bytes):
             return round(library.hll_sketch.deserialize(state).get_estimate())
@@ -100,6 +105,7 @@ def count_distinct(exact_up_to: int = FEW_DISTINCT, *, name: str = "count_distin
         merge=merge,
         finish=finish,
         gather=lambda values: of(frozenset(_digest(value) for value in values if value is not None)),
+        join=join,
     )
 
 

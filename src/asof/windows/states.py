@@ -29,7 +29,7 @@ def read(function: Function[Any], plain: Iterable[Any]) -> list[Any]:
         PermanentError: One is no state of this function.
     """
     try:
-        return [*map(_form(function)[1], plain)]
+        return _form(function)[1](plain)
     except (TypeError, ValueError, IndexError, AttributeError) as error:
         todo = "rebuild the online store from history"
         raise PermanentError(f"a state of {function.name} cannot be read: {error}", todo=todo) from error
@@ -39,7 +39,12 @@ def _form(function: Function[Any]) -> "Form":
     return _FORMS.get(function.name, _PLAIN)
 
 
-Form = tuple[Callable[[Any], object], Callable[[Any], Any]]
+Form = tuple[Callable[[Any], object], Callable[[Iterable[Any]], list[Any]]]
+"""How a state is written; how several are read, since a read of few states is mostly calls."""
+
+
+def _each(read: Callable[[Any], Any]) -> Callable[[Iterable[Any]], list[Any]]:
+    return lambda written: [*map(read, written)]
 
 
 def _same(state: Any) -> Any:  # noqa: ANN401 - any state
@@ -114,15 +119,17 @@ def _read_ranked(state: list[Any]) -> Ranked:
     return Ranked(nans, values if isinstance(values, bytes) else tuple(values))
 
 
-_PLAIN: Form = (_same, _tuples)
-_MOMENTS: Form = (list, Moments._make)
-_FOUND: Form = (_found, _read_found)
-_VALUE: Form = (_same, _canonical)
-_SEVERAL: Form = (_several, _read_several)
-_COUNTS: Form = (_counts, _read_counts)
-_DISTINCT: Form = (_distinct, _read_distinct)
+_PLAIN: Form = (_same, _each(_tuples))
+_MOMENTS: Form = (list, _each(Moments._make))
+_FOUND: Form = (_found, _each(_read_found))
+_VALUE: Form = (_same, list)
+_SEVERAL: Form = (_several, _each(_read_several))
+_COUNTS: Form = (_counts, _each(_read_counts))
+_DISTINCT: Form = (_distinct, _each(_read_distinct))
 
 _FORMS: Mapping[str, Form] = {
+    "count": _VALUE,
+    "since_last": _VALUE,
     "sum": _MOMENTS,
     "mean": _MOMENTS,
     "variance": _MOMENTS,
@@ -138,6 +145,6 @@ _FORMS: Mapping[str, Form] = {
     "top_k_approx": _COUNTS,
     "count_distinct": _DISTINCT,
     "count_distinct_approx": _DISTINCT,
-    "quantile": (_ranked, _read_ranked),
+    "quantile": (_ranked, _each(_read_ranked)),
 }
 """How states are written and read; those of the others, and of users, are plain."""

@@ -8,13 +8,14 @@ Nodes are numbered, and kept by somebody else; the root is kept with the tree. N
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeVar
 
+from asof.windows.kinds import Window
 from asof.windows.nodes import Branch, Entry, Kept, Leaf, Node, Op
-from asof.windows.shape import LONG_AGO, Made, Piece, Shape, State
+from asof.windows.shape import LONG_AGO, Piece, Shape, State
 
 MOST = 32
 """Events of a leaf, or children of a branch."""
@@ -24,6 +25,8 @@ FILLED = 24
 
 P = TypeVar("P")
 Span = tuple[int, int]
+
+EMPTY: Span = (0, 0)
 
 
 @dataclass(slots=True)
@@ -136,31 +139,59 @@ class Tree:
         Raises:
             DataError: A value does not fit its type.
         """
-        wanted = {name: self.shape.features[name] for name in names}
-        spans = {name: self._span(made, t_us) for name, made in wanted.items()}
-        bounds = sorted({bound for span in spans.values() if span is not None for bound in span})
+        asked = self.shape.asked(tuple(names))
+        spans = [self._span(window, where, t_us) for window, where in asked.windows]
+        bounds = sorted({bound for span in spans if span is not None for bound in span})
         place = {bound: at for at, bound in enumerate(bounds)}
-        held = {name: None if span is None else (place[span[0]], place[span[1]]) for name, span in spans.items()}
+        held = [None if span is None else (place[span[0]], place[span[1]]) for span in spans]
         pieces = self._between(bounds)
-        states = {made.part: _States(self.shape, made.part, pieces) for made in wanted.values()}
-        values = {name: made.function.finish(states[made.part].over(held[name]), t_us) for name, made in wanted.items()}
-        return values, self._newest(wanted, held, pieces)
+        wanted: dict[int, set[Span]] = {}
+        for _, part, window, _ in asked.features:
+            wanted.setdefault(part, set()).add(held[window] or EMPTY)
+        states = {part: self._states(part, spans, pieces) for part, spans in wanted.items()}
+        values = {
+            name: finish(states[part][held[window] or EMPTY], t_us) for name, part, window, finish in asked.features
+        }
+        newest = {(where, span) for (_, where), span in zip(asked.windows, held, strict=True) if span is not None}
+        return values, self._newest(newest, pieces)
 
-    def _newest(
-        self, wanted: Mapping[str, Made], held: Mapping[str, Span | None], pieces: Sequence[Sequence[Piece]]
-    ) -> int | None:
-        """Return the time of the newest event that counts for a feature; None if there is none."""
-        spans = {(self.shape.parts[made.part].where, held[name]) for name, made in wanted.items()}
-        looked = {(where, at) for where, span in spans if span is not None for at in range(*span)}
-        newest = max((self.shape.newest(where, pieces[at]) for where, at in looked), default=LONG_AGO)
+    def _states(self, part: int, spans: Collection[Span], pieces: Sequence[Sequence[Piece]]) -> dict[Span, State]:
+        """Return the states of a part over neighbouring pieces; windows that end together use the same ones."""
+        function = self.shape.parts[part].function
+        found: dict[Span, State] = {}
+        known: dict[int, State] = {}
+        for last in {end for _, end in spans}:
+            begins = {begin for begin, end in spans if end == last}
+            state, is_empty = function.empty, True
+            if last in begins:
+                found[last, last] = state
+            for at in range(last - 1, min(begins) - 1, -1):
+                if pieces[at]:
+                    if at not in known:
+                        known[at] = self.shape.state(part, pieces[at])
+                    state, is_empty = known[at] if is_empty else function.merge(known[at], state), False
+                if at in begins:
+                    found[at, last] = state
+        return found
+
+    def _newest(self, spans: Collection[tuple[int, Span]], pieces: Sequence[Sequence[Piece]]) -> int | None:
+        """Return the time of the newest event in spans that satisfies their conditions; None if there is none."""
+        newest = LONG_AGO
+        for where in {where for where, _ in spans}:
+            looked = {at for other, span in spans if other == where for at in range(*span)}
+            for at in sorted(looked, reverse=True):  # the first one that has any is the latest
+                there = self.shape.newest(where, pieces[at])
+                if there != LONG_AGO:
+                    newest = max(newest, there)
+                    break
         return None if newest == LONG_AGO else newest
 
-    def _span(self, made: Made, t_us: int) -> Span | None:
-        """Return (after, until) of the events that a window holds; None if it is empty."""
-        if made.window.kind == "session":
-            begin = self._begin(self.root, self.shape.parts[made.part].where, made.window.length_us, t_us)
+    def _span(self, window: Window, where: int, t_us: int) -> Span | None:
+        """Return (after, until) of the events that a window holds, of a condition; None if it is empty."""
+        if window.kind == "session":
+            begin = self._begin(self.root, where, window.length_us, t_us)
             return None if begin is None else (begin - 1, t_us)
-        after, until = made.window.bounds(t_us)
+        after, until = window.bounds(t_us)
         return (LONG_AGO if after is None else after), until
 
     def _begin(self, node: Node, where: int, gap_us: int, next_us: int, begin: int | None = None) -> int | None:
@@ -188,40 +219,37 @@ class Tree:
             self._collect(self.root, bounds, found)
         return found
 
-    def _collect(self, node: Node, bounds: Sequence[int], found: Sequence[list[Piece]]) -> None:
+    def _collect(
+        self, node: Node, bounds: Sequence[int], found: Sequence[list[Piece]], first: int = 0, last: int | None = None
+    ) -> None:
+        """Divide a node among what lies between bounds.
+
+        Args:
+            node: The node.
+            bounds: All of them.
+            found: What lies between each and the next one, so far.
+            first: The place of the first one that may divide it; those before are earlier than it.
+            last: The place after the last one that may; those from there on are later. None: after all.
+        """
+        last = len(bounds) if last is None else last
         if isinstance(node, Leaf):
-            begun = ended = [bisect_right(node.times_us, bound) for bound in bounds]
+            begun = ended = [bisect_right(node.times_us, bound) for bound in bounds[first:last]]
         else:
-            begun = [bisect_right(node.firsts_us, bound) for bound in bounds]
-            ended = [bisect_right(node.lasts_us, bound) for bound in bounds]
-            for at in sorted({end for begin, end in zip(begun, ended, strict=True) if end < begin}):
-                self._collect(self._node(node.nodes[at]), bounds, found)  # a bound lies within
-        for pieces, begin, end in zip(found, begun, ended[1:], strict=False):
+            begun = [bisect_right(node.firsts_us, bound) for bound in bounds[first:last]]
+            ended = [bisect_right(node.lasts_us, bound) for bound in bounds[first:last]]
+            at = 0
+            while at < len(begun):
+                child, start = ended[at], at
+                at += 1
+                if child < begun[start]:  # a bound lies within
+                    while at < len(begun) and ended[at] == child:
+                        at += 1
+                    self._collect(self._node(node.nodes[child]), bounds, found, first + start, first + at)
+        begins, ends = [0, *begun], [*ended, len(node)]
+        for at in range(max(first - 1, 0), min(last, len(found))):
+            begin, end = begins[at - first + 1], ends[at - first + 1]
             if begin < end:
-                pieces.append(Piece(node, begin, end))
-
-
-class _States:
-    """States of a part over neighbouring pieces; windows that end together use the same ones."""
-
-    def __init__(self, shape: Shape, number: int, pieces: Sequence[Sequence[Piece]]) -> None:
-        self._shape, self._number, self._pieces = shape, number, pieces
-        self._function = shape.parts[number].function
-        self._known: dict[Span, State] = {}
-
-    def over(self, span: Span | None) -> State:
-        """Return the state of the pieces from one place to another."""
-        if span in self._known:
-            return self._known[span]
-        begin, end = span or (0, 0)
-        state = self._function.empty
-        for at in reversed(range(begin, end)):
-            if (at, at + 1) not in self._known:
-                self._known[at, at + 1] = self._shape.state(self._number, self._pieces[at])
-            if (at, end) not in self._known:
-                self._known[at, end] = self._function.joined([self._known[at, at + 1], state])
-            state = self._known[at, end]
-        return state
+                found[at].append(Piece(node, begin, end))
 
 
 def _divided(parts: list[P]) -> list[list[P]]:

@@ -8,6 +8,7 @@ import msgspec
 from asof.catalog.python_file import Definition
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.documents import Document, group_document, group_from, view_document, view_from
+from asof.definitions.estimator import users_codes
 from asof.definitions.group import FeatureRef, Known
 from asof.errors import AsofError, UnsupportedError, UsageError
 from asof.registry.registered import RegisteredGroup, RegisteredView
@@ -150,10 +151,19 @@ def refuse_code(document: Document) -> None:
             )
     features: list[Document] = document["features"]
     for feature in features:
+        if "on_demand" in feature:
+            what = f"the function {feature.get('code')} of an on-demand feature is not taken from a client"
+            todo = "apply the view where the store is, with its code"
+            raise UnsupportedError(what, where=f"view {document.get('name')}", todo=todo)
         made: Document = feature.get("aggregation") or {}
         if ":" in made.get("function", ""):
             what = f"the function {made['function']} of an aggregate is not taken from a client"
             raise UnsupportedError(what, where=where, todo="apply it where the store is, with its code")
+    for code in users_codes(document.get("transforms")):
+        what = f"the class {code} of a transform is not taken from a client"
+        raise UnsupportedError(
+            what, where=f"view {document.get('name')}", todo="apply it where the store is, with its code"
+        )
 
 
 def _groups_of(view: FeatureView) -> list[FeatureGroup]:
@@ -166,5 +176,5 @@ def _groups_of(view: FeatureView) -> list[FeatureGroup]:
             found.setdefault(ref.group.name, ref.group)
             look([source for _, source in ref.on if isinstance(source, FeatureRef)])
 
-    look(view.features)
+    look(view.stored)
     return list(found.values())

@@ -44,7 +44,7 @@ class Card(msgspec.Struct, dict=True, frozen=True):
     Attributes:
         ref: The view's version.
         groups: Its group versions, in the order of an answer's commits.
-        lookups: The look-up that each feature comes from.
+        lookups: The look-up that each feature comes from; the number of look-ups for one that is made on demand.
         schema: Names and types of the features, as an Arrow schema.
         width: See `Receipt.width`.
         digest: Hash of the above.
@@ -145,6 +145,8 @@ class Cards:
             NO_TIME if row is None or step.static else version_of(row)[0]
             for step, row in zip(plan.steps, vector.rows, strict=True)
         ]
+        if plan.on_demand is not None:
+            times.append(NO_TIME)
         return One(_shared(vector, card, has), values if plain else tagged(values), letters, times)
 
     def many(self, vectors: Vectors, *, has: str) -> tuple[Answer, pa.Table]:
@@ -173,7 +175,7 @@ def _times(vectors: Vectors) -> np.ndarray:
     times = (np.frombuffer(heads, ">u8").astype(np.uint64) ^ np.uint64(1 << 63)).view(np.int64)
     times = times.reshape(len(vectors), len(steps))
     times[:, [step.static for step in steps]] = NO_TIME
-    return times
+    return times if vectors.plan.on_demand is None else np.insert(times, len(steps), NO_TIME, axis=1)
 
 
 def _cells(matrix: np.ndarray) -> pa.Array:
@@ -189,8 +191,9 @@ def _shared(vector: Vector, card: Card, has: str) -> Answer:
 
 
 def _card(plan: Plan) -> tuple[Card, bool]:
-    place = {name: at for at, step in enumerate(plan.steps) for name, *_ in step.outputs}
-    groups, lookups = [ref for ref, _ in plan.groups], [place[name] for name in plan.names]
+    place = {name: at for at, step in enumerate(plan.steps) for name in step.shown}
+    groups = [ref for ref, _ in plan.groups]
+    lookups = [place.get(name, len(plan.steps)) for name in plan.names]  # behind them all: made on demand, at no time
     schema = plan.schema.serialize().to_pybytes()
     said = msgspec.msgpack.encode([plan.ref, groups, lookups, schema, plan.width])
     digest = hashlib.sha256(said).hexdigest()[:16]

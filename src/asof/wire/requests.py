@@ -176,7 +176,7 @@ class Online(Request):
     """For `online`: the keys are here, or the rows of the stream.
 
     Attributes:
-        request: The request's inputs, as JSON.
+        request: The request's inputs, as JSON: an object, or an array with one for each key set.
         card: The card that the client has.
     """
 

@@ -70,9 +70,8 @@ def _side(store: "Store", view: str, text: str) -> Any:  # noqa: ANN401 - what t
 
 
 def _show(screen: "Screen", found: "Drift") -> None:
-    from asof.statistics.drift_shown import HEADS, RIGHT, cells, notes, title
-
-    screen.line(title(found), style="red" if found.drifted else "green")
-    screen.table(HEADS, [cells(each) for each in found.features], right=RIGHT)
-    for note in notes(found):
-        screen.line(note, style="dim")
+    screen.line(found.title(), style="red" if found.drifted else "green")
+    right = [name not in ("feature", "verdict", "moved by") for name in found.HEADS]
+    screen.table(found.HEADS, found.cells(), right=right)
+    for remark in found.remarks():
+        screen.line(remark, style="dim")

@@ -23,7 +23,15 @@ RUN_SHAPE: Document = {
     "writer": "ana@host",
     "baseline": "tag spring",
     "current": "commits after 2026-01-01T00:00:00Z",
-    "alerts": [{"what": "drift", "of": "temp", "told": "temp: drifted: psi 2.1 is large", "commit": "weather@1:4"}],
+    "alerts": [
+        {
+            "what": "drift",
+            "of": "temp",
+            "told": "temp: drifted: psi 2.1 is large",
+            "commit": "weather@1:4",
+            "segment": None,
+        }
+    ],
     "features": [
         {
             "feature": "temp",
@@ -32,8 +40,10 @@ RUN_SHAPE: Document = {
             "values": {"psi": 2.1, "ks": 0.8},
             "missing": 0.0,
             "rows": 600,
+            "segment": None,
         }
     ],
+    "by": "",
 }
 MONITOR_SHAPE: Document = {
     "name": "weekly",
@@ -41,6 +51,7 @@ MONITOR_SHAPE: Document = {
     "baseline": "spring",
     "current": "last 7d",
     "features": ["temp"],
+    "by": "",
     "alpha": 0.01,
     "psi": 0.1,
     "missing": 0.05,

@@ -87,11 +87,9 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
 
 
 def _show(screen: "Screen", found: "GroupStatistics") -> None:
-    from asof.statistics.shown import HEADS, cells, facts, notes, title
-
-    screen.line(title(found), style="bold")
-    screen.facts(facts(found))
-    right = [name in ("count", "distinct", "min", "mean", "max", "stddev", "median") for name in HEADS]
-    screen.table(HEADS, [cells(name, column) for name, column in found.columns.items()], right=right)
-    for note in notes(found):
-        screen.line(note, style="dim")
+    screen.line(found.title(), style="bold")
+    screen.facts(found.facts())
+    right = [name in ("count", "distinct", "min", "mean", "max", "stddev", "median") for name in found.HEADS]
+    screen.table(found.HEADS, found.cells(), right=right)
+    for remark in found.remarks():
+        screen.line(remark, style="dim")

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from asof.definitions import FeatureRef
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, Question, resolve
 from asof.quality.drift.movers import moved_by
@@ -52,8 +53,12 @@ def _chosen(question: Question, features: Sequence[str] | None) -> list[Wanted]:
     every = {
         output: Wanted(output, question.groups[ref.group.name], ref.feature.name)
         for output, ref in zip(outputs, question.view.features, strict=True)
+        if isinstance(ref, FeatureRef)
     }
     for name in features or ():
+        if name in outputs and name not in every:
+            todo = "compare frames that hold it: what store.historical gave"
+            raise UsageError("it is made on demand, and has no statistics", where=f"feature {name}", todo=todo)
         if name not in every:
             raise NotFoundError.named("feature", name, outputs, where=question.ref)
     return list(every.values()) if features is None else [every[name] for name in dict.fromkeys(features)]

@@ -5,6 +5,7 @@ alerts   telling it: a webhook
 """
 
 from asof.quality.monitors.alerts import post
-from asof.quality.monitors.run import Alert, MonitorRun, run_monitor, runs
+from asof.quality.monitors.run import run_monitor, runs
+from asof.registry.monitor_runs import Alert, MonitorRun
 
 __all__ = ["Alert", "MonitorRun", "post", "run_monitor", "runs"]

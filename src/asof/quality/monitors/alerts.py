@@ -8,7 +8,7 @@ import msgspec
 
 from asof.definitions.monitor import SCHEMES
 from asof.errors import UsageError
-from asof.quality.monitors.run import MonitorRun
+from asof.registry.monitor_runs import MonitorRun
 
 TIMEOUT_SECONDS = 10.0
 

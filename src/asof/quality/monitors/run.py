@@ -1,7 +1,6 @@
 """One run of a monitor: a comparison, the age of the newest event, and what is kept of both."""
 
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
@@ -10,85 +9,13 @@ from asof.definitions.durations import show_duration
 from asof.definitions.monitor import Monitor
 from asof.parts import Parts, definition, resolve
 from asof.quality.drift import drift, side_from
+from asof.registry.monitor_runs import Alert, Kept, MonitorRun
 from asof.registry.monitors import MonitorFound
 from asof.registry.registered import RegisteredGroup
 from asof.statistics import Drift, Limits
 
-What = Literal["drift", "missing", "rows", "age"]
-
 COMMITS = 1_000
 """The newest commits among which the newest event is looked for."""
-
-
-class Alert(msgspec.Struct, frozen=True):
-    """Something that somebody should look at.
-
-    Attributes:
-        what: drift, missing (too many nulls), rows (too few), or age (nothing new).
-        of: The feature, or the group.
-        told: What happened, as a sentence.
-        commit: The commit that moved it most, "weather@1:17"; "" if none is known.
-    """
-
-    what: What
-    of: str
-    told: str
-    commit: str = ""
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """What is kept of a feature, so that it can be shown over time.
-
-    Attributes:
-        feature: Its name.
-        verdict: same, drifted or unknown.
-        p: The p-value, corrected for all features.
-        values: What each measure says.
-        missing: Share of null and NaN in `current`.
-        rows: Rows in `current`.
-    """
-
-    feature: str
-    verdict: str
-    p: float | None
-    values: dict[str, float]
-    missing: float
-    rows: int
-
-
-class MonitorRun(msgspec.Struct, frozen=True):
-    """What a run of a monitor found.
-
-    Attributes:
-        monitor: Its name.
-        view: The view or group.
-        at_us: When it ran.
-        writer: Who ran it.
-        baseline: With what was compared, in words; "": with nothing.
-        current: What was compared.
-        alerts: What somebody should look at; empty if all is well.
-        features: What was found of each feature.
-    """
-
-    monitor: str
-    view: str
-    at_us: int
-    writer: str = ""
-    baseline: str = ""
-    current: str = ""
-    alerts: tuple[Alert, ...] = ()
-    features: tuple[Kept, ...] = ()
-
-    @property
-    def at(self) -> datetime:
-        """When it ran."""
-        return from_us(self.at_us)
-
-    def __str__(self) -> str:
-        """Return it as lines."""
-        found = f"{len(self.alerts)} alert{'' if len(self.alerts) == 1 else 's'}" if self.alerts else "all is well"
-        head = f"{self.monitor} of {self.view}, {show_us(self.at_us)}: {found}"
-        return "\n".join([head, *(f"  {alert.told}" for alert in self.alerts)])
 
 
 def run_monitor(parts: Parts, monitor: Monitor) -> MonitorRun:
@@ -118,21 +45,23 @@ def _drift(parts: Parts, monitor: Monitor, now: datetime) -> Drift:
         baseline=side_from(monitor.baseline, now),
         current=side_from(monitor.current, now),
         features=list(monitor.features) or None,
+        by=monitor.by or None,
         limits=Limits(monitor.alpha, monitor.psi, monitor.missing),
     )
 
 
 def _compared(found: MonitorRun, monitor: Monitor, drift: Drift) -> MonitorRun:
     alerts = [
-        Alert("drift", each.feature, str(each), each.moved_by[0].id if each.moved_by else "") for each in drift.drifted
+        Alert("drift", each.feature, str(each), each.moved_by[0].id if each.moved_by else "", each.segment)
+        for each in drift.drifted
     ]
     for each in drift.features:
         if each.current_rows < monitor.min_rows:
-            told = f"{each.feature}: {each.current_rows:,} rows, and {monitor.min_rows:,} are wanted"
-            alerts.append(Alert("rows", each.feature, told))
+            told = f"{each.name}: {each.current_rows:,} rows, and {monitor.min_rows:,} are wanted"
+            alerts.append(Alert("rows", each.feature, told, segment=each.segment))
         if monitor.max_missing is not None and each.current_missing > monitor.max_missing:
-            told = f"{each.feature}: {each.current_missing:.1%} are missing, and {monitor.max_missing:.1%} may be"
-            alerts.append(Alert("missing", each.feature, told))
+            told = f"{each.name}: {each.current_missing:.1%} are missing, and {monitor.max_missing:.1%} may be"
+            alerts.append(Alert("missing", each.feature, told, segment=each.segment))
     features = tuple(
         Kept(
             each.feature,
@@ -141,11 +70,12 @@ def _compared(found: MonitorRun, monitor: Monitor, drift: Drift) -> MonitorRun:
             {name: measured.value for name, measured in each.measures.items()},
             each.current_missing,
             each.current_rows,
+            each.segment,
         )
         for each in drift.features
     )
     return msgspec.structs.replace(
-        found, baseline=drift.baseline, current=drift.current, alerts=tuple(alerts), features=features
+        found, baseline=drift.baseline, current=drift.current, alerts=tuple(alerts), features=features, by=drift.by
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asof.definitions import FeatureView
 from asof.engine.port import EVENT_COLUMN
 from asof.parts import Parts, Question
 from asof.quality.verify.result import Cause
@@ -40,6 +41,14 @@ def seen_by(answered: Sequence[Answered]) -> list[Seen]:
     ]
 
 
+def made_of(view: FeatureView) -> dict[str, set[int]]:
+    """Return the look-ups of which each on-demand feature is made, by itself or by what it is made of."""
+    found = {name: {number} for number, each in enumerate(view.lookups()) for _, name in each.outputs if name}
+    for each in view.derivations():
+        found[each.name] = {number for name in each.inputs for number in found.get(name, ())}
+    return found
+
+
 def _versions(answer: Answered) -> list[Version]:
     return list(
         zip(
@@ -67,6 +76,7 @@ class Hindsight:
         self._parts = parts
         self._question = question
         self._lookups = question.view.lookups()
+        self._made_of = made_of(question.view)
         self._served = served
         self._now = seen_by(answered)
         self._committed: dict[str, dict[int, int]] = {}
@@ -75,11 +85,25 @@ class Hindsight:
         """Return the cause of a difference: of which answer, in which look-up, in which feature."""
         receipt, seen = self._served[at]
         now = self._now[at]
+        if number == len(self._lookups):
+            return self._why_made(receipt, seen, now, feature)
         if receipt.view != self._question.ref:
             expired = (seen.statuses[feature] == "EXPIRED") != (now.statuses[feature] == "EXPIRED")
             same_row = seen.versions[seen.outputs[feature]][0] == now.versions[number][0]
             return "ttl" if expired and same_row else "definition change"
         return "applying" if receipt.applying else self._cause(receipt, seen.versions, now.versions, number)
+
+    def _why_made(self, receipt: Receipt, seen: Seen, now: Seen, feature: str) -> Cause:
+        """Return the cause for what is made on demand: that of one of the look-ups of which it is made."""
+        if receipt.view != self._question.ref:
+            return "definition change"
+        if receipt.applying:
+            return "applying"
+        for number in self._made_of[feature]:
+            cause = self._cause(receipt, seen.versions, now.versions, number)
+            if cause != "defect":
+                return cause
+        return "defect"
 
     def _cause(self, receipt: Receipt, then: Sequence[Version], now: Sequence[Version], number: int) -> Cause:
         lookup = self._lookups[number]

@@ -1,19 +1,22 @@
 """Compare online answers with history, and count."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
+from asof.arrow.nested import same
 from asof.arrow.types import TIMESTAMP, arrow_type
+from asof.derived import derived_of
 from asof.engine.port import Rows
 from asof.parts import Parts, Question, pinned_rows
 from asof.quality.verify.result import Cause, Difference, Stage, StageName
 from asof.records import Status
 from asof.serving.online import Vector
 from asof.training.historical import Answered, HistoricalReader
+from asof.training.made import Made, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Asked:
         values: The value of each feature.
         statuses: The status of each feature.
         applying: Whether a bulk load was being applied.
+        request: What the request brought.
+        commits: What was applied.
     """
 
     t_us: int
@@ -33,16 +38,19 @@ class Asked:
     values: Mapping[str, Any]
     statuses: Mapping[str, Status]
     applying: bool = False
+    request: Mapping[str, Any] | None = None
+    commits: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
     def of(cls, vector: Vector) -> "Asked":
         """Return what a vector answered."""
         receipt = vector.receipt
-        return cls(receipt.clock_us, receipt.keys, vector.values, vector.statuses, receipt.applying)
+        facts = receipt.applying, receipt.request, receipt.commits
+        return cls(receipt.clock_us, receipt.keys, vector.values, vector.statuses, *facts)
 
 
 Why = Callable[[int, int, str], Cause]
-"""Gives the cause of a difference: of which answer, in which look-up, in which feature."""
+"""Gives the cause of a difference: of which answer, in which look-up (their number: made on demand), which feature."""
 
 
 def plain_cause(asked: Sequence[Asked]) -> Why:
@@ -61,12 +69,37 @@ def spine_of(question: Question, asked: Sequence[Asked]) -> pa.Table:
     return pa.table({name: pa.array([each.keys[name] for each in asked], arrow_type(types[name])) for name in types})
 
 
-def from_history(parts: Parts, question: Question, asked: Sequence[Asked], rows: Mapping[str, Rows]) -> list[Answered]:
+@dataclass(frozen=True, slots=True)
+class History:
+    """What history says of online answers, a row for each.
+
+    Attributes:
+        answered: The look-ups.
+        made: What is made on demand.
+    """
+
+    answered: Sequence[Answered]
+    made: Made | None = None
+
+    def each(self) -> Iterator[tuple[int, Answered | Made]]:
+        """Iterate over what gave the features, with its number; what is made on demand comes behind the look-ups."""
+        yield from enumerate(self.answered)
+        if self.made is not None:
+            yield len(self.answered), self.made
+
+
+def from_history(parts: Parts, question: Question, asked: Sequence[Asked], rows: Mapping[str, Rows]) -> History:
     """Answer what was asked online from history, each at its own time: one look-up a group for all of them."""
     spine = spine_of(question, asked)
     times = pa.chunked_array([pa.array([each.t_us for each in asked], pa.int64()).cast(TIMESTAMP)])
     whole = {name: (pinned, None) for name, pinned in rows.items()}
-    return HistoricalReader(parts).answer(question, question.view.lookups(), spine, times, whole, "served")
+    answered = HistoricalReader(parts).answer(question, question.view.lookups(), spine, times, whole, "served")
+    derived = derived_of(question.view, question.ref)
+    if derived is None:
+        return History(answered)
+    given = derived.inputs.columns([derived.inputs.read(each.keys, each.request) for each in asked])
+    found = {name: column for answer in answered for name, column in answer.values().items()}
+    return History(answered, Made(shown(derived.columns(found, given, len(asked)))))
 
 
 class Tally:
@@ -83,7 +116,7 @@ class Tally:
         self,
         stage: StageName,
         asked: Sequence[Asked],
-        answered: Sequence[Answered],
+        history: History,
         why: Why,
         *,
         among: Collection[int] | None = None,
@@ -95,15 +128,15 @@ class Tally:
         Args:
             stage: What is compared.
             asked: Online answers.
-            answered: What history says, a row for each of them.
+            history: What history says, a row for each of them.
             why: Gives the cause of a difference.
             among: Only these rows.
         """
         differ: set[int] = set()
-        for number, answer in enumerate(answered):
-            statuses = answer.statuses()
-            for name, column in answer.values().items():
-                values, states = column.to_pylist(), statuses[name].to_pylist()
+        for number, answer in history.each():
+            columns = answer.values()
+            for name, letters in answer.statuses().items():
+                values, states = columns[name].to_pylist(), letters.to_pylist()
                 for at, (each, value, state) in enumerate(zip(asked, values, states, strict=True)):
                     if name not in each.statuses or (among is not None and at not in among):
                         continue
@@ -134,14 +167,3 @@ class Tally:
             )
             for name in names
         )
-
-
-def same(one: Any, other: Any) -> bool:  # noqa: ANN401 - values of any of our types
-    """Return whether two values are equal; NaN equals NaN, also inside lists and structs."""
-    if isinstance(one, list) and isinstance(other, list):
-        here, there = cast("list[Any]", one), cast("list[Any]", other)
-        return len(here) == len(there) and all(map(same, here, there))
-    if isinstance(one, dict) and isinstance(other, dict):
-        mine, its = cast("dict[str, Any]", one), cast("dict[str, Any]", other)
-        return mine.keys() == its.keys() and all(same(mine[name], its[name]) for name in mine)
-    return bool(one == other or (one != one and other != other))  # noqa: PLR0124 - NaN

@@ -9,18 +9,20 @@ Then today's online values are compared with history at the commits that are app
 the serving log tells it, with history.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from asof.errors import UsageError
+from asof.errors import DataError, UsageError
 from asof.online.port import Applied
 from asof.parts import Parts, Question, open_online, resolve
 from asof.progress import Progress, unheard
 from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, plain_cause
 from asof.quality.verify.feed import Feed, feed_of
-from asof.quality.verify.result import Verification
-from asof.quality.verify.sample import Pool, instants_of, key_pool, sample
+from asof.quality.verify.result import StageName, Verification
+from asof.quality.verify.sample import instants_of, key_pool, sample, sample_requests
 from asof.quality.verify.served import compare_served
 from asof.serving.online import OnlineReader
 
@@ -69,10 +71,11 @@ def verify(  # noqa: PLR0913 - the words of `Store.verify`
     times = instants_of(feeds.values(), random, instants, parts.now_us())
     pool = key_pool(question.view, feeds, random)
     steps = _Steps(len(times) + 3, progress)
-    asked = _replayed(parts, question, feeds, [(t_us, sample(pool, random, keys)) for t_us in times], steps)
+    asker = _Asker(question, random, tally)
+    asked = _replayed(parts, asker, feeds, [(t_us, sample(pool, random, keys)) for t_us in times], steps)
     tally.compare("replay", asked, from_history(parts, question, asked, pinned), plain_cause(asked))
     steps.done()
-    _today(parts, question, tally, pool, random, keys)
+    _today(parts, asker, sample(pool, random, keys))
     steps.done()
     compare_served(parts, question, tally, random, logged)
     steps.done()
@@ -88,11 +91,34 @@ def verify(  # noqa: PLR0913 - the words of `Store.verify`
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Reads keys online, with made-up inputs where the view wants some of a request."""
+
+    question: Question
+    random: np.random.Generator
+    tally: Tally
+
+    def ask(self, reader: OnlineReader, keys: Sequence[Mapping[str, Any]], stage: StageName) -> list[Asked]:
+        """Return the answers, without those of which a function refuses the made-up inputs."""
+        types = self.question.view.requests
+        requests = sample_requests(types, self.random, len(keys)) if types else None
+        found: list[Asked] = []
+        for vector in reader.read_many(self.question.ref, keys, requests):
+            try:
+                found.append(Asked.of(vector))
+            except DataError:
+                if not types:
+                    raise
+                self.tally.skip(stage, "made-up request", 1)
+        return found
+
+
 def _replayed(
     parts: Parts,
-    question: Question,
+    asker: _Asker,
     feeds: dict[str, Feed],
-    sampled: list[tuple[int, list[dict[str, object]]]],
+    sampled: list[tuple[int, list[dict[str, Any]]]],
     steps: "_Steps",
 ) -> list[Asked]:
     """Feed history into an online store in memory, and read keys when the clock stands at their T."""
@@ -105,19 +131,16 @@ def _replayed(
         for feed in feeds.values():
             feed.advance(fresh, t_us)
         # The clock that was set, not that of the answer: they are the same, or else history must differ.
-        asked += [replace(Asked.of(vector), t_us=t_us) for vector in reader.read_many(question.ref, keys)]
+        asked += [replace(each, t_us=t_us) for each in asker.ask(reader, keys, "replay")]
         steps.done()
     return asked
 
 
-def _today(  # noqa: PLR0917 - one stage
-    parts: Parts, question: Question, tally: Tally, pool: Pool, random: np.random.Generator, keys: int
-) -> None:
-    vectors = OnlineReader(parts).read_many(question.ref, sample(pool, random, keys))
-    if vectors:
-        asked = [Asked.of(vector) for vector in vectors]
-        rows = pinned_to(parts, question, vectors[0].receipt.commits)
-        tally.compare("today", asked, from_history(parts, question, asked, rows), plain_cause(asked))
+def _today(parts: Parts, asker: _Asker, keys: Sequence[Mapping[str, Any]]) -> None:
+    asked = asker.ask(OnlineReader(parts), keys, "today")
+    if asked:
+        rows = pinned_to(parts, asker.question, asked[0].commits)
+        asker.tally.compare("today", asked, from_history(parts, asker.question, asked, rows), plain_cause(asked))
 
 
 class _Steps:

@@ -1,13 +1,21 @@
 """Times and keys at which a verification looks."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from asof.clock import from_us
 from asof.definitions import FeatureView
+from asof.definitions.types import DType
 from asof.engine.port import NO_TIME
 from asof.quality.verify.feed import Feed
+
+NULLS = 0.1
+"""Share of made-up inputs that are null."""
+
+DAY_US = 86_400_000_000
 
 POOL_ROWS = 2000
 """Rows from which keys are sampled; the keys of smaller histories are all among them."""
@@ -72,3 +80,37 @@ def sample(pool: Pool, random: np.random.Generator, count: int) -> list[dict[str
                 keys.setdefault(column, value)
         sampled.append(keys)
     return sampled
+
+
+def sample_requests(types: Mapping[str, DType], random: np.random.Generator, count: int) -> list[dict[str, Any]]:
+    """Return made-up inputs of requests: some null, the others of the declared types."""
+    return [
+        {name: None if random.random() < NULLS else _made_up(dtype, random) for name, dtype in types.items()}
+        for _ in range(count)
+    ]
+
+
+def _made_up(dtype: DType, random: np.random.Generator) -> Any:  # noqa: ANN401 - a value of any of our types
+    number = int(random.integers(0, 100))
+    match dtype.name:
+        case "bool":
+            return number % 2 == 0
+        case "int8" | "int16" | "int32" | "int64":
+            return number
+        case "float32" | "float64":
+            return number / 4
+        case "string":
+            return str(number)
+        case "bytes":
+            return str(number).encode()
+        case "date":
+            return from_us(number * DAY_US).date()
+        case "timestamp":
+            return from_us(number * DAY_US)
+        case "decimal":
+            return Decimal(number % 10).scaleb(-dtype.numbers[1])
+        case "struct":
+            return {name: _made_up(field, random) for name, field in dtype.fields}
+        case _:
+            length = dtype.numbers[0] if dtype.numbers else number % 4
+            return [_made_up(dtype.fields[0][1], random) for _ in range(length)]

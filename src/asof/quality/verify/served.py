@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from asof.arrow.keys import encode_keys
 from asof.definitions.serving_log import STATUS_LETTERS, is_log, log_name
-from asof.errors import ConflictError, NotFoundError
+from asof.derived import derived_of
+from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.parts import Parts, Question, pinned_rows, resolve
 from asof.quality.verify.causes import Hindsight, Seen, seen_by
 from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, plain_cause, spine_of
@@ -50,9 +51,9 @@ def compare_served(parts: Parts, question: Question, tally: Tally, random: np.ra
     tally.skip("hindsight", "retention", len(present) - len(known))
     if known:
         asked = [logged.asked for logged, _ in known]
-        answered = from_history(parts, question, asked, {name: pinned for name, (pinned, _) in rows.items()})
-        hindsight = Hindsight(parts, question, [(one.receipt, seen) for one, seen in known], answered)
-        tally.compare("hindsight", asked, answered, hindsight.why)
+        history = from_history(parts, question, asked, {name: pinned for name, (pinned, _) in rows.items()})
+        hindsight = Hindsight(parts, question, [(one.receipt, seen) for one, seen in known], history.answered)
+        tally.compare("hindsight", asked, history, hindsight.why)
 
 
 def _replay(parts: Parts, ref: str, answers: Sequence[Logged], tally: Tally) -> list[tuple[Logged, Seen]]:
@@ -63,7 +64,8 @@ def _replay(parts: Parts, ref: str, answers: Sequence[Logged], tally: Tally) -> 
     """
     try:
         question = resolve(parts, ref)
-    except NotFoundError:
+        derived_of(question.view, ref)  # refuses functions that are others by now
+    except (NotFoundError, UsageError, ConflictError):
         tally.skip("served", "definition change", len(answers))
         return []
     kept = _comparable(parts, question, answers, tally)
@@ -72,13 +74,13 @@ def _replay(parts: Parts, ref: str, answers: Sequence[Logged], tally: Tally) -> 
     # Most rows that answer by now were in the history that the receipt names, and no look-up of its own is needed.
     asked = [answer.asked for answer in kept]
     rows = {name: pinned_rows(parts, group) for name, group in question.groups.items()}
-    answered = from_history(parts, question, asked, {name: pinned for name, (pinned, _) in rows.items()})
-    gone = _erased(parts, question, asked, answered)
+    history = from_history(parts, question, asked, {name: pinned for name, (pinned, _) in rows.items()})
+    gone = _erased(parts, question, asked, history.answered)
     tally.skip("served", "erased", len(gone))
-    seen = seen_by(answered)
+    seen = seen_by(history.answered)
     proof = _Unchanged(parts, question, kept, {name: snapshot.horizon_us for name, (_, snapshot) in rows.items()})
     settled = {at for at, answer in enumerate(kept) if at not in gone and proof.holds(answer, seen[at])}
-    wrong = tally.compare("served", asked, answered, plain_cause(asked), among=settled)
+    wrong = tally.compare("served", asked, history, plain_cause(asked), among=settled)
     equal = [(kept[at], seen[at]) for at in sorted(settled - wrong)]
     by_pins: dict[tuple[tuple[str, int], ...], list[Logged]] = {}
     for at, answer in enumerate(kept):
@@ -97,9 +99,9 @@ def _replay_pinned(
         tally.skip("served", "retention", len(answers))
         return []
     asked = [answer.asked for answer in answers]
-    answered = from_history(parts, question, asked, rows)
-    wrong = tally.compare("served", asked, answered, plain_cause(asked))
-    return [(answers[at], seen) for at, seen in enumerate(seen_by(answered)) if at not in wrong]
+    history = from_history(parts, question, asked, rows)
+    wrong = tally.compare("served", asked, history, plain_cause(asked))
+    return [(answers[at], seen) for at, seen in enumerate(seen_by(history.answered)) if at not in wrong]
 
 
 def _comparable(parts: Parts, question: Question, answers: Sequence[Logged], tally: Tally) -> list[Logged]:
@@ -193,4 +195,4 @@ def _logged(row: Mapping[str, Any]) -> Logged:
     statuses: dict[str, Status] = {
         name: STATUS_LETTERS[letter] for name, letter in zip(values, row["statuses"], strict=True)
     }
-    return Logged(receipt, Asked(receipt.clock_us, receipt.keys, values, statuses, receipt.applying))
+    return Logged(receipt, Asked(receipt.clock_us, receipt.keys, values, statuses, receipt.applying, receipt.request))

@@ -14,6 +14,7 @@ from sqlalchemy.sql import ClauseElement
 
 from asof.errors import AsofError, TransientError, UsageError
 from asof.forks import gate
+from asof.registry.sql.compiled import schema, statements
 from asof.registry.sql.dialects import Native, Purpose, Ticket, dialect_of
 from asof.registry.sql.plain import Cursor, Plain
 from asof.registry.sql.tables import REVISION, metadata
@@ -69,6 +70,7 @@ class Database:
         self._dialect = dialect_of(url)
         self.name = self._dialect.where
         self._engine = self._dialect.engine()
+        self._engine.update_execution_options(compiled_cache=statements)
         self._driver: Any = self._engine.dialect.loaded_dbapi
         self._lost_at = 0.0
         try:
@@ -278,7 +280,8 @@ class Database:
             connection.execute(text(f"CREATE TABLE {VERSION} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
         if ours:
             metadata.drop_all(connection)  # what was begun, and broken off before anybody could write to it
-        metadata.create_all(connection)
+        for statement in schema(connection.dialect):
+            connection.exec_driver_sql(statement)
         connection.execute(text(f"INSERT INTO {VERSION} VALUES (:revision)"), {"revision": REVISION})  # noqa: S608 - our own words
 
     def _revision(self, connection: Connection) -> str | None:

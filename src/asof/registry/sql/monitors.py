@@ -1,6 +1,8 @@
 """What monitors found, in the registry's database."""
 
-from sqlalchemy import delete, insert, select
+from collections.abc import Callable
+
+from sqlalchemy import delete, insert, select, update
 
 from asof.registry.monitors import MonitorFound
 from asof.registry.sql.database import Database, repeated
@@ -45,3 +47,13 @@ class SqlMonitors:
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(_C.id.desc()).limit(limit)).all()
         return [MonitorFound(row.view, row.monitor, row.at_us, row.writer, row.body) for row in reversed(rows)]
+
+    @repeated
+    def redact(self, redacted: Callable[[str], str]) -> int:
+        """See `Monitors.redact`."""
+        with self._database.write() as connection:
+            rows = connection.execute(select(_C.id, _C.body)).all()
+            changed = [(row.id, body) for row in rows if (body := redacted(row.body)) != row.body]
+            for number, body in changed:
+                connection.execute(update(monitor_run).where(_C.id == number).values(body=body))
+        return len(changed)

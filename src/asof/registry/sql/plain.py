@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Dialect, Select
 from sqlalchemy.sql import ClauseElement
 
+from asof.registry.sql.compiled import Kind, kind_of
+
 ROWS = 256
 """Rows of one INSERT; SQLite takes 32,766 values."""
 
@@ -85,17 +87,16 @@ class Plain:
 
     @cached_property
     def _compiled(self) -> Compiled:
-        dialect: Any = self._dialect
-        kind: tuple[object, ...] = type(self._dialect), dialect.paramstyle, dialect.server_version_info, self._statement
+        kind = kind_of(self._dialect), self._statement
         if kind not in _known:
-            _known[kind] = _compiled(self._statement, dialect)
+            _known[kind] = _compiled(self._statement, self._dialect)
         return _known[kind]
 
 
-_known: dict[tuple[object, ...], Compiled] = {}
+_known: dict[tuple[Kind, ClauseElement], Compiled] = {}
 
 
-def _compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
+def _compiled(statement: ClauseElement, dialect: Any) -> Compiled:  # noqa: ANN401 - not all that it has is in its type
     compiled: Any = statement.compile(dialect=dialect)
     text = str(compiled)
     selected: Any = statement.selected_columns if isinstance(statement, Select) else ()

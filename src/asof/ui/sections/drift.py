@@ -24,13 +24,15 @@ def _made(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
         return {"few": True}
     numbers = {each.id: each.number for each in commits}
     current = asked.query.get("current", commits[-1].id)
-    baseline = asked.query.get("baseline", "")
+    baseline, by = asked.query.get("baseline", ""), asked.query.get("by", "")
     before = (1, max(numbers.get(current, commits[-1].number) - 1, 1))
     form: dict[str, Any] = {
         "few": False,
         "url": subject.url,
         "current": current,
         "baseline": baseline,
+        "by": by,
+        "columns": group.definition.columns,
         "commits": [(each.id, f"{each.id}, {age(each.committed_at_us, now_us)}") for each in reversed(commits)],
         "tags": [each.name for each in asked.sight.tags()],
         "problem": "",
@@ -38,7 +40,7 @@ def _made(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
         "notes": (),
     }
     try:
-        found = asked.sight.drift(group, baseline=baseline or before, current=current)
+        found = asked.sight.drift(group, baseline=baseline or before, current=current, by=by)
     except AsofError as error:
         return {**form, "problem": str(error)}
     table = table_of(list(found.features), _columns(), id_="drift", caption="Features", query=asked.query)

@@ -84,6 +84,7 @@ def _view(subject: Subject[RegisteredView]) -> Mapping[str, Any]:
         kept = "" if own.log_retention_us is None else f", kept for {show_duration(own.log_retention_us)}"
         name = log_name(own.name)
         facts.append(("serving log", [Cell(f"{own.log:.0%} of the answers{kept}", href=f"/groups/{name}")]))
+    facts.extend(_fact("transforms", str(chain)) for chain in own.transforms)
     return {
         "facts": [*facts, *_about(own), _fact("created", show_us(view.created_at_us)[:10])],
         "figures": [],

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from asof.definitions import Feature
+from asof.definitions import Feature, OnDemand
 from asof.definitions.aggregate import told
 from asof.definitions.group import FeatureRef
 from asof.registry.registered import RegisteredGroup, RegisteredView
@@ -38,14 +38,16 @@ def _view(subject: Subject[RegisteredView]) -> Mapping[str, Any]:
     own, seen = subject.registered.definition, subject.asked.seen
     named = list(zip(own.output_names(), own.features, strict=True))
 
-    def of(each: tuple[str, FeatureRef]) -> Cell:
+    def of(each: tuple[str, FeatureRef | OnDemand]) -> Cell:
         ref = each[1]
+        if isinstance(ref, OnDemand):
+            return Cell(str(ref), str(ref), tone="wrap")
         group = subject.registered.groups[ref.group.name].ref
         href = page_of_ref(group, seen)
         text = f"{ref.group.name}.{ref.feature.name}"
         return Cell(text, text, f"{href}#feature-{ref.feature.name}" if href else "")
 
-    columns: list[Column[tuple[str, FeatureRef]]] = [
+    columns: list[Column[tuple[str, FeatureRef | OnDemand]]] = [
         Column("name", "feature", lambda each: Cell(each[0], each[0], tone="code")),
         Column("type", "type", lambda each: Cell(str(each[1].feature.dtype), str(each[1].feature.dtype), tone="code")),
         Column("of", "of", of),
@@ -59,8 +61,10 @@ def _table(things: Any, columns: Any, subject: Subject[Any]) -> Table:  # noqa: 
     return table_of(things, columns, id_="features", caption="Features", query=subject.asked.query, page_rows=MOST)
 
 
-def _under(ref: FeatureRef) -> str:
+def _under(ref: FeatureRef | OnDemand) -> str:
     """Return where the keys come from, if not from columns of their names."""
+    if isinstance(ref, OnDemand):
+        return ""
     parts = (
         f"{key} = {source if isinstance(source, str) else f'{source.group.name}.{source.feature.name}'}"
         for key, source in ref.on

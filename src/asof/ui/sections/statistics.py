@@ -52,6 +52,7 @@ def _made(subject: Subject[RegisteredGroup]) -> Mapping[str, Any]:
         "rows": found.rows,
         "keys": found.distinct_keys,
         "exact": all(each.exact for each in found.columns.values()),
+        "sampled": any(each.sampled for each in found.columns.values()),
         "missing": found.missing_rows,
         "approximate": found.approximate,
         "table": table,

@@ -1,0 +1,1 @@
+# skops may not be installed, and what it loads is anything: the part that we use.
