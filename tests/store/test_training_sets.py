@@ -264,6 +264,15 @@ def test_it_is_made_again_after_later_writes_late_data_corrections_and_compactio
     assert (other.version, other.digest == made.digest) == (2, False)
 
 
+def test_a_feature_that_its_group_has_since_changes_nothing(filled, spine, weather, at):
+    made = filled.training_set("w-1", "weather", spine, time="t")
+    group = weather(ttl=None)
+    filled.apply(weather(ttl=None, features=[*group.features, Feature("wind", "float64")]))
+    filled.backfill("weather", [{"origin": "JFK", "time_hour": at(2), "temp": 0.0, "visib": 0.0, "wind": 1.0}])
+    assert made.rebuild().to_arrow().equals(made.to_arrow())
+    assert "wind" in filled.training_set("w-2", "weather", spine, time="t").features
+
+
 @pytest.mark.embedded(reason="looks at what the registry holds")
 def test_what_is_not_the_same_is_told_with_the_column_and_the_row(filled, spine):
     made = made_of(filled, spine)

@@ -17,7 +17,7 @@ from asof.definitions.serving_log import CLOCK, is_log
 from asof.erasure.certificate import Certificate, Erased
 from asof.erasure.places import PLACES, Place
 from asof.erasure.target import Holding, Target, keys_in_log
-from asof.erasure.training_sets import count_again, holding, mark, named
+from asof.erasure.training_sets import holding, mark, named
 from asof.errors import AsofError, BackendError, warn
 from asof.file_locks import turn
 from asof.ingest.feed import OnlineFeed
@@ -102,7 +102,6 @@ class Eraser:
         for done, place in enumerate(first):
             advance(len(first) + done, 2 * len(first))
             found += place.erase(answers)
-        count_again(parts)
         certificate = self._certificate(begun, target, found, holdings + answers, finished_at_us=self._clock_us())
         certificate = replace(certificate, training_sets=named(parts, begun.id))
         if again:

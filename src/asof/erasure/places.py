@@ -14,6 +14,7 @@ from asof.engine.spill import sweep
 from asof.erasure.certificate import Erased
 from asof.erasure.history import ATTEMPTS, count_in_history, erase_in_history
 from asof.erasure.target import Holding
+from asof.erasure.training_sets import count_again
 from asof.errors import ConflictError
 from asof.ingest.feed import OnlineFeed
 from asof.ingest.statistics import drop_all, make_missing
@@ -102,6 +103,22 @@ class StatisticsPlace(_PlaceOf):
                 repeated(lambda g=group: drop_all(self.parts, g))
             with suppress(ConflictError):  # others keep writing: the rest is made by `statistics(rebuild=True)`
                 make_missing(self.parts, group)
+        return []
+
+
+class TrainingSetsPlace(_PlaceOf):
+    """What manifests of training sets say of values: statistics, which went before the first row did.
+
+    Their rows are those of groups, like others. What is left of them is counted anew.
+    """
+
+    name: ClassVar[str] = "training sets"
+    files: ClassVar[tuple[str, ...]] = ()  # in the registry's database
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`."""
+        del holdings
+        count_again(self.parts)
         return []
 
 
@@ -228,6 +245,7 @@ class RegistryPlace(_PlaceOf):
 PLACES = (
     HistoryPlace,
     StatisticsPlace,
+    TrainingSetsPlace,
     CachePlace,
     OnlinePlace,
     QuarantinePlace,

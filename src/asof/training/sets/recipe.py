@@ -48,6 +48,7 @@ class Recipe:
         time: The spine's column of times; "" if all rows have one.
         moment_us: That one; None if there is a column.
         known: Knowledge mode, as `historical` takes it.
+        names: The features that are wanted: a group may have more since; none for all of them.
     """
 
     question: Question
@@ -56,6 +57,7 @@ class Recipe:
     time: str
     moment_us: int | None
     known: str | datetime | None
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, parts: Parts, manifest: Manifest) -> "Recipe":
@@ -70,7 +72,8 @@ class Recipe:
             group = parts.registry.group(label.group)
             labeller = Labeller.of(label.label(group.definition), group)
         question = resolve(parts, manifest.view)
-        return cls(question, labeller, manifest.pins, manifest.time, manifest.moment_us, manifest.mode)
+        names = tuple(column.name for column in manifest.answers)
+        return cls(question, labeller, manifest.pins, manifest.time, manifest.moment_us, manifest.mode, names)
 
     @property
     def groups(self) -> dict[str, RegisteredGroup]:
@@ -89,7 +92,7 @@ class Recipe:
         known = self.known
         frame = reader.read(self.question.ref, spine, time=time, known=known, commits=self.pins)
         table = frame.to_arrow()
-        answers = table.select(table.column_names[spine.num_columns :])
+        answers = table.select(self.names or table.column_names[spine.num_columns :])
         times = self._times(spine)
         label = None
         if self.labeller is not None:
