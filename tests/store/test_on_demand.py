@@ -218,7 +218,7 @@ def test_what_functions_cannot_be_is_refused():
         FeatureView("v", features=[warmer_at, on_demand_of(other)])
     with pytest.raises(UsageError, match="both a feature and an input of the request"):
         FeatureView("v", features=[warmer_at, weather["wind"].alias("hour")])
-    with pytest.raises(UsageError, match="two features are named .warmer_at."):
+    with pytest.raises(UsageError, match=r"two features are named .warmer_at."):
         FeatureView("v", features=[warmer_at, warmer_at])
 
 

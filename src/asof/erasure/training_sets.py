@@ -30,7 +30,7 @@ def mark(parts: Parts, erasure: int, answers: Sequence[Holding]) -> None:
         manifest = Manifest.from_json(kept.manifest)
         before = manifest.erased.get(str(erasure), 0)  # it may have been broken off when some were gone
         erased = {**manifest.erased, str(erasure): max(before, count)}
-        amended = msgspec.structs.replace(manifest, erased=erased)
+        amended = msgspec.structs.replace(manifest, erased=erased, transforms=None)  # learned of values that go
         parts.training_sets.amend(replace(kept, manifest=amended.to_json(), statistics=None))
 
 

@@ -39,12 +39,7 @@ class KeptHere:
     def rows(self, kept: KeptSet, rows: int) -> Iterator[pa.Table]:
         """See `Makes.rows`."""
         manifest = Manifest.from_json(kept.manifest)
-        shape = Shape.of(manifest)
-        frame = read_rows(
-            self._parts, kept.group, start_us=None, end_us=None, columns=None, known=None,
-            commits={kept.group: manifest.commit}, latest=False, clocks=False, batch_rows=rows,
-        )  # fmt: skip
-        return (shape.seen(batch) for batch in frame.batches(rows) if batch.num_rows)
+        return rows_kept(self._parts, kept.group, manifest.commit, Shape.of(manifest), rows)
 
     def rebuilt(self, kept: KeptSet) -> Rows:
         """See `Makes.rebuilt`."""
@@ -128,6 +123,15 @@ class KeptHere:
                 return f"; first in row {before + at}, {name}: {one!r} was kept, {other!r} is found"
             before += known.num_rows
         return ""
+
+
+def rows_kept(parts: Parts, group: str, commit: int, shape: Shape, rows: int) -> Iterator[pa.Table]:
+    """Read the rows that a group keeps of a training set, as callers see them, in tables of at most so many."""
+    frame = read_rows(
+        parts, group, start_us=None, end_us=None, columns=None, known=None,
+        commits={group: commit}, latest=False, clocks=False, batch_rows=rows,
+    )  # fmt: skip
+    return (shape.seen(batch) for batch in frame.batches(rows) if batch.num_rows)
 
 
 def statistics_of(shape: Shape, label: str | None, time: str, shown: pa.Table) -> GroupStatistics:

@@ -30,7 +30,8 @@ from asof.statistics import GroupStatistics
 from asof.statistics.packing import pack
 from asof.training.sets.asking import Asked, mature_until_us, recipe_of
 from asof.training.sets.digest import TableDigest, joined
-from asof.training.sets.kept import statistics_of
+from asof.training.sets.fitting import fitted_on
+from asof.training.sets.kept import rows_kept, statistics_of
 from asof.training.sets.labelling import COUNTS
 from asof.training.sets.manifest import LabelSaid, Manifest, columns_of
 from asof.training.sets.recipe import Recipe, entity_ways, sources_of
@@ -131,6 +132,7 @@ class Making:
                 Load(parts, group, "backfill", Options(writer=parts.writer), self._tables(group.definition, advance))
             )
             manifest = self._manifest(commit.number)
+            manifest = msgspec.structs.replace(manifest, transforms=self._learned(group, commit.number))
             digest = joined(manifest.columns)
             same = _same(parts, name, digest, manifest)
             if same is not None:
@@ -275,6 +277,14 @@ class Making:
             asof=version("asof"),
             code_commit=code_commit() if self.asked.code is None else self.asked.code,
         )
+
+    def _learned(self, group: RegisteredGroup, commit: int) -> Document | None:
+        """Return what the view's transforms learn of the training part, the first one of the split."""
+        view = self.recipe.question.view
+        if not view.transforms:
+            return None
+        part = self.shape.parts[0] if self.shape.parts else None
+        return fitted_on(view, lambda: rows_kept(self.parts, group.ref, commit, self.shape, self.rows), part).document()
 
     def _ways(self) -> dict[str, list[list[str]]]:
         """Return the entities that the rows are about, as far as the spine has their keys."""

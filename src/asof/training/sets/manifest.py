@@ -90,7 +90,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         semantics: Version of the rules.
         asof: Version of asof.
         code_commit: Commit of the working directory of whoever asked for it; "" if it is in no repository.
-        transforms: Fitted transformations.
+        transforms: What the view's transforms learned of the training part; None if it has none, or if an erasure took
+            rows of it: what was learned may hold their values.
         erased: Erasures that took rows of it, by their numbers, with how many.
     """
 
@@ -119,7 +120,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     semantics: int
     asof: str
     code_commit: str = ""
-    transforms: list[Document] = []
+    transforms: Document | None = None
     erased: dict[str, int] = {}
 
     @property

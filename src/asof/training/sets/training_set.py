@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,10 +14,12 @@ from asof.arrow.frames import Frame, to_pandas, to_polars
 from asof.clock import from_us, show_us
 from asof.definitions.splits import Split
 from asof.definitions.training_set import SPLIT
-from asof.errors import NotFoundError, UnsupportedError, UsageError
+from asof.errors import ConflictError, NotFoundError, UnsupportedError, UsageError
+from asof.fitted import Fitted
 from asof.registry.training_sets import KeptSet
 from asof.statistics import GroupStatistics
 from asof.statistics.packing import unpack
+from asof.training.sets.fitting import transformed
 from asof.training.sets.leakage import Leakage, leakage_of
 from asof.training.sets.manifest import Manifest
 from asof.training.sets.rows import Shape
@@ -160,6 +163,37 @@ class TrainingSet:
         """
         return dict(self._makes.late(self._kept))
 
+    @cached_property
+    def fitted(self) -> Fitted:
+        """The view's transforms, as they were fitted on the training part: the first of the split, or all rows.
+
+        Raises:
+            UsageError: The view has none. ConflictError: They went with rows that were erased.
+            MissingDependencyError: A transformer of scikit-learn, which is not installed.
+        """
+        where, said = f"training set {self.ref}", self.manifest
+        if said.transforms is not None:
+            return Fitted.from_document(said.transforms, where=where)
+        if said.erased:
+            what = "what its transforms learned went with the rows that were erased"
+            raise ConflictError(what, where=where, todo="make a new version, and train on it")
+        raise UsageError(f"the view {self.view} has no transforms", where=where, todo="declare transforms= in the view")
+
+    def transform(self, given: Frame | Mapping[str, Any], *, raw: bool = False) -> Any:  # noqa: ANN401 - of the kind that is given
+        """Return rows with the transformed view in place of the view's features; see docs/transforms.md.
+
+        The same transforms, bit for bit, for what `historical` gives, for online answers and for plain rows.
+
+        Args:
+            given: A frame of any kind that has the view's features, of which the transformed one is returned; or an
+                online answer, or a dict of one row's values, which gives a dict.
+            raw: Whether to keep raw values beside, under names that end in "__raw".
+
+        Raises:
+            As `fitted`. DataError: A column that is made has the name of another one.
+        """
+        return transformed(self.fitted, given, raw=raw)
+
     def batches(self, split: str | None = None, *, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Read, and iterate over the rows in their order, in batches of at most `rows`.
 
@@ -300,6 +334,7 @@ class TrainingSet:
             ("pins", ", ".join(f"{ref}:{number}" for ref, number in said.pins.items())),
             ("split", "" if said.split is None else f"{said.parted} ({_counted(said.parts)})"),
             ("label", "" if label is None else f"{label.column} ({_counted(label.counts)})"),
+            ("fitted", "" if said.transforms is None else ", ".join(self.fitted.inputs)),
             ("left out", _counted({why: count for why, count in said.left_out.items() if count})),
             ("erased", _counted({f"erasure {number}": count for number, count in said.erased.items()})),
             ("digest", self.digest),
