@@ -166,7 +166,7 @@ class Catalog:
         Raises:
             NotFoundError: Unknown name.
         """
-        kept = training_set_of(self._parts, name)
+        kept = training_set_of(self._parts, checked_text(name, "name"))
         if kept is not None:
             return describe_training_set(kept)
         group = self.find(name)

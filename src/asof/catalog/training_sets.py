@@ -17,10 +17,9 @@ def training_sets(parts: Parts) -> list[TrainingSet]:
 
 def training_set_of(parts: Parts, name: str) -> TrainingSet | None:
     """Return the training set of a name that no group and no view has; None if there is none."""
-    base = name.partition("@")[0] if isinstance(name, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
     for find in (parts.registry.view, parts.registry.group):
         with suppress(NotFoundError):
-            find(base)
+            find(name.partition("@")[0])
             return None
     with suppress(NotFoundError):
         return TrainingSet(parts.training_sets.get(name), KeptHere(lambda: parts))

@@ -59,3 +59,16 @@ def key_values(definition: "FeatureGroup | FeatureView", given: Mapping[str, str
     from asof.ingest.key_texts import key_types, key_values
 
     return key_values(key_types(definition), given)
+
+
+def asked_values(
+    definition: "FeatureGroup | FeatureView", given: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the texts of `NAME=VALUE` as keys, and as what a view wants of a request; see `asof.ingest.key_texts`.
+
+    Raises:
+        UsageError: A text does not fit its type.
+    """
+    from asof.ingest.key_texts import asked_types, key_values, parted
+
+    return parted(definition, key_values(asked_types(definition), given))

@@ -19,6 +19,24 @@ def key_types(definition: FeatureGroup | FeatureView) -> Mapping[str, DType]:
     return definition.spine_keys if isinstance(definition, FeatureView) else definition.entity.keys
 
 
+def asked_types(definition: FeatureGroup | FeatureView) -> dict[str, DType]:
+    """Return the keys, and what a view wants of a request, with their types."""
+    requests = definition.requests if isinstance(definition, FeatureView) else {}
+    return {**requests, **key_types(definition)}
+
+
+def parted(
+    definition: FeatureGroup | FeatureView, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return keys, and what is of a request; None for a definition that wants nothing of one."""
+    keys = key_types(definition)
+    requests = asked_types(definition).keys() - keys.keys()
+    if not requests:
+        return dict(given), None
+    own = {name: value for name, value in given.items() if name in requests}
+    return {name: value for name, value in given.items() if name not in requests}, own
+
+
 def key_values(types: Mapping[str, DType], given: Mapping[str, str]) -> dict[str, Any]:
     """Return texts as values of the key types; an empty text is None. Unknown names stay texts: the store names them.
 

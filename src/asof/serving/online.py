@@ -282,7 +282,9 @@ class OnlineReader:
 
         return Vectors(plan, rows, t_us, given, vector)
 
-    def read_each(self, names: Sequence[str], keys: Mapping[str, Value]) -> list[Vector]:
+    def read_each(
+        self, names: Sequence[str], keys: Mapping[str, Value], request: Mapping[str, Value] | None = None
+    ) -> list[Vector]:
         """Answer one key set by several views or groups, all of them from one snapshot; nothing is logged."""
         plans = [self.plan(name) for name in names]
         for plan in plans:
@@ -291,11 +293,11 @@ class OnlineReader:
         def fetch(snapshot: OnlineSnapshot, keys: Mapping[str, Value], now_us: int) -> list[list[RawRow]]:
             return [plan.fetch(snapshot, keys, now_us) for plan in plans]
 
-        given = [plan.given(keys, None) for plan in plans]
+        given = [plan.given(keys, request) for plan in plans]
         found, applied, t_us = self._fetched(plans, fetch, keys)
         keys = dict(keys)
         answers = zip(plans, found, given, strict=True)
-        return [Vector(plan, keys, None, rows, applied, t_us, own) for plan, rows, own in answers]
+        return [Vector(plan, keys, request, rows, applied, t_us, own) for plan, rows, own in answers]
 
     def _fetched(
         self, plans: Sequence[Plan], fetch: Callable[[OnlineSnapshot, K, int], R], keys: K, left: int = SNAPSHOTS

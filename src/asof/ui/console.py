@@ -9,7 +9,7 @@ from typing import Any
 from asof.clock import to_us
 from asof.definitions.types import DType
 from asof.errors import AsofError, UsageError
-from asof.ingest.key_texts import key_values
+from asof.ingest.key_texts import key_values, parted
 from asof.quality.explanation import Explanation
 from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.serving.online import Vector
@@ -117,7 +117,8 @@ def _served_together(
     try:
         if asked.moment("at") is not None:
             return {}
-        return dict(zip(names, asked.sight.look_up(names, key_values(types, given)), strict=True))
+        keys, request = _parted(asks, key_values(types, given))
+        return dict(zip(names, asked.sight.look_up(names, keys, request), strict=True))
     except AsofError:
         return {}
 
@@ -132,18 +133,25 @@ def _found(  # noqa: PLR0917 - one question
 ) -> Found:
     registered, href = ask
     try:
-        keys, at = key_values(types, given), asked.moment("at")
+        (keys, request), at = _parted([registered], key_values(types, given)), asked.moment("at")
         wanted = asked.query.get("why", "")
         own = wanted.partition("/")[0] == registered.definition.name
         why = asked.sight.explain(registered.ref, keys, feature=wanted.partition("/")[2], at=at) if own else None
         if at is None and _is_online(registered):
-            answers, now_us = _served(served or asked.sight.look_up([registered.ref], keys)[0])
+            answers, now_us = _served(served or asked.sight.look_up([registered.ref], keys, request)[0])
         else:
             told = asked.sight.explain(registered.ref, keys, feature=None, at=at)
             answers, now_us = _told(told), to_us(told.at)
     except AsofError as error:
         return Found(registered.ref, href, problem=str(error))
     return Found(registered.ref, href, _table(asked, url, registered, answers, now_us), why)
+
+
+def _parted(
+    asks: Sequence[RegisteredGroup | RegisteredView], values: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return keys, and what a view wants of a request: a view is asked alone, groups want nothing."""
+    return parted(asks[0].definition, values) if len(asks) == 1 else (dict(values), None)
 
 
 def _is_online(registered: RegisteredGroup | RegisteredView) -> bool:

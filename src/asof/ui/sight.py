@@ -238,12 +238,14 @@ class Sight:
         ).to_arrow()
         return table.slice(0, limit), table.num_rows > limit
 
-    def look_up(self, names: Sequence[str], keys: Mapping[str, Any]) -> list[Vector]:
+    def look_up(
+        self, names: Sequence[str], keys: Mapping[str, Any], request: Mapping[str, Any] | None = None
+    ) -> list[Vector]:
         """Return what groups and views serve now for a key set, all of it from one snapshot of the online store.
 
         Nothing of it goes to the serving log.
         """
-        return self._reader.read_each(names, keys)
+        return self._reader.read_each(names, keys, request)
 
     def explain(self, name: str, keys: Mapping[str, Any], *, feature: str | None, at: datetime | None) -> Explanation:
         """Return why the answer for a key set is what it is."""

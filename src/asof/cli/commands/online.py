@@ -7,7 +7,7 @@ import click
 from asof.cli.command import Answer, open_store, pairs, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import Document
-from asof.cli.lookup import find, key_values
+from asof.cli.lookup import asked_values, find
 
 if TYPE_CHECKING:
     from asof.serving.online import Vector
@@ -30,12 +30,13 @@ SHAPE: Document = {
 def command(store: str, view: str, keys: tuple[str, ...]) -> Answer:
     """Show the newest values of one key.
 
-    VIEW is a view or a group. KEY=VALUE for each of its keys; a time is written as 2026-01-01T12:00:00Z, nothing
-    after the `=` is null.
+    VIEW is a view or a group. KEY=VALUE for each of its keys, and for what it wants of a request; a time is written
+    as 2026-01-01T12:00:00Z, nothing after the `=` is null.
     """
     given = pairs(keys, what="key")
     with open_store(store) as opened:
-        vector = opened.online(view, key_values(find(opened, view), given))
+        asked, request = asked_values(find(opened, view), given)
+        vector = opened.online(view, asked, request=request)
     names = list(vector.values)
     rows = [[name, vector.values[name], vector.statuses[name], vector.event_times[name]] for name in names]
     return Answer(

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from asof.ingest.key_texts import key_types
+from asof.ingest.key_texts import asked_types
 from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.console import console
 from asof.ui.page import Section, Subject
 
 
 def _made(subject: Subject[Any]) -> Mapping[str, Any]:
-    types = key_types(subject.registered.definition)
+    types = asked_types(subject.registered.definition)
     return {"console": console(subject.asked, f"{subject.url}/lookup", types, [(subject.registered, subject.url)])}
 
 
