@@ -12,7 +12,7 @@ from pyarrow import parquet
 import asof
 from asof import Entity, Feature, FeatureGroup, FeatureView, GroupSplit, RandomSplit, TimeSplit
 from asof.aggregates import Count
-from asof.errors import ConflictError, DataError, NotFoundError, UnsupportedError, UsageError
+from asof.errors import ConflictError, DataError, NotFoundError, TransientError, UnsupportedError, UsageError
 
 HOURS = 20
 
@@ -273,6 +273,51 @@ def test_a_feature_that_its_group_has_since_changes_nothing(filled, spine, weath
     assert "wind" in filled.training_set("w-2", "weather", spine, time="t").features
 
 
+def test_on_demand_features_are_made_of_the_spines_columns_and_made_again(store, place, at):
+    from tests import on_demand_features as functions
+
+    own = store if place == "embedded" else store._opened
+    own.apply(functions.weather, functions.comfort, functions.view)
+    rows = [
+        {"origin": o, "time_hour": at(20), "temp": t, "wind": 4, "note": "n"} for o, t in (("JFK", 41.0), ("LGA", None))
+    ]
+    store.backfill("weather", rows)
+    spine = [{"origin": o, "t": at(21), "hour": 12, "limit": 40.0} for o in ("JFK", "LGA", "XXX")]
+    made = made_of(store, spine, batch_rows=2)
+    assert made.features == ("temp", "warmer_at", "too_cold", "told", "wind")
+    assert made.to_arrow().equals(store.historical("departure", spine, time="t").to_arrow())
+    assert rows_of(made)[0]["warmer_at"] == 42.2
+    assert made.rebuild().to_arrow().equals(made.to_arrow())
+    assert {leak.kind for leak in made.leakage().leaks} == {"self-event", "late value"}
+
+
+@pytest.mark.embedded(reason="the code is changed where the store is")
+def test_code_that_changed_since_is_told(store, tmp_path, at):
+    text = """
+from asof import Entity, Feature, FeatureGroup, FeatureView, on_demand
+airport = Entity("airport", keys={"origin": "string"})
+weather = FeatureGroup("weather", entity=airport, event_time="t", features=[Feature("temp", "float64")])
+
+@on_demand(inputs=[weather["temp"]], output="float64")
+def doubled(temp):
+    return temp * 2
+
+view = FeatureView("view", features=[weather["temp"], doubled])
+"""
+    file = tmp_path / "definitions_of_sets.py"
+    file.write_text(text)
+    store.apply(file)
+    store.backfill("weather", [{"origin": "JFK", "t": at(1), "temp": 2.0}])
+    made = store.training_set("v-1", "view", [{"origin": "JFK", "at": at(2)}], time="at")
+    assert rows_of(made)[0]["doubled"] == 4.0
+    file.write_text(text.replace("temp * 2", "temp * 30"))
+    store.apply(file)
+    with pytest.raises(ConflictError, match="the source of definitions_of_sets:doubled is not what it was"):
+        made.rebuild()
+    assert rows_of(made)[0]["doubled"] == 4.0
+    sys.modules.pop("definitions_of_sets", None)
+
+
 @pytest.mark.embedded(reason="looks at what the registry holds")
 def test_what_is_not_the_same_is_told_with_the_column_and_the_row(filled, spine):
     made = made_of(filled, spine)
@@ -329,6 +374,32 @@ def test_forget_takes_its_rows_and_says_so(filled, spine, arrivals, folder):
     assert other.rebuild().digest == other.digest
     for file in folder.rglob("*"):
         assert not file.is_file() or b"JFK" not in file.read_bytes(), file
+
+
+@pytest.mark.embedded(reason="a store is opened again")
+def test_a_broken_off_erasure_is_finished_by_the_next_open(filled, spine, folder, clock, monkeypatch):
+    made = made_of(filled, spine)
+    kind = type(filled._parts.history)
+    before, calls = kind.discard, []
+
+    def fails(self, paths):
+        calls.append(list(paths))
+        raise TransientError("the disk is away")
+
+    monkeypatch.setattr(kind, "discard", fails)
+    with pytest.raises(TransientError):
+        filled.forget("airport", {"origin": "JFK"})
+    monkeypatch.setattr(kind, "discard", before)
+    assert calls
+    filled.close()
+    with asof.open(folder, clock=clock) as store:
+        (certificate,) = store.catalog.erasures()
+        assert certificate.training_sets == (made.ref,)
+        found = store.training_set("departure-2024")
+        assert {row["origin"] for row in rows_of(found)} == {"LGA"}
+        assert found.manifest.erased == {"1": 20}
+        assert found.statistics.rows == len(found) == 20
+        assert store.quality.doctor().healthy
 
 
 def test_forget_finds_rows_by_keys_under_other_names_and_from_answers(store, weather, airport, at):
