@@ -17,6 +17,9 @@ from asof.errors import UsageError
 
 ROW = "row"
 TAG = "training_set"
+MADE_WITH = "made_with"
+"""Tags of its group: the training set, "departure-2026-11@1", and the view or group that it was made with."""
+
 LONGEST = 57
 """Characters of a training set's name: that of its group has the version too."""
 
@@ -117,7 +120,7 @@ def training_group(  # noqa: PLR0913 - what a training set is made of
         description=f"rows of the training set {name}@{version} of {view} (written by asof)",
         owner=owner,
         project=project,
-        tags={TAG: f"{name}@{version}", ABOUT: about(ways)},
+        tags={TAG: f"{name}@{version}", MADE_WITH: view, ABOUT: about(ways)},
     )
 
 

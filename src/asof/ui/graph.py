@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from asof.definitions.quarantine import is_quarantine
 from asof.definitions.serving_log import log_name
+from asof.definitions.training_set import MADE_WITH, is_training_set
 from asof.registry.registered import RegisteredGroup
 from asof.ui.links import page_of
 from asof.ui.sight import Seen, Sight
@@ -32,7 +33,7 @@ class Node:
 
     Attributes:
         id: Its name: "weather@1", "parquet:/data".
-        kind: "source", "group", "view" or "log".
+        kind: "source", "group", "view" or "log": what asof keeps beside them.
         href: Its page; "" if it has none.
     """
 
@@ -92,6 +93,9 @@ def graph_of(seen: Seen) -> Graph:
             edges.add((str(outside), group.ref))
         if name in logs:
             edges.add((logs[name].ref, group.ref))
+        if is_training_set(group.definition):
+            nodes[group.ref] = replace(nodes[group.ref], kind="log")
+            edges.add((group.definition.tags.get(MADE_WITH, ""), group.ref))
         kept = seen.newest_groups.get(group.definition.tags.get("quarantine", ""))
         if kept is not None and is_quarantine(group.definition):
             nodes[group.ref] = replace(nodes[group.ref], kind="log")

@@ -16,6 +16,7 @@ from asof.ui.sections import (
     reads,
     serving,
     statistics,
+    training_sets,
     use,
     versions,
 )
@@ -43,6 +44,7 @@ OF_VIEW: tuple[Section[RegisteredView], ...] = (
     use.OF_VIEW,
     reads.OF_VIEW,
     lookup.OF_VIEW,
+    training_sets.OF_VIEW,
     proof.OF_VIEW,
     versions.OF_VIEW,
 )

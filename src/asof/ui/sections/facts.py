@@ -76,6 +76,7 @@ def _view(subject: Subject[RegisteredView]) -> Mapping[str, Any]:
     own = view.definition
     facts: list[Fact] = [
         ("keys", [Cell(f"{name}: {dtype}", tone="code") for name, dtype in own.spine_keys.items()]),
+        ("request", [Cell(f"{name}: {dtype}", tone="code") for name, dtype in own.requests.items()]),
         ("reads", [cell_of_ref(group.ref, seen) for group in view.groups.values()]),
     ]
     offline = [group.definition.name for group in view.groups.values() if not group.definition.online]
