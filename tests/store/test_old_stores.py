@@ -34,7 +34,8 @@ def made():
 def old(request, tmp_path):
     """Give the folder of an old store, and what it answered on its day."""
     with tarfile.open(FIXTURES / f"{request.param}.tar.gz") as packed:
-        packed.extractall(tmp_path, filter="data")
+        packed.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.2 of Debian has none
+        packed.extractall(tmp_path)
     return tmp_path / "store", json.loads((FIXTURES / f"{request.param}.json").read_text())
 
 
