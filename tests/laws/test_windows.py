@@ -103,7 +103,8 @@ def test_a_function_makes_of_events_what_the_oracle_does_in_any_order_and_howeve
     tiles = [shuffled[start:end] for start, end in pairwise([0, *cuts, len(held)])]
     states = [function.of(map(event, tile)) for tile in data.draw(st.permutations(tiles))]
     kept = [encode(function, state) for state in states]
-    assert [decode(function, data) for data in kept] == states
+    read = [decode(function, data) for data in kept]
+    assert all(one == other or same(one, other) for one, other in zip(read, states, strict=True))  # a state may be NaN
     assert function.merge(function.of(()), function.of(())) == function.empty
     merged = function.empty
     for state in states:
