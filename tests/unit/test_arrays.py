@@ -52,7 +52,7 @@ def test_one_value_is_given_as_a_column_of_one(case):
         assert one.dtype == column.dtype
         assert one.shape == column.shape
         np.testing.assert_array_equal(one, column)
-        assert one_taker(dtype, "x")(one) == from_array(column, dtype, 1, where="x")[0].as_py()
+        assert one_taker(dtype, where="x")(one) == from_array(column, dtype, 1, where="x")[0].as_py()
 
 
 def test_no_row_is_an_array_of_the_same_type(case):

@@ -16,7 +16,6 @@ nothing else can come. A masked array is taken as well, its mask as nulls.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -140,8 +139,7 @@ def from_array(given: object, dtype: DType, rows: int, *, where: str) -> pa.Arra
     return whole
 
 
-@cache
-def one_taker(dtype: DType, where: str) -> Callable[[object], Value]:
+def one_taker(dtype: DType, *, where: str) -> Callable[[object], Value]:
     """Return what takes the only value out of what a function gave for one row, as `from_array` takes it."""
     plain = _TAKERS.get(dtype.name)
 
@@ -155,8 +153,7 @@ def one_taker(dtype: DType, where: str) -> Callable[[object], Value]:
     return taken
 
 
-@cache
-def value_taker(dtype: DType, where: str) -> Callable[[Value], Value]:
+def value_taker(dtype: DType, *, where: str) -> Callable[[Value], Value]:
     """Return what takes a single Python value that a function gave, as `from_values` takes many."""
     plain = _TAKERS.get(dtype.name)
 

@@ -20,9 +20,6 @@ from asof.errors import AsofError, DataError
 Value = Any
 Column = pa.Array | pa.ChunkedArray
 
-PROBES = 3
-"""So many rows of a table are made again by themselves: a function that looks at other rows is found by them."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Step:
@@ -70,7 +67,7 @@ class _Step:
         return made
 
     def _probe(self, given: Sequence[Column], made: pa.Array) -> None:
-        """Refuse a function whose values depend on the rows beside.
+        """Refuse a function whose values depend on the rows beside: the first, middle and last row are made again.
 
         Raises:
             DataError: One row by itself gives another value.
@@ -175,7 +172,7 @@ def _step(made: Derivation, where: str) -> _Step:
         by_row=feature.mode == "row",
         where=spot,
         makers=tuple(one_maker(dtype, where=spot) for dtype in types),
-        taker=(value_taker if feature.mode == "row" else one_taker)(feature.dtype, spot),
+        taker=(value_taker if feature.mode == "row" else one_taker)(feature.dtype, where=spot),
     )
 
 

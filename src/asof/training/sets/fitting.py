@@ -34,8 +34,9 @@ def fitted_on(view: FeatureView, rows: Callable[[], Iterable[pa.Table]], part: s
 
 def transformed(fitted: Fitted, given: Frame | Mapping[str, Any], *, raw: bool) -> Frame | dict[str, Any]:
     """Return what is made of rows, in their kind; or of the values of one row, as a dict."""
-    values = getattr(given, "values", None)
-    if isinstance(given, Mapping) or isinstance(values, Mapping):  # or an online answer
-        return fitted.values(cast("Mapping[str, Any]", given if isinstance(given, Mapping) else values), raw=raw)
+    if isinstance(given, Mapping):
+        return fitted.values(cast("Mapping[str, Any]", given), raw=raw)
+    if hasattr(type(given), "statuses"):  # an online answer; `values` of a pandas frame would copy all of it
+        return fitted.values(given.values, raw=raw)
     table, origin = to_table(given, where="rows")
     return HistoricalFrame(fitted.table(table, raw=raw), origin, {}).to_native()
