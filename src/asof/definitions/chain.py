@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from asof.definitions.estimator import Estimator, Foreign, estimator_from, estimator_of, is_estimator
-from asof.definitions.transform import Document, Impute, Label, OneHot, Ordinal, Transform, built_in_from
+from asof.definitions.transform import Document, Impute, OneHot, Ordinal, Scalar, Transform, built_in_from
 from asof.definitions.types import DType
 from asof.errors import NotFoundError, UsageError
 
@@ -148,7 +148,7 @@ def _is_of_numbers(dtype: DType) -> bool:
     return dtype.fields[0][1].name in Estimator.takes - {"string", "bytes", "date", "decimal", "vector"}
 
 
-def _fits(label: Label, dtype: DType) -> bool:
+def _fits(label: Scalar, dtype: DType) -> bool:
     match label:
         case bool():
             return dtype.name == "bool"

@@ -33,14 +33,26 @@ def name_of(given: str | Function, *, what: str, where: str) -> str:
     """
     if isinstance(given, str):
         return given
-    module, name = getattr(given, "__module__", None), getattr(given, "__qualname__", "")
-    if not isinstance(given, FunctionType) or not name.isidentifier() or module == "__main__":
-        shown = f"{name or given!r} of __main__" if module == "__main__" else name or repr(given)
-        raise UsageError(f"the {what} {shown} cannot be imported by a name", where=where, todo=TODO)
-    code = f"{module}:{name}"
+    code = own_name(given, what=what, where=where)
     if imported(code, what=what, where=where) is not given:
         raise UsageError(f"{code} is another function than the one given", where=where, todo=TODO)
     return code
+
+
+def own_name(given: Function | type, *, what: str, where: str) -> str:
+    """Return the "module:name" that a function or class was defined under; another thing may go by it, or will.
+
+    Raises:
+        UsageError: It is not of the top level of a module that can be imported.
+    """
+    if not isinstance(given, FunctionType | type):
+        raise UsageError(f"the {what} {given!r} cannot be imported by a name", where=where, todo=TODO)
+    module, name = given.__module__, given.__qualname__
+    if not name.isidentifier():
+        raise UsageError(f"the {what} {name} cannot be imported by a name", where=where, todo=TODO)
+    if module == "__main__" or module not in sys.modules:
+        raise UsageError(f"the {what} {name} of {module} cannot be imported by a name", where=where, todo=TODO)
+    return f"{module}:{name}"
 
 
 def imported(code: str, *, what: str, where: str) -> Function:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from asof.definitions.code import TODO, hash_of
+from asof.definitions.code import TODO, hash_of, own_name
 from asof.definitions.transform import FLOAT, LABELS, NUMBERS, Document, Transform
 from asof.definitions.types import DType
 from asof.errors import UsageError
@@ -144,11 +144,11 @@ def _same(value: object, default: object) -> bool:
 
 def _name_of(kind: type, where: str) -> str:
     """Return "module:Class"; of scikit-learn's without the modules that are its own affair."""
-    module, name = kind.__module__, kind.__qualname__
+    module, _, name = own_name(kind, what="transformer", where=where).partition(":")
     parts = module.split(".")
     if parts[0] == PACKAGE:
         module = ".".join(part for part in parts if not part.startswith("_"))
-    if getattr(sys.modules.get(module), name, None) is not kind or module == "__main__":
+    if getattr(sys.modules.get(module), name, None) is not kind:
         raise UsageError(f"the transformer {name} of {module} cannot be imported by a name", where=where, todo=TODO)
     return f"{module}:{name}"
 

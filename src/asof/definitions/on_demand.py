@@ -6,12 +6,11 @@ Source: SEMANTICS section 6.
 """
 
 import inspect
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from asof.definitions.code import Function, digest_of, named
+from asof.definitions.code import Function, digest_of, named, own_name
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureRef
 from asof.definitions.names import checked_name
@@ -173,7 +172,7 @@ def on_demand(
         raise UsageError("an on-demand feature is made of something", todo="name its inputs")
 
     def declare(function: Function) -> OnDemand:
-        code = _name_of(function, f"{WHAT} {name}".strip())
+        code = own_name(function, what="function", where=f"{WHAT} {name}".strip())
         own = checked_name(name or function.__name__, "feature")
         where = f"{WHAT} {own}"
         first = next(iter((inspect.getdoc(function) or "").splitlines()), "")
@@ -205,19 +204,6 @@ def distinct_requests(features: Sequence[OnDemand], *, where: str) -> dict[str, 
 def requests_of(features: Mapping[str, DType]) -> str:
     """Return request inputs as text: "hour: int64"."""
     return ", ".join(f"{name}: {dtype}" for name, dtype in features.items())
-
-
-def _name_of(function: Function, where: str) -> str:
-    """Return the "module:function" under which the decorated function will be found."""
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
-    if not inspect.isfunction(function) or not name.isidentifier() or module in (None, "__main__"):
-        shown = f"{name or repr(function)} of __main__" if module == "__main__" else name or repr(function)
-        todo = "define it at the top level of a module, and import that"
-        raise UsageError(f"the function {shown} cannot be imported by a name", where=where, todo=todo)
-    if module not in sys.modules:
-        what = f"the function {name} cannot be imported by a name: its file runs under the name {module}"
-        raise UsageError(what, where=where, todo="give the file a name that no other module has")
-    return f"{module}:{name}"
 
 
 def _check_arguments(function: Function, count: int, where: str) -> None:

@@ -15,7 +15,7 @@ from asof.errors import NotFoundError, UsageError
 
 Document = dict[str, Any]  # JSON: the foreign edge where Any is honest
 
-Label = str | int | float | bool
+Scalar = str | int | float | bool
 """A value that a definition may name: what JSON has."""
 
 WHOLE = frozenset({"bool", "int8", "int16", "int32", "int64"})
@@ -195,11 +195,11 @@ class OneHot(Transform):
     """
 
     most: int | None = None
-    categories: tuple[Label, ...] = ()
+    categories: tuple[Scalar, ...] = ()
     kind = "onehot"
     takes = NAMED
 
-    def __init__(self, most: int | None = None, *, categories: Iterable[Label] = ()) -> None:
+    def __init__(self, most: int | None = None, *, categories: Iterable[Scalar] = ()) -> None:
         """Check and keep the parts."""
         object.__setattr__(self, "most", most)
         object.__setattr__(self, "categories", _labels(categories, "OneHot"))
@@ -225,11 +225,11 @@ class Ordinal(Transform):
     """
 
     unknown: int | None = -1
-    categories: tuple[Label, ...] = ()
+    categories: tuple[Scalar, ...] = ()
     kind = "ordinal"
     takes = LABELS
 
-    def __init__(self, unknown: int | None = -1, *, categories: Iterable[Label] = ()) -> None:
+    def __init__(self, unknown: int | None = -1, *, categories: Iterable[Scalar] = ()) -> None:
         """Check and keep the parts."""
         if unknown is not None and (isinstance(unknown, bool) or not isinstance(unknown, int)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
             raise UsageError(f"unknown={unknown!r} is no integer", where="Ordinal", todo="pass -1, or None for a null")
@@ -274,10 +274,10 @@ class Impute(Transform):
     """
 
     strategy: str = "mean"
-    value: Label | None = None
+    value: Scalar | None = None
     kind = "impute"
 
-    def __init__(self, strategy: str | float = "mean", *, value: Label | None = None) -> None:
+    def __init__(self, strategy: str | float = "mean", *, value: Scalar | None = None) -> None:
         """Tell a strategy from a value."""
         if not isinstance(strategy, str) and value is None and strategy is not None:  # pyright: ignore[reportUnnecessaryComparison] - callers err
             strategy, value = "constant", strategy
@@ -361,7 +361,7 @@ def _check_count(value: object, where: str, most: int, *, fewest: int = FEWEST_B
         raise UsageError(f"{value!r} is no integer from {fewest} to {most:,}", where=where)
 
 
-def _labels(given: Iterable[Label], where: str) -> tuple[Label, ...]:
+def _labels(given: Iterable[Scalar], where: str) -> tuple[Scalar, ...]:
     """Return values that a definition names.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any, assert_never
 import numpy as np
 
 from asof.arrow.arrays import Array
-from asof.definitions.transform import FLOAT, Label
+from asof.definitions.transform import FLOAT, Scalar
 from asof.definitions.types import DType, parse_type
 from asof.fitted.states import (
     Bucketed,
@@ -55,7 +55,7 @@ def outputs_of(state: Built, name: str, dtype: DType) -> list[tuple[str, DType]]
             return [(name, FLOAT)]
 
 
-def shown(category: Label) -> str:
+def shown(category: Scalar) -> str:
     """Return a category as the name of its column says it."""
     return str(category).lower() if isinstance(category, bool) else str(category)
 
@@ -199,7 +199,7 @@ def _objects(values: list[Value]) -> Array:
     return found
 
 
-def _places(dtype: str, categories: tuple[Label, ...]) -> dict[Value, int]:
+def _places(dtype: str, categories: tuple[Scalar, ...]) -> dict[Value, int]:
     """Return the place of each category, by values as arrays hold them: 1.0 is 1 and True."""
     kind = parse_type(dtype)
     return {meant(each, kind): at for at, each in enumerate(categories)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from asof.definitions.transform import Label
+from asof.definitions.transform import Scalar
 from asof.definitions.types import DType
 
 Value = Any
@@ -61,14 +61,14 @@ class OneOf(State, frozen=True, tag="one_of"):
     """0 and 1 for each category; categories as `said` says them."""
 
     dtype: str
-    categories: tuple[Label, ...]
+    categories: tuple[Scalar, ...]
 
 
 class Coded(State, frozen=True, tag="coded"):
     """The place of each category; others are `unknown`, None for null."""
 
     dtype: str
-    categories: tuple[Label, ...]
+    categories: tuple[Scalar, ...]
     unknown: int | None
 
 
@@ -83,7 +83,7 @@ class Filled(State, frozen=True, tag="filled"):
     """What a null becomes; `as_float` makes float64 of the column."""
 
     dtype: str
-    value: Label
+    value: Scalar
     as_float: bool
 
 
@@ -127,7 +127,7 @@ class Estimated(State, frozen=True, tag="estimated"):
 Stage = Columns | Estimated
 
 
-def said(value: Value) -> Label:
+def said(value: Value) -> Scalar:
     """Return a value of a column as JSON has it: dates by ISO 8601, bytes as hexadecimal digits."""
     match value:
         case bytes():
@@ -138,7 +138,7 @@ def said(value: Value) -> Label:
             return value
 
 
-def meant(label: Label, dtype: DType) -> Value:
+def meant(label: Scalar, dtype: DType) -> Value:
     """Return the value of a column that `said` said."""
     make = _MEANT.get(dtype.name)
     return label if make is None else make(label)
