@@ -24,6 +24,7 @@ from asof.ingest.reading import reading
 from asof.ingest.transform import check_code
 from asof.ingest.upkeep import Compaction
 from asof.ingest.write import Together, Writer
+from asof.models import Models
 from asof.parts import OfParts, Parts, Pins, open_parts
 from asof.progress import Progress, showing
 from asof.quality import Quality
@@ -47,9 +48,10 @@ class Store(TrainingSetsOf, OfParts):
         catalog: Everything about knowing.
         quality: Everything about trust.
         keys: Who may ask a server for what.
+        models: Models, and predictions with them.
     """
 
-    _held = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "keys", "quality")
+    _held = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "keys", "models", "quality")
 
     def __init__(self, parts: Parts) -> None:
         """Serve a store from its parts."""
@@ -61,6 +63,7 @@ class Store(TrainingSetsOf, OfParts):
         self._online = OnlineReader(parts, log=self._log)
         self.catalog = Catalog(parts, self._online.forget_plans)
         self.keys = Keys(parts)
+        self.models = Models(lambda: self._parts, self, lambda _: None)
         self.quality = Quality(parts, self._writer, self._log)
         opened.add(self)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 
+import numpy as np
 import pyarrow as pa
 
 from asof.errors import DataError, MissingDependencyError, UsageError
@@ -289,6 +290,19 @@ def to_pandas(table: pa.Table, origin: Origin | None = None) -> Frame:
         return frame
     frame.index = own.index
     return pd.concat([own, frame], axis=1)
+
+
+def arrays_to_pandas(columns: Mapping[str, np.ndarray]) -> Frame:
+    """Return NumPy arrays as a pandas frame of their types.
+
+    Raises:
+        MissingDependencyError: pandas is not installed.
+    """
+    try:
+        import pandas as pd  # noqa: PLC0415 - the user's package
+    except ImportError as error:
+        raise MissingDependencyError("pandas", extra="demo") from error
+    return pd.DataFrame(columns, copy=False)
 
 
 def to_polars(table: pa.Table, origin: Origin | None = None) -> Frame:

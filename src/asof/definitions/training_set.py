@@ -42,18 +42,18 @@ class Kept:
     field: str
 
 
-def checked_set_name(name: object) -> str:
-    """Return the name of a training set.
+def checked_set_name(name: object, what: str = "training set") -> str:
+    """Return the name of a training set, or of something else that a group is named after.
 
     Raises:
         UsageError: No group's name can be made of it.
     """
-    text = checked_tag(name, "training set")
+    text = checked_tag(name, what)
     made = _plain(text)
     if len(text) <= LONGEST and PATTERN.fullmatch(made) and "__" not in made:
         return text
     todo = f'use lower-case letters, digits and single dashes, a letter first, {LONGEST} at most: "departure-2026-11"'
-    raise UsageError(f"{text!r} is no name for a training set", todo=todo)
+    raise UsageError(f"{text!r} is no name for a {what}", todo=todo)
 
 
 def group_name(name: str, version: int) -> str:

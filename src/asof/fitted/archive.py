@@ -66,6 +66,31 @@ def unpack(text: str, users: Collection[str], *, where: str) -> Any:  # noqa: AN
         raise PermanentError(what, where=where, todo="fit it anew") from error
 
 
+def written(model: object, *, where: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return a model as bytes, and the types that whoever reads it takes on trust; whoever writes it has them.
+
+    Raises:
+        UnsupportedError: skops does not write it. MissingDependencyError: It is not installed.
+    """
+    skops = _skops()
+    try:
+        body = _canonical(skops.dumps(model))
+    except Exception as error:  # whatever a foreign class may hold
+        todo = 'save it yourself, and pass path="file" and loader="module:function"'
+        raise UnsupportedError(f"skops cannot keep the model: {error}", where=where, todo=todo) from error
+    return body, tuple(sorted(skops.get_untrusted_types(data=body)))
+
+
+def read(body: bytes, trusted: Collection[str]) -> object:
+    """Return the model of such bytes.
+
+    Raises:
+        Whatever skops raises: they are damaged, or hold other types.
+    """
+    found: object = _skops().loads(body, trusted=list(trusted))
+    return found
+
+
 def _skops() -> Any:  # noqa: ANN401 - it ships no types
     try:
         import skops.io as found  # noqa: PLC0415 - of an extra, and a second: only transformers of scikit-learn need it

@@ -26,6 +26,7 @@ from asof.offline.port import History
 from asof.online.limited import OPTION, LimitedOnlineStore
 from asof.online.port import OnlineStore
 from asof.online.remote import without_option
+from asof.registry.models import Models
 from asof.registry.monitors import Monitors
 from asof.registry.port import CommitLog, Deeds, Erasures, Keys, Metadata, Registry, Tags
 from asof.registry.reports import Reports
@@ -75,6 +76,7 @@ class Parts:
         statistics: Those of commits.
         monitors: What monitors found.
         training_sets: Their manifests.
+        models: Their records.
         process: Who runs this process, "user@host" or what ASOF_WRITER says.
         compaction: Whether small files are merged in the background: "auto" or "off".
     """
@@ -95,6 +97,7 @@ class Parts:
     statistics: Statistics
     monitors: Monitors
     training_sets: TrainingSets
+    models: Models
     process: str = ""
     compaction: str = "auto"
 
@@ -165,6 +168,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         statistics=metadata.statistics,
         monitors=metadata.monitors,
         training_sets=metadata.training_sets,
+        models=metadata.models,
         process=_process(),
         compaction=settings["compaction"],
     )

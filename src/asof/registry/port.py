@@ -7,6 +7,7 @@ from typing import Protocol
 from asof.definitions import FeatureGroup, FeatureView
 from asof.errors import AsofError, ConflictError
 from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Snapshot, Span, Tag, Totals
+from asof.registry.models import Models
 from asof.registry.monitors import Monitors
 from asof.registry.plan import Plan
 from asof.registry.registered import RegisteredGroup, RegisteredView
@@ -360,7 +361,7 @@ class Deeds(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What an adapter of the registry opens: eleven ports on one database."""
+    """What an adapter of the registry opens: twelve ports on one database."""
 
     registry: Registry
     log: CommitLog
@@ -373,3 +374,4 @@ class Metadata:
     statistics: Statistics
     monitors: Monitors
     training_sets: TrainingSets
+    models: Models

@@ -81,6 +81,6 @@ class TrainingSets(Protocol):
         """Forget a version ("name@2") or all ("name"), and return them; a deed of the writer.
 
         Raises:
-            NotFoundError: With names that come close.
+            NotFoundError: With names that come close. ConflictError: A live model was fitted on one of them.
         """
         ...

@@ -7,6 +7,7 @@ from asof.registry.sql.deeds import SqlDeeds
 from asof.registry.sql.definitions import SqlRegistry
 from asof.registry.sql.erasures import SqlErasures
 from asof.registry.sql.keys import SqlKeys
+from asof.registry.sql.models import SqlModels
 from asof.registry.sql.monitors import SqlMonitors
 from asof.registry.sql.reports import SqlReports
 from asof.registry.sql.statistics import SqlStatistics
@@ -19,6 +20,7 @@ __all__ = [
     "SqlDeeds",
     "SqlErasures",
     "SqlKeys",
+    "SqlModels",
     "SqlMonitors",
     "SqlRegistry",
     "SqlReports",
@@ -45,4 +47,5 @@ def open_sql(url: str) -> Metadata:
         SqlStatistics(database),
         SqlMonitors(database),
         SqlTrainingSets(database),
+        SqlModels(database),
     )

@@ -254,3 +254,19 @@ training_set = Table(
     Column("manifest", TEXT, nullable=False),
     Column("statistics", BYTES),
 )
+
+model = Table(
+    "model",
+    metadata,
+    Column("name", short_text(63), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("stage", short_text(15), nullable=False),
+    Column("training_set", short_text(127), nullable=False),
+    Column("training_digest", short_text(64), nullable=False),
+    Column("view", short_text(127), nullable=False),
+    Column("artefact", TEXT, nullable=False),
+    Column("digest", short_text(64), nullable=False),
+    Column("created_at_us", BigInteger, nullable=False),
+    Column("writer", TEXT, nullable=False),
+    Column("facts", TEXT, nullable=False),
+)

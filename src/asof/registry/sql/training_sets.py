@@ -10,6 +10,7 @@ from asof.errors import ConflictError, NotFoundError
 from asof.records import Deed
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.deeds import record
+from asof.registry.sql.models import refuse_if_fitted_on
 from asof.registry.sql.tables import group_version, training_set, view_version
 from asof.registry.training_sets import KeptSet
 
@@ -95,6 +96,7 @@ class SqlTrainingSets:
         """See `TrainingSets.remove`."""
         with self._database.write() as connection:
             gone = [_kept(row) for row in _found(connection, name)]
+            refuse_if_fitted_on(connection, [kept.ref for kept in gone])
             for kept in gone:
                 connection.execute(delete(training_set).where(*_of(kept.name, kept.version)))
             record(connection, *(Deed(now_us, writer, "remove", kept.ref, note="training set") for kept in gone))

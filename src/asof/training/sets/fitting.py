@@ -36,7 +36,8 @@ def transformed(fitted: Fitted, given: Frame | Mapping[str, Any], *, raw: bool) 
     """Return what is made of rows, in their kind; or of the values of one row, as a dict."""
     if isinstance(given, Mapping):
         return fitted.values(cast("Mapping[str, Any]", given), raw=raw)
-    if hasattr(type(given), "statuses"):  # an online answer; `values` of a pandas frame would copy all of it
+    kind: type[object] = type(given)  # pyright: ignore[reportUnknownVariableType] - a frame of any kind
+    if hasattr(kind, "statuses"):  # an online answer; `values` of a pandas frame would copy all of it
         return fitted.values(given.values, raw=raw)
     table, origin = to_table(given, where="rows")
     return HistoricalFrame(fitted.table(table, raw=raw), origin, {}).to_native()

@@ -14,12 +14,14 @@ from asof.arrow.frames import Frame, to_pandas, to_polars
 from asof.clock import from_us, show_us
 from asof.definitions.splits import Split
 from asof.definitions.training_set import SPLIT
+from asof.definitions.types import DType
 from asof.errors import ConflictError, NotFoundError, UnsupportedError, UsageError
 from asof.fitted import Fitted
 from asof.registry.training_sets import KeptSet
 from asof.statistics import GroupStatistics
 from asof.statistics.packing import unpack
 from asof.training.sets.fitting import transformed
+from asof.training.sets.inputs import Inputs, Takes, checked_takes
 from asof.training.sets.leakage import Leakage, leakage_of
 from asof.training.sets.manifest import Manifest
 from asof.training.sets.rows import Shape
@@ -193,6 +195,39 @@ class TrainingSet:
             As `fitted`. DataError: A column that is made has the name of another one.
         """
         return transformed(self.fitted, given, raw=raw)
+
+    @property
+    def inputs(self) -> dict[str, DType]:
+        """The columns that a model of it is given: the features, or what the view's transforms make of them."""
+        if self.manifest.transforms is not None:
+            return dict(self.fitted.outputs)
+        return {column.name: column.kept.dtype for column in self.manifest.answers}
+
+    def xy(self, split: str | None = None, *, takes: Takes = "pandas") -> tuple[Any, np.ndarray]:
+        """Return what a model learns from: its inputs, as they will be given to it when it predicts, and the labels.
+
+        Numbers and booleans are float64, a null is NaN; text is an object. Rows whose label is null are left out.
+
+        Args:
+            split: A part of the split; None for all rows.
+            takes: "pandas", "numpy" (a float64 matrix) or "arrow".
+
+        Returns:
+            The inputs, and an array of labels: of its own type, numbers with fractions as float64.
+
+        Raises:
+            UsageError: There is no label. NotFoundError: There is no such part. ConflictError: As `fitted`.
+            UnsupportedError: A feature is no input of a model that takes this.
+        """
+        where = f"training set {self.ref}"
+        if self.label is None:
+            raise UsageError("it has no label", where=where, todo="pass label= when it is made")
+        inputs = Inputs(self.inputs, checked_takes(takes))
+        table = self.to_arrow(split)
+        table = table.filter(pc.is_valid(table.column(self.label)))
+        answers = table.select(list(self.features))
+        found = answers if self.manifest.transforms is None else self.fitted.table(answers)
+        return inputs.of_table(found), table.column(self.label).to_numpy()
 
     def batches(self, split: str | None = None, *, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Read, and iterate over the rows in their order, in batches of at most `rows`.

@@ -1,0 +1,213 @@
+"""What predicts, as files in the store's folder: named by the hash of their bytes, so that none is ever another one."""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from asof.definitions.code import Function, digest_of, imported, name_of, unchanged
+from asof.errors import ConflictError, MissingDependencyError, PermanentError, UsageError, warn
+from asof.fitted.archive import read, written
+from asof.models.model import SKOPS, Facts, Model
+
+FOLDER = "models"
+FILE = "model.skops"
+UNFINISHED = ".new-"
+WHAT = "loader"
+
+OLD_SECONDS = 86_400
+"""Files that nobody finished for so long are deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An artefact that was put into the folder.
+
+    Attributes:
+        place: Where, below the store's folder.
+        digest: Hash of its names and bytes.
+        bytes: How many.
+    """
+
+    place: str
+    digest: str
+    bytes: int
+
+
+class Artefacts:
+    """The folder of artefacts of a store.
+
+    Attributes:
+        root: The store's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Keep the folder; it is made with the first artefact."""
+        self.root = root
+
+    def keep(self, fill: Callable[[Path], None]) -> Kept:
+        """Put an artefact into the folder.
+
+        Args:
+            fill: Writes it into a folder.
+
+        Raises:
+            PermanentError: The folder cannot be written.
+        """
+        folder = self.root / FOLDER
+        try:
+            folder.mkdir(exist_ok=True)
+            unfinished = folder / f"{UNFINISHED}{uuid.uuid4().hex[:12]}"
+            unfinished.mkdir()
+            try:
+                fill(unfinished)
+                files = _files(unfinished)
+                for file in files:
+                    _synced(file)
+                digest, size = _digest(unfinished, files), sum(file.stat().st_size for file in files)
+                place = folder / digest[:32]
+                if not place.exists():
+                    with suppress(OSError):  # another process was first: it has the same bytes
+                        unfinished.rename(place)
+                if not place.exists():
+                    raise PermanentError(f"{place} cannot be made", where="models")
+                _synced(folder)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+        except OSError as error:
+            what = f"the model cannot be kept: {error.strerror}"
+            raise PermanentError(what, where=str(folder), todo="look at the disk and its permissions") from error
+        return Kept(f"{FOLDER}/{place.name}", digest, size)
+
+    def path(self, model: Model) -> Path:
+        """Return where the files of a model lie, once their bytes are known to be those that were kept.
+
+        Raises:
+            PermanentError: They are damaged, or gone.
+        """
+        place = self.root / model.artefact
+        where, todo = f"model {model.ref}", "restore the store's folder, or keep the model again"
+        try:
+            files = _files(place) if place.is_dir() else []
+            digest = _digest(place, files) if files else ""
+        except OSError as error:
+            raise PermanentError(f"{place} cannot be read: {error.strerror}", where=where, todo=todo) from error
+        if digest != model.kept.digest:
+            what = f"the files of {place} are not those that were kept" if files else f"there are no files in {place}"
+            raise PermanentError(what, where=where, todo=todo)
+        return place
+
+    def drop(self, places: Sequence[str], used: set[str]) -> None:
+        """Delete artefacts that no model uses, and what was never finished."""
+        for place in set(places) - used:
+            if place.startswith(f"{FOLDER}/"):
+                shutil.rmtree(self.root / place, ignore_errors=True)
+        for unfinished in (self.root / FOLDER).glob(f"{UNFINISHED}*"):
+            with suppress(OSError):
+                age = (self.root / FOLDER).stat().st_mtime - unfinished.stat().st_mtime
+                if age > OLD_SECONDS:
+                    shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def copied(source: Path, *, where: str) -> Callable[[Path], None]:
+    """Return what copies a file or folder.
+
+    Raises:
+        UsageError: There is none, or it holds links.
+    """
+    if not source.exists():
+        raise UsageError(f"there is no {str(source)!r}", where=where, todo="pass the file or folder of the model")
+    if source.is_dir() and not any(source.rglob("*")):
+        raise UsageError(f"{str(source)!r} is empty", where=where)
+
+    def copy(folder: Path) -> None:
+        if source.is_dir():
+            shutil.copytree(source, folder, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source, folder / source.name)
+
+    return copy
+
+
+def dumped(model: object, *, where: str) -> tuple[Callable[[Path], None], tuple[str, ...]]:
+    """Return what writes a model of scikit-learn without pickle, and the types that reading it takes on trust.
+
+    Raises:
+        UnsupportedError: skops does not write it. MissingDependencyError: It is not installed.
+    """
+    body, trusted = written(model, where=where)
+
+    def write(folder: Path) -> None:
+        (folder / FILE).write_bytes(body)
+
+    return write, trusted
+
+
+def loaded(said: Facts, place: Path, *, where: str) -> object:
+    """Return the model of an artefact.
+
+    Raises:
+        ConflictError: The source of its loader is another one now. PermanentError: It cannot be loaded.
+        UsageError: Its loader cannot be imported. MissingDependencyError: A package is not installed.
+    """
+    for package, known in said.packages.items():
+        found = version_of(package)
+        if found and found.split(".")[:2] != known.split(".")[:2]:
+            warn(f"{where} was kept with {package} {known}, and is read with {found}")
+    try:
+        if said.loader == SKOPS:
+            return read((place / FILE).read_bytes(), said.trusted)
+        function = unchanged(said.loader, said.loader_digest, what=WHAT, where=where)
+        files = list(place.iterdir())
+        return function(str(files[0] if len(files) == 1 and files[0].is_file() else place))
+    except (ConflictError, UsageError, MissingDependencyError):
+        raise
+    except Exception as error:  # a loader may raise anything
+        what = f"the model cannot be loaded: {type(error).__name__}: {error}"
+        raise PermanentError(what, where=where, todo="install what it was kept with, or keep it again") from error
+
+
+def named_loader(loader: str | Function, *, where: str) -> tuple[str, str]:
+    """Return the name of a loader, and the hash of its source.
+
+    Raises:
+        UsageError: It cannot be imported by a name.
+    """
+    name = name_of(loader, what=WHAT, where=where)
+    return name, digest_of(imported(name, what=WHAT, where=where), where=where)
+
+
+def version_of(package: str) -> str:
+    """Return the version of a package that is installed, "" if it is not."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def _digest(folder: Path, files: Sequence[Path]) -> str:
+    found = hashlib.sha256()
+    for file in files:
+        name = file.relative_to(folder).as_posix().encode()
+        found.update(len(name).to_bytes(4, "big") + name)
+        with file.open("rb") as opened:
+            found.update(hashlib.file_digest(opened, "sha256").digest())
+    return found.hexdigest()
+
+
+def _synced(path: Path) -> None:
+    """Have the disk keep a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

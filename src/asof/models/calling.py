@@ -1,0 +1,175 @@
+"""Call a model: with one row, or with blocks of so many, and never with any other number.
+
+Matrix products and sums of other sizes may differ in their last bits. So a model is tried on rows of its training set
+when it is kept: if a block gives the same bits as its rows one after the other, it is called with blocks, the last of
+which is filled up; else row by row.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from asof.arrow.types import arrow_type, inferred_type
+from asof.definitions.types import DType
+from asof.errors import DataError, UsageError
+from asof.training.sets.inputs import Inputs
+
+BLOCK = 4096
+"""Rows of a block."""
+
+TRIED = 256
+"""Rows that are predicted one by one to see whether blocks give the same."""
+
+FEW = 16
+"""So many rows are predicted one by one in any case: a block would take longer."""
+
+PREDICTION = "prediction"
+
+Value = Any
+"""A Python value of any of our types."""
+
+
+class Caller:
+    """A model that was loaded, and how it is called.
+
+    Args:
+        model: The model.
+        method: What of it is called; "" if it is a function.
+        inputs: What it is given.
+        outputs: What it gives; None if that is not known yet.
+        alone: Whether it is called row by row.
+        where: Whose it is, for messages.
+
+    Raises:
+        UsageError: It has no such method.
+    """
+
+    def __init__(
+        self,
+        model: object,
+        method: str,
+        inputs: Inputs,
+        *,
+        outputs: Mapping[str, DType] | None = None,
+        alone: bool = False,
+        where: str,
+    ) -> None:
+        """Find the method."""
+        call = model if method == "" else getattr(model, method, None)
+        if not callable(call):
+            what = f"the model has no method {method!r}" if method else "the model is no function"
+            raise UsageError(what, where=where, todo='pass method="predict", or what yours is called')
+        self._call: Callable[[Any], Any] = call
+        self._inputs = inputs
+        self._where = where
+        self._classes = getattr(model, "classes_", None) if method in {"predict_proba", "predict_log_proba"} else None
+        self._alone = alone
+        self._schema = None if outputs is None else _schema(outputs)
+
+    def one(self, row: Mapping[str, Value]) -> dict[str, Value]:
+        """Return what the model gives for one row of inputs."""
+        batch = self._batch(self._inputs.of_row(row), 1)
+        return {name: column[0].as_py() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+
+    def table(self, rows: pa.Table, told: Callable[[int], None] = lambda _: None) -> pa.Table:
+        """Return what the model gives for rows of inputs; `told` hears how many are done."""
+        batches: list[pa.RecordBatch] = []
+        size = 1 if self._alone or rows.num_rows <= FEW else BLOCK
+        for at in range(0, rows.num_rows, size):
+            part = rows.slice(at, size)
+            batches.append(self._batch(self._inputs.of_table(_filled(part, size)), size).slice(0, part.num_rows))
+            told(at + part.num_rows)
+        if not batches:
+            return self._nothing()
+        return pa.Table.from_batches(batches)
+
+    def tried(self, rows: pa.Table) -> tuple[dict[str, DType], bool]:
+        """Return what the model gives for some rows, and whether it must be called row by row.
+
+        Raises:
+            DataError: It gives nothing that a column can hold, or not one for each row.
+        """
+        if not rows.num_rows:
+            raise DataError("the training set has no row to try the model on", where=self._where)
+        block = self._batch(self._inputs.of_table(_filled(rows.slice(0, BLOCK), BLOCK)), BLOCK)
+        outputs = {field.name: inferred_type(field.type) for field in block.schema}
+        self._schema = _schema(outputs)
+        count = min(rows.num_rows, TRIED)
+        singles = [self._batch(self._inputs.of_table(rows.slice(at, 1)), 1) for at in range(count)]
+        again = self._batch(self._inputs.of_table(_filled(rows.slice(0, BLOCK), BLOCK)), BLOCK)
+        alone = not _same(block.slice(0, count), pa.Table.from_batches(singles)) or not _same(block, again)
+        return outputs, alone
+
+    def _nothing(self) -> pa.Table:
+        return pa.table({}) if self._schema is None else self._schema.empty_table()
+
+    def _batch(self, given: object, rows: int) -> pa.RecordBatch:
+        """Call the model, and return its columns.
+
+        Raises:
+            DataError: It failed, or gave what does not fit.
+        """
+        try:
+            found = self._call(given)
+        except Exception as error:  # a model may raise anything
+            what = f"the model failed: {type(error).__name__}: {error}"
+            raise DataError(what, where=self._where, todo="look at its inputs") from error
+        columns = _columns(found, self._classes)
+        for name, column in columns.items():
+            if len(column) != rows:
+                what = f"the model gave {len(column):,} values of {name!r} for {rows:,} rows"
+                raise DataError(what, where=self._where, todo="let it give one for each row")
+        try:
+            arrays = [pa.array(column, from_pandas=False) for column in columns.values()]
+            batch = pa.RecordBatch.from_arrays(arrays, names=list(columns))
+            return batch if self._schema is None else batch.cast(self._schema)
+        except (pa.ArrowException, ValueError, KeyError) as error:
+            raise DataError(f"the model gave what no column holds: {error}", where=self._where) from error
+
+
+def _columns(found: Any, classes: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a model gives
+    """Return what a model gave as columns: `prediction`, or one for each class, key or column."""
+    if isinstance(found, Mapping):
+        return {str(name): np.asarray(column) for name, column in found.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - foreign
+    if hasattr(found, "columns"):  # a frame
+        return {str(name): np.asarray(found[name]) for name in found.columns}
+    array = np.asarray(found)
+    if array.ndim == 2 and array.shape[1] == 1 and classes is None:  # noqa: PLR2004 - a column
+        array = array[:, 0]
+    if array.ndim <= 1:
+        return {PREDICTION: np.atleast_1d(array)}
+    names = range(array.shape[1]) if classes is None else classes
+    return {f"{PREDICTION}_{name}": np.ascontiguousarray(array[:, at]) for at, name in enumerate(names)}
+
+
+def _filled(rows: pa.Table, size: int) -> pa.Table:
+    """Return rows made as many as `size`, by their first."""
+    missing = size - rows.num_rows
+    if not missing:
+        return rows
+    first = np.zeros(missing, dtype=np.int64)
+    return pa.concat_tables([rows, rows.take(pa.array(first))])
+
+
+def _same(one: pa.RecordBatch, other: pa.Table | pa.RecordBatch) -> bool:
+    """Return whether two tables have the same bits."""
+    for name in one.schema.names:
+        a, b = (np.asarray(_plain(each.column(name))) for each in (one, other))
+        if a.dtype != b.dtype or (a.tobytes() != b.tobytes() if a.dtype != object else a.tolist() != b.tolist()):
+            return False
+    return True
+
+
+def _plain(column: Any) -> Any:  # noqa: ANN401 - an array, chunked or not
+    return column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()
+
+
+def _schema(outputs: Mapping[str, DType]) -> pa.Schema:
+    return pa.schema([pa.field(name, arrow_type(dtype)) for name, dtype in outputs.items()])
+
+
+def single(outputs: Sequence[str]) -> bool:
+    """Return whether a model gives one value a row."""
+    return list(outputs) == [PREDICTION]

@@ -1,0 +1,160 @@
+"""`store.models`: keep models with the training set that each was fitted on, and predict with them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from asof.definitions.code import Function
+from asof.errors import UsageError
+from asof.models.artefacts import Artefacts, loaded
+from asof.models.calling import Caller
+from asof.models.model import Model
+from asof.models.predictor import Log, Predictor, Reads
+from asof.models.registering import Stage, Wanted, checked_stage, register
+from asof.parts import Parts
+from asof.training.sets.inputs import Inputs, Takes
+from asof.training.sets.training_set import TrainingSet
+from asof.training.sets.verb import opened
+
+
+class Models:
+    """The models of a store.
+
+    Args:
+        parts: Gives the store's parts: in a forked child those that are opened there.
+        reads: The store.
+        logs: Gives what is told of the online predictions of a model, None if nobody is.
+    """
+
+    def __init__(self, parts: Callable[[], Parts], reads: Reads, logs: Callable[[Model], Log | None]) -> None:
+        """Ask for the parts later."""
+        self._asked = parts
+        self._reads = reads
+        self._logs = logs
+
+    @property
+    def _parts(self) -> Parts:
+        return self._asked()
+
+    def register(  # noqa: PLR0913 - all but name and model by keyword
+        self,
+        name: str,
+        model: object = None,
+        *,
+        training_set: TrainingSet | str,
+        path: str | Path | None = None,
+        loader: str | Function | None = None,
+        stage: Stage = "none",
+        method: str = "predict",
+        takes: Takes = "pandas",
+        metrics: Mapping[str, float] | None = None,
+        description: str = "",
+        log: float = 0.0,
+        code_commit: str | None = None,
+    ) -> Model:
+        """Keep a version of a model, with the training set that it was fitted on.
+
+        It is tried on rows of that training set, so that what it gives is known. The same model again, of the same
+        training set, makes no other version.
+
+        Args:
+            name: Lower-case letters, digits and dashes.
+            model: A model of scikit-learn, or a pipeline of it: kept by skops, without pickle.
+            training_set: What it was fitted on, or its name.
+            path: In place of `model`: the file or folder in which you saved it; it is copied.
+            loader: With `path`: the function that makes the model of it, "module:function"; it is given the path of the
+                copy. Its source is hashed, and another one is refused when the model is loaded.
+            stage: "none", "staging", "production" or "archived"; see `move`.
+            method: What of the model is called with its inputs; "" for a model that is a function.
+            takes: As what it is given them: "pandas", "numpy" (a float64 matrix) or "arrow"; as `TrainingSet.xy` does.
+            metrics: What you measured.
+            description: For people.
+            log: The share of online predictions that is kept, with features and receipts, for `quality`.
+            code_commit: Commit of the code that fitted it; default: what is checked out where this process stands.
+
+        Raises:
+            NotFoundError: Unknown training set. ConflictError: It was erased from, or removed meanwhile.
+            DataError: The model cannot predict its rows. UsageError: An argument does not fit.
+            UnsupportedError: skops cannot keep it, or it takes no features of a type.
+        """
+        made = opened(self._asked, training_set) if isinstance(training_set, str) else training_set
+        wanted = Wanted(
+            name, made, model, path, loader, stage, method, takes, metrics or {}, description, log, code_commit
+        )
+        return register(self._parts, self._artefacts, wanted)
+
+    def get(self, name: str) -> Model:
+        """Return the newest live version of a model, the one of "delays@3", or that of a stage, "delays@production".
+
+        Raises:
+            NotFoundError: With names that come close.
+        """
+        return Model(self._parts.models.get(_text(name)))
+
+    def all(self) -> list[Model]:
+        """Return every version of every model, by name and version."""
+        return [Model(kept) for kept in self._parts.models.all()]
+
+    def move(self, name: str, stage: Stage) -> list[Model]:
+        """Put a version ("delays@3") into a stage.
+
+        `staging` and `production` have one version of a name: the one that was there before is archived. What a live
+        model, one that is not archived, was fitted on is not removed.
+
+        Returns:
+            The versions whose stage changed.
+
+        Raises:
+            NotFoundError: With names that come close. UsageError: It is no stage.
+            ConflictError: The version was archived, and its training set is gone.
+        """
+        parts = self._parts
+        moved = parts.models.move(_version(name), checked_stage(stage), now_us=parts.now_us(), writer=parts.writer)
+        return [Model(kept) for kept in moved]
+
+    def remove(self, name: str) -> list[str]:
+        """Remove a version of a model ("delays@3") or all ("delays"), with its files.
+
+        Returns:
+            The versions that are gone.
+
+        Raises:
+            NotFoundError: With names that come close. ConflictError: One of them is in production.
+        """
+        parts = self._parts
+        gone = parts.models.remove(_text(name), now_us=parts.now_us(), writer=parts.writer)
+        self._artefacts.drop([kept.artefact for kept in gone], {kept.artefact for kept in parts.models.all()})
+        return [kept.ref for kept in gone]
+
+    def load(self, name: str) -> Predictor:
+        """Load a model, as `get` finds it, to predict with.
+
+        Raises:
+            NotFoundError: Unknown name. PermanentError: Its files are damaged, or cannot be loaded.
+            ConflictError: It is archived; or its training set, transforms, rules, or the source of its loader are not
+                what they were.
+        """
+        model = self.get(name)
+        where = f"model {model.ref}"
+        made = opened(self._asked, model.training_set)
+        found = loaded(model.said, self._artefacts.path(model), where=where)
+        inputs = Inputs(model.inputs, model.said.takes)
+        said = model.said
+        call = Caller(found, said.method, inputs, outputs=model.outputs, alone=said.alone, where=where)
+        return Predictor(model, made, call, self._reads, self._logs(model))
+
+    @property
+    def _artefacts(self) -> Artefacts:
+        return Artefacts(self._parts.root)
+
+
+def _text(name: object) -> str:
+    if not isinstance(name, str):
+        raise UsageError(f"{type(name).__name__} is no name of a model", todo="pass its name as text")
+    return name
+
+
+def _version(name: object) -> str:
+    text = _text(name)
+    if "@" not in text:
+        raise UsageError(f"which version of {text}?", todo=f'pass "{text}@1", or another version')
+    return text

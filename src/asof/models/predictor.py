@@ -1,0 +1,275 @@
+"""Predict with a model: in batches from history, and one by one from the online store, by the very same features."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, overload
+
+import pyarrow as pa
+
+from asof.arrow.frames import Frame, to_table
+from asof.errors import ConflictError, DataError
+from asof.fitted import Fitted
+from asof.models.calling import Caller, single
+from asof.models.model import Model
+from asof.parts import Pins
+from asof.progress import Progress
+from asof.records import SEMANTICS, Status
+from asof.serving.online import Vector, Vectors
+from asof.serving.receipt import Receipt, Requests
+from asof.training.frame import HistoricalFrame
+from asof.training.sets.training_set import TrainingSet
+
+Value = Any
+"""A Python value of any of our types."""
+
+Keys = Mapping[str, Value]
+
+
+class Reads(Protocol):
+    """What a predictor asks of a store, here or behind a server."""
+
+    def historical(  # noqa: D102, PLR0913 - see Store
+        self,
+        view: str,
+        spine: Frame,
+        *,
+        time: str | datetime | None = None,
+        known: str | datetime | None = None,
+        commits: Pins | str | None = None,
+        timezone: str | None = None,
+        truncate: bool = False,
+        batch_rows: int | None = None,
+        progress: Progress | bool = False,
+    ) -> HistoricalFrame: ...
+
+    @overload
+    def online(self, view: str, keys: Keys, *, request: Mapping[str, Any] | None = None) -> Vector: ...
+    @overload
+    def online(self, view: str, keys: Sequence[Keys], *, request: Requests = None) -> Vectors: ...
+
+
+class Prediction:
+    """What a model said of one key set.
+
+    Attributes:
+        values: What it gives, by name.
+        vector: The features that it was given, with their statuses and receipt.
+        model: The version, "delays@3".
+    """
+
+    __slots__ = ("model", "values", "vector")
+
+    def __init__(self, model: str, values: dict[str, Value], vector: Vector) -> None:
+        """Keep the parts."""
+        self.model = model
+        self.values = values
+        self.vector = vector
+
+    @property
+    def value(self) -> Value:
+        """The prediction; of a model that gives several values, all of them by name."""
+        return next(iter(self.values.values())) if single(tuple(self.values)) else self.values
+
+    @property
+    def features(self) -> dict[str, Value]:
+        """The features as they were read, before transforms."""
+        return self.vector.values
+
+    @property
+    def statuses(self) -> dict[str, Status]:
+        """The status of each feature."""
+        return self.vector.statuses
+
+    @property
+    def receipt(self) -> Receipt:
+        """What the features were answered from: `store.replay` gives them again."""
+        return self.vector.receipt
+
+    def __repr__(self) -> str:
+        """Return the prediction, and the status of features that are not PRESENT."""
+        odd = {name: status for name, status in self.statuses.items() if status != "PRESENT"}
+        return f"<Prediction {self.value!r} of {self.model}" + (f" {odd}" if odd else "") + ">"
+
+
+Log = Callable[[Vector, Mapping[str, Value]], None]
+"""Takes the features that were answered, and what a model made of them."""
+
+
+class Predictor:
+    """A model with the features that it was fitted on; get one with `store.models.load`.
+
+    Safe to use from several threads if the model is.
+
+    Args:
+        model: The model's record.
+        made: The training set that it was fitted on.
+        call: The model itself.
+        reads: The store.
+        log: Is told of online predictions; None: nobody is.
+
+    Raises:
+        ConflictError: Training set, transforms or rules are not those that the model was fitted with.
+    """
+
+    def __init__(self, model: Model, made: TrainingSet, call: Caller, reads: Reads, log: Log | None = None) -> None:
+        """Refuse what does not fit together."""
+        self.model = model
+        self._known = made.manifest.mode
+        self._features = made.features
+        self._fitted = fitted_with(model, made)
+        self._call = call
+        self._reads = reads
+        self._log = log
+
+    def predict(  # noqa: PLR0913 - those of `historical`
+        self,
+        spine: Frame,
+        *,
+        time: str | datetime | None = None,
+        known: str | datetime | None = None,
+        commits: Pins | str | None = None,
+        timezone: str | None = None,
+        truncate: bool = False,
+        features: bool = False,
+        progress: Progress | bool = False,
+    ) -> HistoricalFrame:
+        """Predict for each row of a spine, by the features that were known at its time.
+
+        Args:
+            spine: As for `historical`.
+            time: As for `historical`.
+            known: As for `historical`; default: as the training set was made.
+            commits: As for `historical`.
+            timezone: As for `historical`.
+            truncate: As for `historical`.
+            features: Keep the features, as they were read, between the spine and the predictions.
+            progress: As for `historical`.
+
+        Returns:
+            The spine's columns, then what the model gives: `prediction`, or a column for each of its outputs.
+
+        Raises:
+            As `historical`. DataError: The model failed, or a column of the spine has the name of an output.
+        """
+        table, origin = to_table(spine, where="spine")
+        parts = list(self.batches(
+            table, time=time, known=known, commits=commits, timezone=timezone, truncate=truncate, features=features,
+            progress=progress,
+        ))  # fmt: skip
+        found, pins = parts[0][0] if len(parts) == 1 else pa.concat_tables([each for each, _ in parts]), parts[-1][1]
+        return HistoricalFrame(found, origin, pins)
+
+    def batches(  # noqa: PLR0913 - those of `predict`
+        self,
+        spine: Frame,
+        *,
+        time: str | datetime | None = None,
+        known: str | datetime | None = None,
+        commits: Pins | str | None = None,
+        timezone: str | None = None,
+        truncate: bool = False,
+        features: bool = False,
+        batch_rows: int | None = None,
+        progress: Progress | bool = False,
+    ) -> Iterator[tuple[pa.Table, Mapping[str, int]]]:
+        """Predict so many rows at a time: neither spine nor answers need fit memory.
+
+        Args:
+            spine: As for `predict`.
+            time: As for `predict`.
+            known: As for `predict`.
+            commits: As for `predict`.
+            timezone: As for `predict`.
+            truncate: As for `predict`.
+            features: As for `predict`.
+            batch_rows: As for `historical`; None: all at once.
+            progress: As for `historical`.
+
+        Returns:
+            Tables with their pins.
+
+        Raises:
+            As `predict`.
+        """
+        frame = self._reads.historical(
+            self.model.view, spine, time=time, known=known or self._known, commits=commits, timezone=timezone,
+            truncate=truncate, batch_rows=batch_rows, progress=progress,
+        )  # fmt: skip
+        if batch_rows is None:
+            yield self._predicted(frame.to_arrow(), keep=features), frame.commits
+            return
+        for batch in frame.batches(batch_rows):
+            yield self._predicted(pa.Table.from_batches([batch]), keep=features), frame.commits
+
+    def predict_one(self, keys: Keys, request: Mapping[str, Value] | None = None) -> Prediction:
+        """Predict for one key set, by the newest features.
+
+        Args:
+            keys: As for `online`.
+            request: Inputs of the request, as for `online`.
+
+        Raises:
+            As `online`. DataError: The model failed.
+        """
+        return self._one(self._reads.online(self.model.view, keys, request=request))
+
+    def predict_many(
+        self, keys: Sequence[Keys], request: Sequence[Mapping[str, Value]] | None = None
+    ) -> list[Prediction]:
+        """Predict for several key sets, by the newest features of one snapshot.
+
+        Args:
+            keys: As for `online`.
+            request: One for each key set.
+
+        Raises:
+            As `online`. DataError: The model failed.
+        """
+        return [self._one(vector) for vector in self._reads.online(self.model.view, keys, request=request)]
+
+    def __repr__(self) -> str:
+        """Return what it predicts with."""
+        return f"<Predictor of {self.model.ref}, {self.model.view}>"
+
+    def _one(self, vector: Vector) -> Prediction:
+        read = vector.values
+        row = {name: read[name] for name in self._features}
+        values = self._call.one(row if self._fitted is None else self._fitted.values(row))
+        if self._log is not None:
+            self._log(vector, values)
+        return Prediction(self.model.ref, values, vector)
+
+    def _predicted(self, answered: pa.Table, *, keep: bool) -> pa.Table:
+        """Return the spine of answered rows with what the model gives."""
+        names = answered.column_names
+        first = min(names.index(name) for name in self._features)  # a group may have features that came later
+        answers = answered.select(list(self._features))
+        found = self._call.table(answers if self._fitted is None else self._fitted.table(answers))
+        spine = answered.select(range(first))
+        twice = set(spine.column_names) & set(found.column_names)
+        if twice:
+            what = f"the spine has a column {min(twice)!r}, which the model gives"
+            raise DataError(what, where=f"model {self.model.ref}", todo="rename it")
+        kept = [spine, *([answers] if keep else []), found]
+        columns = [column for table in kept for column in table.columns]
+        return pa.Table.from_arrays(columns, names=[name for table in kept for name in table.column_names])
+
+
+def fitted_with(model: Model, made: TrainingSet) -> Fitted | None:
+    """Return the transforms that a model was fitted with, None if its view has none.
+
+    Raises:
+        ConflictError: Training set, transforms or rules are not those that the model was fitted with.
+    """
+    where, todo = f"model {model.ref}", "fit a new version on a training set as it is now"
+    if made.digest != model.kept.training_digest:
+        what = f"{made.ref} is another training set than the model was fitted on"
+        raise ConflictError(what, where=where, todo="open the store that it was fitted in")
+    if made.manifest.semantics != SEMANTICS:
+        what = f"it was fitted under version {made.manifest.semantics} of the rules, this is {SEMANTICS}"
+        raise ConflictError(what, where=where, todo=todo)
+    fitted = made.fitted if model.said.transforms else None
+    if fitted is not None and fitted.digest != model.said.transforms:
+        what = f"{made.ref} holds other transforms than the model was fitted with"
+        raise ConflictError(what, where=where, todo=todo)
+    return fitted

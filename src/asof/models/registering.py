@@ -1,0 +1,182 @@
+"""Keep a model: its files, how it is called, what it was fitted on."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+import msgspec
+import pyarrow as pa
+
+from asof.definitions.code import Function
+from asof.definitions.names import checked_text
+from asof.definitions.training_set import checked_set_name
+from asof.errors import UsageError
+from asof.models.artefacts import Artefacts, copied, dumped, loaded, named_loader, version_of
+from asof.models.calling import BLOCK, Caller
+from asof.models.model import SKOPS, Facts, Model
+from asof.parts import Parts
+from asof.registry.models import KeptModel
+from asof.training.sets.inputs import Inputs, Takes, checked_takes
+from asof.training.sets.repository import code_commit
+from asof.training.sets.training_set import TrainingSet
+
+Stage = Literal["none", "staging", "production", "archived"]
+
+PACKAGES = ("numpy", "scikit-learn", "skops")
+"""Of which a model of scikit-learn keeps the versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A model that is to be kept; the words of `Models.register`.
+
+    Attributes:
+        name: Its name.
+        made: The training set that it was fitted on.
+        model: The model.
+        path: In place of it: its file or folder.
+        loader: Makes the model of that.
+        stage: Its stage.
+        method: What of it is called.
+        takes: As what it is given its inputs.
+        metrics: What was measured.
+        description: For people.
+        log: The share of online predictions that is logged.
+        code: Commit of the code that fitted it; None: what is checked out here.
+    """
+
+    name: str
+    made: TrainingSet
+    model: object = None
+    path: str | Path | None = None
+    loader: str | Function | None = None
+    stage: Stage = "none"
+    method: str = "predict"
+    takes: Takes = "pandas"
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    description: str = ""
+    log: float = 0.0
+    code: str | None = None
+
+    @property
+    def where(self) -> str:
+        """Whose it is, for messages."""
+        return f"model {self.name}"
+
+    def check(self) -> None:
+        """Refuse words that do not fit.
+
+        Raises:
+            UsageError: One does not.
+        """
+        where = self.where
+        checked_set_name(self.name, "model")
+        checked_stage(self.stage)
+        checked_takes(self.takes)
+        checked_text(self.description, "description", where=where)
+        checked_text(self.method, "method", where=where)
+        if isinstance(self.log, bool) or not isinstance(self.log, int | float) or not 0 <= self.log <= 1:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(f"log={self.log!r} is no share", where=where, todo="pass a number from 0 to 1")
+        for name, value in self.metrics.items():
+            checked_text(name, "the name of a metric", where=where)
+            if isinstance(value, bool) or not math.isfinite(float(value)):
+                raise UsageError(f"the metric {name}={value!r} is no finite number", where=where)
+        if self.path is None and (self.model is None or self.loader is not None):
+            raise UsageError("which model?", where=where, todo="pass the model; or path= of its file, and loader=")
+        if self.path is not None and (self.model is not None or self.loader is None):
+            todo = 'pass path="file" and loader="module:function", and no model'
+            raise UsageError("a model that you saved needs its loader", where=where, todo=todo)
+
+
+def register(parts: Parts, artefacts: Artefacts, wanted: Wanted) -> Model:
+    """Keep a model; see `Models.register`."""
+    wanted.check()
+    fill, said = _artefact(wanted)
+    kept = artefacts.keep(fill)
+    said = described(
+        wanted,
+        msgspec.structs.replace(said, bytes=kept.bytes),
+        lambda: loaded(said, artefacts.root / kept.place, where=wanted.where),
+    )
+    return recorded(parts, wanted, said, kept.place, kept.digest)
+
+
+def described(wanted: Wanted, said: Facts, load: Callable[[], object]) -> Facts:
+    """Return facts with how the model is called, and what it gave when it was tried.
+
+    Args:
+        wanted: What is to be kept.
+        said: How it is loaded.
+        load: Loads it, from where it is kept: not the one of the caller, but that which will predict.
+    """
+    made = wanted.made
+    fitted = made.manifest.transforms is not None
+    inputs = Inputs(made.inputs, wanted.takes)
+    caller = Caller(load(), wanted.method, inputs, where=wanted.where)
+    outputs, alone = caller.tried(_rows(made))
+    return msgspec.structs.replace(
+        said,
+        method=wanted.method,
+        takes=wanted.takes,
+        inputs=tuple((name, str(dtype)) for name, dtype in made.inputs.items()),
+        outputs=tuple((name, str(dtype)) for name, dtype in outputs.items()),
+        alone=alone,
+        transforms=made.fitted.digest if fitted else "",
+        metrics={name: float(value) for name, value in wanted.metrics.items()},
+        description=wanted.description,
+        log=float(wanted.log),
+        code_commit=code_commit() if wanted.code is None else wanted.code,
+        asof=version_of("asof"),
+    )
+
+
+def recorded(parts: Parts, wanted: Wanted, said: Facts, place: str, digest: str) -> Model:
+    """Return the record of a model: a new version, or the newest one if it says the same."""
+    made, name = wanted.made, wanted.name
+    facts = said.to_json()
+    for known in reversed([each for each in parts.models.all() if each.name == name]):
+        if (known.training_digest, known.artefact, known.facts) == (made.digest, place, facts) and known.live:
+            if wanted.stage not in {"none", known.stage}:
+                parts.models.move(known.ref, wanted.stage, now_us=parts.now_us(), writer=parts.writer)
+            return Model(parts.models.get(known.ref))
+        break
+    kept = KeptModel(
+        name, 0, wanted.stage, made.ref, made.digest, made.view, place, digest, parts.now_us(), parts.writer, facts
+    )
+    return Model(parts.models.add(kept))
+
+
+def checked_stage(given: object) -> Stage:
+    """Return a stage.
+
+    Raises:
+        UsageError: It is none.
+    """
+    for each in get_args(Stage):
+        if given == each:
+            return each
+    raise UsageError(f"stage={given!r} is no stage", todo=f"pass one of {', '.join(get_args(Stage))}")
+
+
+def _artefact(wanted: Wanted) -> tuple[Callable[[Path], None], Facts]:
+    """Return what writes the files of a model, and how they are loaded."""
+    if wanted.path is None:
+        fill, trusted = dumped(wanted.model, where=wanted.where)
+        packages = {name: found for name in PACKAGES if (found := version_of(name))}
+        return fill, Facts(loader=SKOPS, trusted=trusted, inputs=(), outputs=(), packages=packages)
+    assert wanted.loader is not None  # noqa: S101 - checked
+    code, digest = named_loader(wanted.loader, where=wanted.where)
+    return copied(Path(wanted.path), where=wanted.where), Facts(
+        loader=code, loader_digest=digest, inputs=(), outputs=()
+    )
+
+
+def _rows(made: TrainingSet) -> pa.Table:
+    """Return rows of a training set as the model is given them, one block at most."""
+    for batch in made.batches(rows=BLOCK):
+        if batch.num_rows:
+            answers = pa.Table.from_batches([batch]).select(list(made.features))
+            return answers if made.manifest.transforms is None else made.fitted.table(answers)
+    return pa.table({name: [] for name in made.inputs})
