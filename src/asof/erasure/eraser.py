@@ -17,7 +17,7 @@ from asof.definitions.serving_log import CLOCK, is_log
 from asof.erasure.certificate import Certificate, Erased
 from asof.erasure.places import PLACES, Place
 from asof.erasure.target import Holding, Target, keys_in_log
-from asof.erasure.training_sets import holding, mark, named
+from asof.erasure.training_sets import holding, mark, models_of, named
 from asof.errors import AsofError, BackendError, warn
 from asof.file_locks import turn
 from asof.ingest.feed import OnlineFeed
@@ -47,7 +47,8 @@ class Eraser:
         found = [each for place in self._places for each in place.count(holdings)]
         dry = Erasure(0, entity, parts.now_us(), parts.writer, reason)
         certificate = self._certificate(dry, target, found, holdings, finished_at_us=None)
-        return replace(certificate, training_sets=tuple(kept.ref for kept, _ in holding(parts, holdings)))
+        refs = tuple(kept.ref for kept, _ in holding(parts, holdings))
+        return replace(certificate, training_sets=refs, models=models_of(parts, refs))
 
     def forget(self, entity: str, keys: Frame, *, reason: str, progress: Progress = unheard) -> Certificate:
         """Erase keys; see `Store.forget`."""
@@ -103,7 +104,8 @@ class Eraser:
             advance(len(first) + done, 2 * len(first))
             found += place.erase(answers)
         certificate = self._certificate(begun, target, found, holdings + answers, finished_at_us=self._clock_us())
-        certificate = replace(certificate, training_sets=named(parts, begun.id))
+        refs = named(parts, begun.id)
+        certificate = replace(certificate, training_sets=refs, models=models_of(parts, refs))
         if again:
             note = "it was broken off before: what had been erased by then is not counted here"
             certificate = replace(certificate, notes=(note, *certificate.notes))
