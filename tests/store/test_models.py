@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -276,7 +275,7 @@ def test_a_folder_and_other_methods(filled, plain, limit, tmp_path):
         ({"path": "limit", "loader": "tests.saved_models:warm", "metrics": {"a": float("nan")}}, UsageError, "no finite"),
         ({"path": "limit", "loader": "tests.saved_models:warm", "training_set": "no"}, NotFoundError, "training set 'no'"),
         ({"model": object()}, UsageError, "no method 'predict'"),
-        ({"model": threading.Lock()}, UnsupportedError, "skops cannot keep"),
+        ({"model": (each for each in "ab")}, UnsupportedError, "skops cannot keep"),
     ],
 )  # fmt: skip
 def test_what_cannot_predict_is_not_kept(filled, plain, limit, words, error, said):
