@@ -97,14 +97,14 @@ def _like(store: "Store", group: str, feature: str, definition: "FeatureGroup", 
 def _conditions(definition: "FeatureGroup", given: tuple[str, ...]) -> Any:  # noqa: ANN401 - see `Store.nearest`
     from asof.ingest.key_texts import key_values as values_of
 
+    types = {**definition.entity.keys, **{each.name: each.dtype for each in definition.features}}
     found: dict[str, list[Any]] = {}
     for text in given:
-        (pair,) = pairs((text,), what="condition").items()
-        types = {**definition.entity.keys, **definition.types}
-        if pair[0] not in types:
-            raise NotFoundError.named("key or feature", pair[0], types, where=f"group {definition.name}")
-        ((name, value),) = values_of(types, dict([pair])).items()
-        found.setdefault(name, []).append(value)
+        pair = pairs((text,), what="condition")
+        for name, value in values_of(types, pair).items():
+            if name not in types:
+                raise NotFoundError.named("key or feature", name, types, where=f"group {definition.name}")
+            found.setdefault(name, []).append(value)
     return found or None
 
 
