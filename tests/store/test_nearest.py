@@ -2,6 +2,7 @@
 
 import sys
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,7 +10,10 @@ import pytest
 import asof
 from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.aggregates import Count
+from asof.arrow.keys import encode_keys
+from asof.clock import to_us
 from asof.errors import MissingDependencyError, NotFoundError, UnsupportedError, UsageError
+from asof.online.port import Change, version_head
 
 shop = Entity("product", keys={"country": "string", "id": "int64"})
 
@@ -185,6 +189,24 @@ def test_the_online_store_may_be_built_anew(filled):
     assert ids(filled.nearest("products", "e", near)) == []
     filled._writer.feed.catch_up(group)
     assert filled.nearest("products", "e", near).to_arrow() == wanted
+
+
+@pytest.mark.embedded("a step of a load is applied by hand")
+def test_a_load_that_is_half_applied_is_told_and_answers_as_online_does(filled, at):
+    near = [1.0, 0.0]
+    assert ids(filled.nearest("products", "e", near, 2)) == [0, 0]
+    parts = filled._parts
+    group = parts.registry.group("products")
+    keys = encode_keys(pa.table({"country": ["de", "fr"], "id": pa.array([0, 0], pa.int64())}))
+    head = version_head(to_us(at(2)), 2)
+    half = [head + msgspec.msgpack.encode([[-1.0, 0.0], None, "hats", None, None]), head]  # moved, and retired
+    parts.online.apply([Change(group.id, 1, 2, to_us(at(3)), keys, half, final=False)])
+    assert filled.online("products", {"country": "de", "id": 0}).receipt.applying
+    found = filled.nearest("products", "e", near, 2)
+    assert found.applying
+    assert ids(found) == [1, 2]
+    (last,) = filled.nearest("products", "e", [-1.0, 0.0], 1).to_arrow().to_pylist()
+    assert (last["country"], last["id"], last["category"], last["distance"]) == ("de", 0, "hats", 0.0)
 
 
 def test_a_group_without_rows_has_no_neighbours(store, at):
