@@ -223,7 +223,7 @@ def segment_of(whole: pa.Table, keys: Sequence[str], feature: str, columns: Iter
     matrix[~points] = 0
     squares = sums_of_squares(matrix)
     return Segment(
-        table=whole.select(names).combine_chunks(),
+        table=pa.table({name: whole.column(name) for name in names}).combine_chunks(),  # wherever they come from
         keys=pa.array(encode_keys(whole.select(list(keys))) if whole.num_rows else [], pa.binary()),
         events_us=whole.column(EVENT_COLUMN).to_numpy(),
         commits=whole.column(COMMIT_COLUMN).to_numpy(),
