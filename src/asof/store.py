@@ -31,6 +31,7 @@ from asof.quality.verify import Verification, verify
 from asof.records import Commit
 from asof.registry.plan import Plan
 from asof.serving.log import ServingLog
+from asof.serving.named import FeaturesOf, Named, Names
 from asof.serving.online import OnlineReader, Vector, Vectors
 from asof.serving.receipt import Receipt, Requests
 from asof.serving.replay import Replayed, replay
@@ -40,7 +41,7 @@ from asof.training.read import read_rows
 from asof.training.sets.verb import TrainingSetsOf
 
 
-class Store(TrainingSetsOf, OfParts):
+class Store(FeaturesOf, TrainingSetsOf, OfParts):
     """A feature store in a folder; open one with `asof.open`. Safe to use from several threads and processes.
 
     Attributes:
@@ -49,7 +50,7 @@ class Store(TrainingSetsOf, OfParts):
         keys: Who may ask a server for what.
     """
 
-    _held = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "keys", "quality")
+    _held = ("_parts", "_writer", "_eraser", "_history", "_log", "_named", "_online", "catalog", "keys", "quality")
 
     def __init__(self, parts: Parts) -> None:
         """Serve a store from its parts."""
@@ -59,7 +60,8 @@ class Store(TrainingSetsOf, OfParts):
         self._log = ServingLog(parts, self._writer)
         self._eraser = Eraser(parts, self._writer.feed, self._writer.upkeep, self._log.flush)
         self._online = OnlineReader(parts, log=self._log)
-        self.catalog = Catalog(parts, self._online.forget_plans)
+        self.catalog = Catalog(parts, self._defined_anew)
+        self._named = Named(self.catalog.groups, self.catalog.views)
         self.keys = Keys(parts)
         self.quality = Quality(parts, self._writer, self._log)
         opened.add(self)
@@ -107,7 +109,7 @@ class Store(TrainingSetsOf, OfParts):
         check_code(parts, found)
         check_checks(parts, found)
         plan = parts.registry.apply(found, now_us=parts.now_us(), writer=parts.writer)
-        self._online.forget_plans()
+        self._defined_anew()
         self._writer.recover()
         return plan
 
@@ -310,7 +312,7 @@ class Store(TrainingSetsOf, OfParts):
 
     def historical(  # noqa: PLR0913 - pinned
         self,
-        view: str,
+        view: Names,
         spine: Frame,
         *,
         time: str | datetime | None = None,
@@ -327,7 +329,7 @@ class Store(TrainingSetsOf, OfParts):
         """Answer a spine point in time: for each row the values that were known at its time.
 
         Args:
-            view: Name of a view, or of a group.
+            view: Name of a view, or of a group; or a list of features, as for `get_features`.
             spine: Keys and times, and whatever else: one output row for each, in order, other columns untouched.
             time: The spine's column of times, or one aware datetime for all rows.
             known: "served" (what the online store could have answered), "event" (by event time alone), or a datetime
@@ -350,7 +352,7 @@ class Store(TrainingSetsOf, OfParts):
         Source: SEMANTICS section 2.
         """
         return self._history.read(
-            view, spine, time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
+            self._named(view), spine, time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
             timezone=timezone, truncate=truncate, explain=explain, batch_rows=batch_rows, progress=progress,
         )  # fmt: skip
 
@@ -391,16 +393,16 @@ class Store(TrainingSetsOf, OfParts):
         )  # fmt: skip
 
     @overload
-    def online(self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
+    def online(self, view: Names, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
     @overload
-    def online(self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
+    def online(self, view: Names, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
     def online(
-        self, view: str, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
+        self, view: Names, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
     ) -> Vector | Vectors:
         """Return the newest values: one vector for one key set, or a sequence of them.
 
         Args:
-            view: Name of a view, or of a group.
+            view: Name of a view, or of a group; or a list of features, as for `get_features`.
             keys: The view's key columns with their values; None as a value gives MISSING.
             request: Inputs of the request, kept in the receipt: numbers, text, times, lists and dicts of them. With
                 several key sets one dict for all, or a list with one for each.
@@ -412,7 +414,7 @@ class Store(TrainingSetsOf, OfParts):
 
         Source: SEMANTICS section 3.
         """
-        return self._online.read(view, keys, request)
+        return self._online.read(view if isinstance(view, str) else self._named(view), keys, request)
 
     def waits(self, view: str) -> bool:
         """Return whether the next `online` of a view waits for another process, such as Redis, or for the registry."""
@@ -479,6 +481,10 @@ class Store(TrainingSetsOf, OfParts):
             self._parts.close()
             self._let_go()
         self._closed = True
+
+    def _defined_anew(self) -> None:
+        self._online.forget_plans()
+        self._named.forget()
 
     def _inferred(
         self, group: str, frame: Frame, options: Options, keys: Sequence[str], event_time: str | None
