@@ -203,6 +203,49 @@ def test_what_only_running_tells_is_named_with_its_line(read, remarked):
         assert remark.place.line == line, text
 
 
+def test_a_file_that_is_no_python_costs_no_other(read, remarked):
+    found = read(
+        a="""
+            from feast import Entity, FeatureView, Field
+            from feast.types import Int64
+            from broken import user, source
+            from datetime import timedelta
+            mine = Entity(name="mine", value_type=Int64)
+            view = FeatureView(name="v", entities=[mine, user], schema=[Field(name="x", dtype=Int64)], source=source,
+                               ttl=timedelta(days=10**30) * 10)
+            more = FeatureView(name="w", entities=[mine], schema=[Field(name="x", dtype=Int64)],
+                               ttl=timedelta(days=999999999) * 1e9)
+        """,
+        broken="def (",
+    )
+    assert [(group.name, group.ttl) for group in found.groups] == [("v", None), ("w", None)]
+    assert remarked(found, "the file cannot be read")[0].place == Place("broken.py", 1)
+    assert remarked(found, "its entity 'from broken import user, source' is not found")
+    assert len(remarked(found, "is not understood")) >= 3
+
+
+def test_entities_of_one_name_and_other_keys_are_kept_apart(read, remarked):
+    found = read(
+        features="""
+            from feast import Entity, FeatureView, Field
+            from feast.types import Int64
+            one = Entity(name="user", join_keys=["id"], value_type=Int64)
+            two = Entity(name="user", join_keys=["user_id"], value_type=Int64)
+            three = Entity(name="user", join_keys=["user_id"], value_type=Int64)
+            views = [FeatureView(name=name, entities=[entity], schema=[Field(name="x", dtype=Int64)])
+                     for name, entity in []]
+            a = FeatureView(name="a", entities=[one], schema=[Field(name="x", dtype=Int64)])
+            b = FeatureView(name="b", entities=[two], schema=[Field(name="x", dtype=Int64)])
+            c = FeatureView(name="c", entities=[three], schema=[Field(name="x", dtype=Int64)])
+        """
+    )
+    assert [(g.entity.name, [*g.entity.keys]) for g in found.groups] == [
+        ("user", ["id"]), ("user_entity", ["user_id"]), ("user_entity", ["user_id"])
+    ]  # fmt: skip
+    assert remarked(found, "the entity 'user' is 'user_entity' for FeatureView b")
+    assert remarked(found, "FeatureView(name=name, entities=[entity]")
+
+
 def test_ignored_files_are_not_read(tmp_path, read):
     (tmp_path / "repo").mkdir()
     (tmp_path / "repo/.feastignore").write_text("old/\nscratch.py  # not yet\n")

@@ -1,10 +1,11 @@
 """Feast's entities in ours, which say the types of their keys."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from asof.definitions.types import KEY_TYPES
 from asof.feast.model import OurEntity, Remarks
-from asof.feast.names import ours
+from asof.feast.names import free, ours
 from asof.feast.static import Made, Unknown, Value, listed
 from asof.feast.types import type_of
 
@@ -19,6 +20,7 @@ class Entities:
         self._remarks = remarks
         self._made: dict[str, Made] = {}
         self._types: dict[str, str] = {}
+        self._given: dict[str, OurEntity] = {}
         for each in made:
             name = each.get("name", 0)
             if isinstance(name, str):
@@ -58,7 +60,21 @@ class Entities:
                 keys[ours(key)] = self._type(entity, key)
         names = [ours(str(entity.get("name", 0))) for entity in every]
         text = every[0].get("description") if len(every) == 1 else None
-        return OurEntity(ours("_".join(names)), keys, text if isinstance(text, str) else "")
+        made = OurEntity(ours("_".join(names)), keys, text if isinstance(text, str) else "")
+        same = next((each for each in self._given.values() if self._is_same(each, made)), None)
+        if same is not None:
+            return same
+        name = free(made.name, self._given, "entity")
+        if name != made.name:
+            what = f"the entity {made.name!r} is {name!r} for {view.kind} {view.get('name', 0)}: another has its name"
+            self._remarks.add(view.place, what, "entities of one name have the same keys here")
+        self._given[name] = replace(made, name=name)
+        return self._given[name]
+
+    @staticmethod
+    def _is_same(one: OurEntity, other: OurEntity) -> bool:
+        """Return whether two are one entity: by its name, or the one that it was given, and its keys."""
+        return one.keys == other.keys and (one.name == other.name or one.name.startswith(f"{other.name}_entity"))
 
     def _type(self, entity: Made, key: str) -> str:
         given: Value = entity.get("value_type")

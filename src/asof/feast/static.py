@@ -6,6 +6,7 @@ other files of the repository define. Whatever else there is stays `Unknown`, wi
 
 import ast
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -159,8 +160,8 @@ class Reader:
         """
         path = path.resolve()
         if path not in self.modules:
-            module = self.modules[path] = Module()  # first: files may import each other
             tree = ast.parse(path.read_bytes(), str(path))
+            module = self.modules[path] = Module()  # before it is read: files may import each other
             _File(self, path, module).read(tree)
         return self.modules[path]
 
@@ -169,7 +170,7 @@ class Reader:
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
     def module(self, dotted: str, level: int, importer: Path) -> Module | None:
-        """Return the module of an import, if it is a file of the repository."""
+        """Return the module of an import, if it is a file of the repository; one that is no Python says nothing."""
         parts = [part for part in dotted.split(".") if part]
         base = importer.parent
         for _ in range(level - 1):
@@ -177,7 +178,10 @@ class Reader:
         for folder in (base,) if level else (self.root, base, self.root.parent):
             for path in (folder.joinpath(*parts).with_suffix(".py"), folder.joinpath(*parts, "__init__.py")):
                 if parts and path.is_file() and path.resolve().is_relative_to(self.root):
-                    return self.read(path)
+                    try:
+                        return self.read(path)
+                    except (SyntaxError, ValueError):  # told where the file itself is read
+                        return Module()
         return None
 
 
@@ -340,6 +344,12 @@ class _File:
                 return self.unknown(node)
 
     def _both(self, node: ast.BinOp, left: Value, right: Value) -> Value:
+        try:
+            return self._result(node, left, right)
+        except (OverflowError, ValueError):
+            return self.unknown(node)
+
+    def _result(self, node: ast.BinOp, left: Value, right: Value) -> Value:
         plain = (str, int, float, list, timedelta)
         match node.op:
             case ast.Add() if type(left) is type(right) and isinstance(left, plain):
@@ -415,7 +425,8 @@ class _File:
             case "timedelta" | "Duration":
                 lengths = {**dict(zip(LENGTHS, args, strict=False)), **named}
                 if all(isinstance(each, int | float) for each in lengths.values()) and lengths.keys() <= {*LENGTHS}:
-                    return timedelta(**lengths)
+                    with suppress(OverflowError, ValueError):
+                        return timedelta(**lengths)
             case "getenv" | "get" if len(args) > 1:
                 return args[1]
             case "str" if whole:
