@@ -58,7 +58,7 @@ class Store(TrainingSetsOf, OfParts):
         self._history = HistoricalReader(parts)
         self._log = ServingLog(parts, self._writer)
         self._eraser = Eraser(parts, self._writer.feed, self._writer.upkeep, self._log.flush)
-        self._online = OnlineReader(parts, log=self._log)
+        self._online = OnlineReader(parts, log=self._log, patient=True)
         self.catalog = Catalog(parts, self._online.forget_plans)
         self.keys = Keys(parts)
         self.quality = Quality(parts, self._writer, self._log)
