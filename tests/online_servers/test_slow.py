@@ -31,6 +31,24 @@ MARGIN_SECONDS = 0.35
 JFK = {"origin": "JFK"}
 
 
+AGING = FeatureGroup(
+    "weather", entity=Entity("airport", keys={"origin": "string"}), event_time="at",
+    features=[Feature("temp", "float64")], online=True, ttl="25h",
+)  # fmt: skip
+
+
+@on_demand(inputs=[AGING["temp"], Request("more", "float64")], output="float64")
+def warmer(temp, more):
+    """Make a feature of a stored one and of the request."""
+    return None if temp is None else temp + more
+
+
+@on_demand(inputs=[Request("more", "float64")], output="float64")
+def twice(more):
+    """Make a feature of the request alone."""
+    return 2 * more
+
+
 def view(name="seen", on_slow="stale", features=(WEATHER,), budget=BUDGET, **parts):
     return FeatureView(name, features=list(features), budget=budget, on_slow=on_slow, **parts)
 
@@ -222,20 +240,7 @@ def test_the_time_before_the_first_read_counts(online):
 
 
 def test_a_stale_value_expires(backend, features):
-    clock = Clock()
-    group = FeatureGroup(
-        "weather", entity=Entity("airport", keys={"origin": "string"}), event_time="at",
-        features=[Feature("temp", "float64")], online=True, ttl="25h",
-    )  # fmt: skip
-
-    @on_demand(inputs=[group["temp"], Request("more", "float64")], output="float64")
-    def warmer(temp, more):
-        return None if temp is None else temp + more
-
-    @on_demand(inputs=[Request("more", "float64")], output="float64")
-    def twice(more):
-        return 2 * more
-
+    clock, group = Clock(), AGING
     parts = [group, warmer, twice]
     request = {"more": 1.0}
     with asof.open(features, clock=clock) as store:
