@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from asof.errors import TransientError, UsageError
-from asof.online.deadlines import Connecting
+from asof.online.deadlines import Connecting, OutOfTimeError
 from asof.online.port import Applied, Change, StaleSnapshotError, marked, version_of
 
 _MARK = struct.Struct(">8q")
@@ -240,6 +240,8 @@ class Pool(Generic[C]):
             self._idle, self._process = deque(), os.getpid()
             self._soon = Connecting(self._connected_soon)
         while True:
+            if is_up(until):
+                raise OutOfTimeError
             try:
                 return self._idle.pop()
             except IndexError:
