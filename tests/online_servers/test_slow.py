@@ -407,3 +407,24 @@ def test_what_was_read_before_all_was_forgotten_is_not_kept():
     last.forget()
     last.put("a", Last([], {}, 1), before)
     assert last.get("a") is None
+
+
+def test_a_registry_that_hangs_holds_up_no_view_with_a_budget(own_redis, own_postgres, tmp_path, monkeypatch):
+    monkeypatch.setattr("asof.serving.cached.REFRESH_SECONDS", 0.5)
+    folder = tmp_path / "features"
+    folder.mkdir()
+    registry = own_postgres.registry_url("slow_views")
+    (folder / "asof.toml").write_text(f'format = 1\nonline = "{own_redis.url}"\nregistry = "{registry}"\n')
+    with asof.open(folder, clock=Clock()) as store:
+        store.apply(WEATHER, view("seen"))
+        store.push("weather", row("JFK", 1.0))
+        store.online("seen", JFK)
+        own_postgres.pause()
+        try:
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                assert in_time(store, "seen").statuses == {"temp": "PRESENT"}
+                time.sleep(0.05)
+        finally:
+            own_postgres.resume()
+        assert in_time(store, "seen").values == {"temp": 1.0}
