@@ -39,9 +39,9 @@ def run(folder, *, quick):
             store.models.register("scored", model, training_set=made, stage="production")
             predictor = store.models.load("scored@production")
             sides = {
-                "predict_one": lambda p=predictor: calls_us(lambda each: p.predict_one(each).value, some),
+                "predict_one": lambda p=predictor: calls_us(lambda keys_of: p.predict_one(keys_of).value, some),
                 "online and transforms": lambda: calls_us(
-                    lambda each: made.fitted.values(store.online("scored", each).values), some
+                    lambda keys_of: made.fitted.values(store.online("scored", keys_of).values), some
                 ),
                 "the model alone": lambda m=model: calls_us(lambda _: m.predict(one_row), some),
             }
