@@ -42,7 +42,7 @@ departure = FeatureView(
 plain = FeatureView("plain", features=[weather["temp"]], transforms={"temp": Impute("mean")})
 
 
-def rows(hours=30, seed=7):
+def rows(now=NOW, hours=30, seed=7):
     """Return the hours of some airports, with nulls."""
     random = np.random.default_rng(seed)
     found = []
@@ -51,7 +51,7 @@ def rows(hours=30, seed=7):
             temp, wind = random.normal(50, 20), random.gamma(2, 6)
             found.append({
                 "origin": origin,
-                "time_hour": NOW - timedelta(hours=hour),
+                "time_hour": now - timedelta(hours=hour),
                 "temp": None if random.random() < 0.2 else temp,
                 "wind": None if random.random() < 0.1 else wind,
                 "sky": [None, "clear", "rain", "snow", "fog"][random.integers(5)],
@@ -59,14 +59,14 @@ def rows(hours=30, seed=7):
     return found
 
 
-def spine(count=400, seed=8):
+def spine(now=NOW, count=400, seed=8):
     """Return keys, times and inputs of requests: some keys are unknown."""
     random = np.random.default_rng(seed)
     late = np.round(random.normal(10, 30, count), 1)
     return pa.table({
         "origin": [[*AIRPORTS, "nowhere"][random.integers(21)] for _ in range(count)],
         "at": pa.array(
-            [NOW - timedelta(minutes=int(random.integers(1, 28 * 60))) for _ in range(count)],
+            [now - timedelta(minutes=int(random.integers(1, 28 * 60))) for _ in range(count)],
             pa.timestamp("us", "UTC"),
         ),
         "hour": random.integers(0, 24, count),
@@ -74,12 +74,12 @@ def spine(count=400, seed=8):
     })  # fmt: skip
 
 
-def made(folder, clock=lambda: NOW):
+def made(folder, now=NOW, clock=lambda: NOW):
     """Make a store with a training set and three models: "linear", "trees" and "classes"."""
     with asof.open(folder, clock=clock) as store:
         store.apply(weather, departure, plain)
-        store.backfill("weather", rows())
-        first = store.training_set("departure-1", "departure", spine(), time="at", label="late", known="event")
+        store.backfill("weather", rows(now))
+        first = store.training_set("departure-1", "departure", spine(now), time="at", label="late", known="event")
         x, y = first.xy()
         store.models.register("linear", LinearRegression().fit(x, y), training_set=first, metrics={"mae": 9.5})
         trees = GradientBoostingRegressor(n_estimators=15, random_state=0).fit(x, y)

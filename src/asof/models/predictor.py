@@ -196,7 +196,7 @@ class Predictor:
             As `predict`.
         """
         alone, done = batch_rows is None, 0
-        parts, total = _parts(spine, batch_rows)
+        parts, total = parts_of_spine(spine, batch_rows)
         text = f"predicting with {self.model.ref}"
         with showing(text, progress=False if alone else progress, unit="rows") as advance:
             for part in parts:
@@ -221,14 +221,12 @@ class Predictor:
         """
         return self._one(self._reads.online(self.model.view, keys, request=request))
 
-    def predict_many(
-        self, keys: Sequence[Keys], request: Sequence[Mapping[str, Value]] | None = None
-    ) -> list[Prediction]:
+    def predict_many(self, keys: Sequence[Keys], request: Requests = None) -> list[Prediction]:
         """Predict for several key sets, by the newest features of one snapshot.
 
         Args:
             keys: As for `online`.
-            request: One for each key set.
+            request: Inputs of the request: a dict for all, or a list with one for each key set.
 
         Raises:
             As `online`. DataError: The model failed.
@@ -263,7 +261,7 @@ class Predictor:
         return pa.Table.from_arrays(columns, names=[name for table in kept for name in table.column_names])
 
 
-def _parts(spine: Frame, rows: int | None) -> tuple[Iterator[pa.Table], int]:
+def parts_of_spine(spine: Frame, rows: int | None) -> tuple[Iterator[pa.Table], int]:
     """Return a spine in tables of about so many rows, or in one; and how many rows it has, 0 if nobody knows."""
     if rows is None:
         return iter([to_table(whole(spine), where="spine")[0]]), 0
