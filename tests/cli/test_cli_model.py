@@ -156,9 +156,12 @@ def test_predictions_are_features_of_a_group_and_stored_once(typed, document, st
     again = document(*words)
     assert (again["group"], again["repeated"], again["rows"]) == ("late", True, 90)
     assert "there before" in typed(*words).stdout
+    typed("retract", store, again["commit"], "--reason", "a try")
+    assert document(*words)["repeated"] is False
+    assert document(*words)["repeated"] is True
     wanted = expected(store, "trees", parquet.read_table(asked))
     with asof.open(store) as opened:
-        assert len(opened.catalog.commits("late")) == 1
+        assert len(opened.catalog.commits("late")) == 3
         group = opened.catalog.find("late").definition
         assert (group.entity.name, group.event_time, group.online) == ("airport", "at", True)
         stored = opened.read("late").to_arrow()
@@ -173,7 +176,7 @@ def test_predictions_are_features_of_a_group_and_stored_once(typed, document, st
     other = document(*words[:2], "trees@production", *words[3:])
     assert (other["model"], other["repeated"]) == ("trees@2", False)
     with asof.open(store) as opened:
-        assert len(opened.catalog.commits("late")) == 2
+        assert len(opened.catalog.commits("late")) == 4
 
 
 @pytest.mark.slow

@@ -200,10 +200,18 @@ class _Group(_Place):
                 plan = self.store.apply(self.group)
                 note(f"group {self.group.name!r} was inferred and registered:\n{plan}")
             meta = {"model": self.model.ref, "training_set": self.model.training_set}
-            commit = self.store.write(self.group.name, rows, meta=meta, idempotency_key=f"predictions-{digest[:32]}")
+            commit = self.store.write(self.group.name, rows, meta=meta, idempotency_key=self._key(digest))
         before = " (they were there before)" if commit.repeated else ""
         self.said = f"in {self.group.name}, commit {commit.id}{before}"
         return {"group": self.group.name, "commit": commit.id, "repeated": commit.repeated}
+
+
+    def _key(self, digest: str) -> str:
+        """Return the key under which predictions are stored once: another one if a commit of them was retracted."""
+        key = f"predictions-{digest[:32]}"
+        commits = self.store.catalog.commits(self.group.name)
+        hidden = {each.target for each in commits if each.kind == "retract"}
+        return f"{key}-{sum(each.idempotency_key.startswith(key) and each.number in hidden for each in commits)}"
 
 
 class _Table(_Place):
