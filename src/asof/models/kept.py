@@ -11,7 +11,7 @@ from asof.definitions import Entity, Feature, FeatureGroup, FeatureView
 from asof.definitions.names import suggest_name
 from asof.definitions.types import DType
 from asof.errors import UsageError
-from asof.models.model import Model
+from asof.training.model import Model
 from asof.training.sets.digest import TableDigest
 
 MODEL = "model"

@@ -15,7 +15,7 @@ from asof.access import Caller
 from asof.arrow.json_values import RowWriter, read_row
 from asof.arrow.types import arrow_type
 from asof.models import Prediction, Predictor
-from asof.models.model import Model
+from asof.training.model import Model
 from asof.server import messages
 from asof.server.messages import ModelSummary, PredictedOne, PredictedRow, PredictedRows, PredictRequest
 from asof.server.metrics import Metrics

@@ -53,7 +53,7 @@ def ls(store: str) -> Answer:
     """List the models of a store, every version."""
     with open_store(store) as opened:
         every = opened.models.all()
-    from asof.models.model import told
+    from asof.training.model import told
 
     rows = [(m.ref, m.stage, m.view, m.training_set, told(m.metrics), m.created_at) for m in every]
     columns = ("model", "stage", "view", "fitted on", "metrics", "kept")

@@ -205,7 +205,6 @@ class _Group(_Place):
         self.said = f"in {self.group.name}, commit {commit.id}{before}"
         return {"group": self.group.name, "commit": commit.id, "repeated": commit.repeated}
 
-
     def _key(self, digest: str) -> str:
         """Return the key under which predictions are stored once: another one if a commit of them was retracted."""
         key = f"predictions-{digest[:32]}"
