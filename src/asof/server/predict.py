@@ -15,7 +15,6 @@ from asof.access import Caller
 from asof.arrow.json_values import RowWriter, read_row
 from asof.arrow.types import arrow_type
 from asof.models import Prediction, Predictor
-from asof.training.model import Model
 from asof.server import messages
 from asof.server.messages import ModelSummary, PredictedOne, PredictedRow, PredictedRows, PredictRequest
 from asof.server.metrics import Metrics
@@ -24,6 +23,7 @@ from asof.server.names import Names
 from asof.server.openapi import Asked, Operation
 from asof.server.problems import RequestError
 from asof.store import Store
+from asof.training.model import Model
 from asof.wire.online import Cards, One
 from asof.wire.predict import PREDICT_PATH, Predicted
 from asof.wire.requests import Predict
