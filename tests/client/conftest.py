@@ -14,6 +14,7 @@ from asof.server.access import Access
 from asof.server.app import Api
 from asof.server.flight import FlightServer
 from asof.server.limits import Limits
+from asof.server.shared import shared
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 customer = Entity("customer", keys={"id": "int64"})
@@ -36,10 +37,12 @@ def everybody(token, address, verb, request):
 class Served:
     """HTTP and Flight over a store, in threads."""
 
-    def __init__(self, store, limits, admit):
-        self.flight = FlightServer(store, limits=limits, admit=admit)
+    def __init__(self, store, limits, admit, models=()):
+        self.shared = shared(store, limits, models)
+        self.flight = FlightServer(store, limits=limits, admit=admit, with_http=self.shared)
         self._access = Access(store.keys)
-        app = Api(store, limits=limits, access=self._access, flight_port=self.flight.port).application()
+        api = Api(store, limits=limits, access=self._access, flight_port=self.flight.port, with_flight=self.shared)
+        app = api.application()
         config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off")
         self._taken = config.bind_socket()
         self.port = self._taken.getsockname()[1]
@@ -56,6 +59,7 @@ class Served:
         self._taken.close()
         self.flight.stop(20)
         self._access.close()
+        self.shared.close()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ SECTIONS = {
     "Define": ("plan", "apply"),
     "Write": ("write", "backfill", "materialize", "stream", "retire", "retract", "forget"),
     "Read": ("historical", "training-set", "online", "nearest", "read"),
+    "Predict": ("model", "predict"),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
     "Trust": ("check", "reports", "quarantine", "statistics", "drift", "monitor", "verify", "doctor"),
     "Serve": ("serve", "ui", "keys", "audit"),

@@ -17,6 +17,7 @@ from asof.client.catalog import RemoteCatalog, RemoteQuality
 from asof.client.direct import Direct
 from asof.client.frames import historical, neighbours, scanned, stored
 from asof.client.link import Link
+from asof.client.models import RemoteModels
 from asof.client.reading import OnlineClient
 from asof.client.retries import key_of
 from asof.client.together import RemoteTogether
@@ -73,6 +74,7 @@ class RemoteStore(Store):
         self.catalog = RemoteCatalog(self._link, self._defined_anew, self.read)
         self._named = Named(self.catalog.groups, self.catalog.views)
         self.quality = RemoteQuality(self._link)
+        self.models = RemoteModels(self._link)
         self._closed = False
         opened.add(self)
 
@@ -352,6 +354,7 @@ class RemoteStore(Store):
         self._closed = True
         vars(self).pop("catalog", None)
         vars(self).pop("quality", None)
+        vars(self).pop("models", None)
 
     def __repr__(self) -> str:
         """Return the server's address."""
@@ -364,7 +367,7 @@ class RemoteStore(Store):
             if name == "keys":
                 todo = "make, list and revoke them where the store can be opened itself: `asof keys`"
                 raise UnsupportedError("keys are not managed over the network", where=self._url, todo=todo)
-            if name not in ("catalog", "quality") or "_link" not in vars(self):
+            if name not in ("catalog", "models", "quality") or "_link" not in vars(self):
                 raise AttributeError(name)
             raise UsageError(f"the store {self._url!r} is closed", todo="open it again with asof.open")
 

@@ -46,7 +46,7 @@ def place_of(external: str) -> Place:
     if kind in FILES:
         return Place(kind, path=rest)
     if kind in TABLES:
-        return _table(external)
+        return server_place(external, what="external=")
     raise NotFoundError.named("kind of external place", kind, (*FILES, "postgresql"), where="external=")
 
 
@@ -62,25 +62,35 @@ def checked_place(external: object, *, where: str) -> str:
     return external
 
 
-def _table(external: str) -> Place:
+def server_place(url: str, *, what: str, table: str = "") -> Place:
+    """Return the place of a table of a server: "postgresql://USER@HOST:PORT/DATABASE?table=NAME&schema=NAME".
+
+    Args:
+        url: The URL.
+        what: What said it, for messages.
+        table: The table, if the URL does not name it.
+
+    Raises:
+        UsageError: It is none, or holds a password. NotFoundError: It has another option.
+    """
     try:
-        parts = urlsplit(external)
-        secret = parts.password is not None
+        parts = urlsplit(url)
+        secret, _ = parts.password is not None, parts.port
     except ValueError:  # its message may show the whole of it
-        raise UsageError("external= is no URL", todo=FORMS) from None
+        raise UsageError(f"{what} is no URL", todo=FORMS) from None
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if secret or SECRETS & options.keys():
         raise UsageError(
-            "external= holds a password, and definitions are shown to everybody",
+            f"{what} holds a password, and it is shown to everybody",
             todo="leave it out: set PGPASSWORD, or use ~/.pgpass",
         )
-    table = options.pop("table", "")
+    table = table or options.pop("table", "")
     if not table:
-        raise UsageError("external= names no table", where=_shown(parts), todo=FORMS)
+        raise UsageError(f"{what} names no table", where=_shown(parts), todo=FORMS)
     if unknown := sorted(options.keys() - {"schema"}):
         raise NotFoundError.named("option", unknown[0], ("table", "schema"), where=_shown(parts))
-    url = parts._replace(scheme="postgresql", query="", fragment="").geturl()
-    return Place("postgresql", url=url, table=table, schema=options.get("schema", ""))
+    plain = parts._replace(scheme="postgresql", query="", fragment="").geturl()
+    return Place("postgresql", url=plain, table=table, schema=options.get("schema", ""))
 
 
 def _shown(parts: SplitResult) -> str:

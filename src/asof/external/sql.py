@@ -85,16 +85,11 @@ class _Source:
     @contextmanager
     def table(self) -> Generator[tuple[Any, Table]]:
         """Connect, and give the connection and the table, whose columns are those declared."""
-        with _translated(self.where):
-            connection = ibis.connect(self.place.url, connect_timeout=CONNECT_SECONDS)
-            try:
-                table = connection.table(self.place.table, database=self.place.schema or None)
-                wanted = Wanted.of(self.group, utc=self.group.timezone is not None)
-                wanted.check(_types(table, {name for name, _ in wanted.types}), self.where)
-                yield connection, table
-            finally:
-                with suppress(Exception):  # a connection that broke cannot be closed
-                    connection.disconnect()
+        with connected(self.place, self.where) as connection:
+            table = connection.table(self.place.table, database=self.place.schema or None)
+            wanted = Wanted.of(self.group, utc=self.group.timezone is not None)
+            wanted.check(_types(table, {name for name, _ in wanted.types}), self.where)
+            yield connection, table
 
     @contextmanager
     def fetched(self, read: ExternalRead, reach: Reach) -> Generator[Rows]:
@@ -162,6 +157,27 @@ class _Source:
             return pa.table(columns, names=names)
 
         return conformed
+
+
+@contextmanager
+def connected(place: Place, where: str) -> Generator[Any]:
+    """Give a connection of Ibis while the block runs; what its server says is told in our words.
+
+    Raises:
+        NotFoundError: There is no such table. BackendError: It does not answer, or refuses.
+    """
+    with _translated(where):
+        connection = ibis.connect(place.url, connect_timeout=CONNECT_SECONDS)
+        try:
+            yield connection
+        finally:
+            with suppress(Exception):  # a connection that broke cannot be closed
+                connection.disconnect()
+
+
+def types_of(schema: pa.Schema) -> Any:  # noqa: ANN401 - Ibis's own
+    """Return the columns of a table with the types of Ibis."""
+    return ibis.schema(schema)
 
 
 def _types(table: Table, names: set[str]) -> dict[str, pa.DataType]:

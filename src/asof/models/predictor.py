@@ -7,11 +7,12 @@ from typing import Any, Protocol, overload
 import pyarrow as pa
 
 from asof.arrow.frames import Frame, to_table
-from asof.errors import ConflictError, DataError
+from asof.arrow.streams import in_parts, known_rows, to_batches, whole
+from asof.errors import ConflictError, DataError, UsageError
 from asof.fitted import Fitted
 from asof.models.calling import Caller, single
 from asof.parts import Pins
-from asof.progress import Progress
+from asof.progress import Progress, showing
 from asof.records import SEMANTICS, Status
 from asof.serving.online import Vector, Vectors
 from asof.serving.receipt import Receipt, Requests
@@ -23,6 +24,9 @@ Value = Any
 """A Python value of any of our types."""
 
 Keys = Mapping[str, Value]
+
+PART_BYTES = 128 * 1024**2
+"""Of a spine that is read as it goes, so much is answered at a time at most."""
 
 
 class Reads(Protocol):
@@ -151,7 +155,7 @@ class Predictor:
         Raises:
             As `historical`. DataError: The model failed, or a column of the spine has the name of an output.
         """
-        table, origin = to_table(spine, where="spine")
+        table, origin = to_table(whole(spine), where="spine")
         parts = list(self.batches(
             table, time=time, known=known, commits=commits, timezone=timezone, truncate=truncate, features=features,
             progress=progress,
@@ -175,7 +179,7 @@ class Predictor:
         """Predict so many rows at a time: neither spine nor answers need fit memory.
 
         Args:
-            spine: As for `predict`.
+            spine: As for `predict`; a Parquet file's path, a pyarrow dataset or reader is read as it goes.
             time: As for `predict`.
             known: As for `predict`.
             commits: As for `predict`.
@@ -191,15 +195,19 @@ class Predictor:
         Raises:
             As `predict`.
         """
-        frame = self._reads.historical(
-            self.model.view, spine, time=time, known=known or self._known, commits=commits, timezone=timezone,
-            truncate=truncate, batch_rows=batch_rows, progress=progress,
-        )  # fmt: skip
-        if batch_rows is None:
-            yield self._predicted(frame.to_arrow(), keep=features), frame.commits
-            return
-        for batch in frame.batches(batch_rows):
-            yield self._predicted(pa.Table.from_batches([batch]), keep=features), frame.commits
+        alone, done = batch_rows is None, 0
+        parts, total = parts_of_spine(spine, batch_rows)
+        text = f"predicting with {self.model.ref}"
+        with showing(text, progress=False if alone else progress, unit="rows") as advance:
+            for part in parts:
+                frame = self._reads.historical(
+                    self.model.view, part, time=time, known=known or self._known, commits=commits, timezone=timezone,
+                    truncate=truncate, progress=progress if alone else False,
+                )  # fmt: skip
+                commits = frame.commits  # all parts are read as the first was
+                yield self._predicted(frame.to_arrow(), keep=features), frame.commits
+                done += len(frame)
+                advance(done, max(done, total))
 
     def predict_one(self, keys: Keys, request: Mapping[str, Value] | None = None) -> Prediction:
         """Predict for one key set, by the newest features.
@@ -213,14 +221,12 @@ class Predictor:
         """
         return self._one(self._reads.online(self.model.view, keys, request=request))
 
-    def predict_many(
-        self, keys: Sequence[Keys], request: Sequence[Mapping[str, Value]] | None = None
-    ) -> list[Prediction]:
+    def predict_many(self, keys: Sequence[Keys], request: Requests = None) -> list[Prediction]:
         """Predict for several key sets, by the newest features of one snapshot.
 
         Args:
             keys: As for `online`.
-            request: One for each key set.
+            request: Inputs of the request: a dict for all, or a list with one for each key set.
 
         Raises:
             As `online`. DataError: The model failed.
@@ -253,6 +259,19 @@ class Predictor:
         kept = [spine, *([answers] if keep else []), found]
         columns = [column for table in kept for column in table.columns]
         return pa.Table.from_arrays(columns, names=[name for table in kept for name in table.column_names])
+
+
+def parts_of_spine(spine: Frame, rows: int | None) -> tuple[Iterator[pa.Table], int]:
+    """Return a spine in tables of about so many rows, or in one; and how many rows it has, 0 if nobody knows."""
+    if rows is None:
+        return iter([to_table(whole(spine), where="spine")[0]]), 0
+    if rows < 1:
+        raise UsageError(f"batch_rows={rows!r} is no number of rows", todo="pass 1 or more")
+    batches = to_batches(spine, where="spine")
+    if batches is not None:
+        return in_parts(batches, most_rows=rows, most_bytes=PART_BYTES), known_rows(spine)
+    table, _ = to_table(spine, where="spine")
+    return (table.slice(at, rows) for at in range(0, max(table.num_rows, 1), rows)), table.num_rows
 
 
 def fitted_with(model: Model, made: TrainingSet) -> Fitted | None:

@@ -52,6 +52,7 @@ from asof.server.limits import Limits
 from asof.server.metrics import CONTENT_TYPE, label_of
 from asof.server.openapi import Asked, Operation, Query, document, page
 from asof.server.pages import Figures, Gate
+from asof.server.predict import Predicting
 from asof.server.problems import RequestError, response_of
 from asof.server.quick import Quick
 from asof.server.rights import Rights, by_path
@@ -132,7 +133,8 @@ class Api:
         self._reads, self._pushes = CapacityLimiter(THREADS), CapacityLimiter(THREADS)
         self._readiness, self._store_figures = CapacityLimiter(1), CapacityLimiter(1)
         self._jobs = own.jobs
-        self.operations = self._table()
+        predicting = Predicting(store, own.models, self.metrics, most_rows=limits.rows)
+        self.operations = (*self._table(), *predicting.operations())
         self._pages = Pages(
             store,
             gate=Gate(access),

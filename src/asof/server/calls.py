@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 import pyarrow as pa
 
+from asof.access.caller import calling
 from asof.errors import DataError, NotFoundError, UnsupportedError, UsageError
 from asof.ingest.write import Together
 from asof.progress import Wanted
@@ -21,6 +22,7 @@ from asof.server import training_sets
 from asof.server.direct import direct_read
 from asof.server.jobs import Jobs
 from asof.server.limits import Limits
+from asof.server.models import ServedModels, need, readable
 from asof.server.verbs import VERBS
 from asof.store import Store
 from asof.training.streamed import BATCH_ROWS
@@ -86,11 +88,13 @@ class Calls:
         limits: What a call may cost.
         admit: Where each call passes.
         jobs: The jobs of this process.
+        models: The models of this process.
     """
 
-    def __init__(self, store: Store, *, limits: Limits, admit: Admit, jobs: Jobs) -> None:
+    def __init__(self, store: Store, *, limits: Limits, admit: Admit, jobs: Jobs, models: ServedModels) -> None:
         """Have no transaction open."""
         self._store = store
+        self._models = models
         self._limits = limits
         self._admit = admit
         self._jobs = jobs
@@ -188,6 +192,16 @@ class Calls:
         if asked.compare:
             return spine.slice(0, 0).select([]), {"comparison": frame.report.compare()}
         return _answers(frame.to_arrow(), spine), {"commits": frame.commits, "report": sent_report(frame)}
+
+    def predict(self, asked: requests.PredictRows, spine: pa.Table, progress: Wanted) -> tuple[pa.Table, Any]:
+        """Return what a model gives for a spine, and what it was read at."""
+        allowed = {model.ref for model in readable(self._store, calling())}
+        served = self._models.need(str(asked.model), lambda each: each.model.ref in allowed)
+        need(self._store, served.model, "reader")
+        words = {name: getattr(asked, name) for name in asked.__struct_fields__ if name not in ("progress", "model")}
+        with self._jobs.place():
+            frame = served.predictor.predict(spine, **words, progress=progress)
+        return _answers(frame.to_arrow(), spine), {"model": served.model.ref, "commits": frame.commits}
 
     def online(self, asked: requests.Online, rows: pa.Table | None) -> tuple[pa.Table, Any]:
         """Return the newest values of many key sets, and what they were made from."""

@@ -3,7 +3,7 @@
     DoAction    every verb that moves no table; its answer is the last of the results
     DoPut       write, backfill, together.write, training_set: the commit comes as metadata when the stream has ended
     DoGet       read: the pins are in the metadata of the schema
-    DoExchange  historical and online: a spine, or keys, come in; answers go out, and at last how they came out
+    DoExchange  historical, predict and online: a spine, or keys, come in; answers go out, at last how they came out
 
 What is asked for is a message of `asof.wire.requests`: in the body of an action; elsewhere, in the ticket or the
 descriptor's command, a pair of the verb and it. What goes out beside tables are pairs: ("progress", [done, total]),
@@ -69,7 +69,7 @@ class FlightServer(flight.FlightServerBase):
     ) -> None:
         """Listen."""
         own = with_http or shared(store, limits)
-        self._calls = Calls(store, limits=limits, admit=admit, jobs=own.jobs)
+        self._calls = Calls(store, limits=limits, admit=admit, jobs=own.jobs, models=own.models)
         self._limits = limits
         place = f"[{host}]" if ":" in host else host
         try:
@@ -139,17 +139,18 @@ class FlightServer(flight.FlightServerBase):
 
             with self._asked(context, verb, message) as asked, listening(lambda text: tell("warning", text)):
                 match verb:
-                    case "historical":
+                    case "historical" | "predict":
                         spine = self._calls.table(reader.schema, self._batches(context, reader))
                         progress = _telling(tell) if asked.progress else False
-                        table, result = self._calls.historical(asked, spine, progress)
+                        answer = self._calls.historical if verb == "historical" else self._calls.predict
+                        table, result = answer(asked, spine, progress)
                     case "online":
                         given = None
                         if asked.keys is None:
                             given = self._calls.table(reader.schema, self._batches(context, reader))
                         table, result = self._calls.online(asked, given)
                     case _:
-                        raise UsageError(f"{verb} exchanges no tables", todo="exchange historical or online")
+                        raise UsageError(f"{verb} exchanges no tables", todo="exchange historical, predict or online")
                 writer.begin(table.schema)
                 for batch in parts_of(table.to_batches()):
                     writer.write_batch(batch)

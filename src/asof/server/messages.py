@@ -1,5 +1,6 @@
 """The bodies of requests and answers; the OpenAPI document is made of them. Values: see `asof.arrow.json_values`."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -204,6 +205,101 @@ class ReplayedAnswer(Struct):
     values: Row
     statuses: dict[str, Status]
     event_times: dict[str, str | None]
+
+
+class PredictRequest(Struct, forbid_unknown_fields=True):
+    """For which keys a model predicts.
+
+    Attributes:
+        keys: The key columns of the model's view with their values; or a list of them.
+        request: Inputs of the request; for a list of keys one for all, or a list, one for each.
+        statuses: Whether to say if each feature is PRESENT, NULL, MISSING, EXPIRED or RETIRED.
+        features: Whether to say which features the model was given, before transforms.
+        receipt: Whether to say what the features were read from, for replay.
+    """
+
+    keys: Row | list[Row]
+    request: Row | list[Row] | None = None
+    statuses: bool = False
+    features: bool = False
+    receipt: bool = False
+
+
+class PredictedRow(Struct, kw_only=True):
+    """What a model says of one key set.
+
+    Attributes:
+        values: What it gives, by name: `prediction`, or each of its outputs.
+        features: What it was given, if wanted.
+        statuses: The status of each feature, if wanted.
+        receipt: What the features were read from, if wanted.
+    """
+
+    values: Row
+    features: Row | UnsetType = UNSET
+    statuses: dict[str, Status] | UnsetType = UNSET
+    receipt: Row | UnsetType = UNSET
+
+
+class PredictedOne(PredictedRow, kw_only=True):
+    """What a model says of one key set, and which version it is.
+
+    Attributes:
+        model: The version that predicted, "delays@3".
+    """
+
+    model: str
+
+
+class PredictedRows(Struct):
+    """What a model says of several key sets, in their order.
+
+    Attributes:
+        model: The version that predicted, "delays@3".
+        rows: What it says.
+    """
+
+    model: str
+    rows: list[PredictedRow]
+
+
+PredictAnswer = PredictedOne | PredictedRows
+
+
+class ModelSummary(Struct, kw_only=True):
+    """A version of a model.
+
+    Attributes:
+        model: The version's name, "delays@3".
+        name: The model's name.
+        version: Its number.
+        stage: "none", "staging", "production" or "archived".
+        view: The view, or group, that it reads.
+        training_set: What it was fitted on.
+        outputs: What it gives, with types.
+        metrics: What was measured.
+        description: For people.
+        created_at: When it was kept.
+        served_as: Names under which this server answers with it; empty: it does not.
+    """
+
+    model: str
+    name: str
+    version: int
+    stage: str
+    view: str
+    training_set: str
+    outputs: dict[str, str]
+    metrics: dict[str, float]
+    description: str
+    created_at: datetime
+    served_as: list[str]
+
+
+class Models(Struct):
+    """Every version of every model."""
+
+    models: list[ModelSummary]
 
 
 class Groups(Struct):

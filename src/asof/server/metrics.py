@@ -6,6 +6,8 @@ asof_call_seconds{verb}                    latency of calls of Flight to their e
 asof_calls_total{verb, outcome}            calls of Flight: "ok", "left" by the client, or the error
 asof_online_seconds{view}                  latency of online answers within the server, as histograms
 asof_online_values_total{view, status}     values by status, of one answer in ten
+asof_predict_seconds{model}                latency of predictions within the server, as histograms
+asof_predictions_total{model}              key sets that were predicted
 asof_rows_total{group}                     records that were pushed
 asof_last_commit_age_seconds{group}        since the newest commit: how fresh the store is
 asof_log_waiting{view}                     answers that wait for the serving log
@@ -69,6 +71,14 @@ class Metrics:
         self.values = Counter(
             "asof_online_values", "Values by status, of one answer in ten.", ["view", "status"], registry=made
         )
+        self.predicting = Histogram(
+            "asof_predict_seconds",
+            "Latency of predictions within the server.",
+            ["model"],
+            buckets=SECONDS,
+            registry=made,
+        )
+        self.predictions = Counter("asof_predictions", "Key sets that were predicted.", ["model"], registry=made)
         self.rows = Counter("asof_rows", "Records that were pushed.", ["group"], registry=made)
         self._of_store = _OfStore(store)
 

@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True):
         limits: What a request may cost.
         security: Who may ask, and how requests travel.
         flight_port: The port of Flight; 0 for a free one, None to leave it out.
+        models: The models that it predicts with.
     """
 
     store: str
@@ -62,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     security: Security = Security()
     flight_port: int | None = 0
+    models: tuple[str, ...] = ()
 
 
 def serve(settings: Settings, *, ready: Callable[[str, int | None], None], note: Callable[[str], None]) -> None:
@@ -74,7 +76,7 @@ def serve(settings: Settings, *, ready: Callable[[str, int | None], None], note:
 
     Raises:
         UsageError: The host is open to other machines, and there is no key, or keys would travel in clear.
-        NotFoundError: No store there.
+        NotFoundError: No store there, or no such model. ConflictError, PermanentError: A model cannot be loaded.
         TransientError: The port is taken.
     """
     security = settings.security
@@ -89,7 +91,7 @@ def serve(settings: Settings, *, ready: Callable[[str, int | None], None], note:
             settings = msgspec.structs.replace(settings, limits=replace(settings.limits, hosts=names))
             with ExitStack() as opened:
                 access = opened.enter_context(closing(open_access(security, store.keys)))
-                own = _shared(store, settings)
+                own = opened.enter_context(closing(_shared(store, settings)))
                 flight_port = opened.enter_context(_flight(store, settings, access, own))
                 settings = msgspec.structs.replace(settings, flight_port=flight_port)
                 os.environ[VARIABLE] = msgspec.json.encode(settings).decode()
@@ -107,7 +109,7 @@ def serve(settings: Settings, *, ready: Callable[[str, int | None], None], note:
 def _shared(store: Store, settings: Settings) -> "Shared":
     from asof.server.shared import shared  # noqa: PLC0415 - the metrics look at the environment when they are imported
 
-    return shared(store, settings.limits)
+    return shared(store, settings.limits, settings.models)
 
 
 def _config(settings: Settings, store: Store, access: Access, own: "Shared") -> uvicorn.Config:
@@ -187,6 +189,7 @@ def application() -> ASGIApp:
     log_to_stderr()
     store = Store.open(settings.store, create=False)
     access = open_access(settings.security, store.keys)
+    own = _shared(store, settings)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncGenerator[None]:
@@ -194,6 +197,7 @@ def application() -> ASGIApp:
             yield
         finally:
             await to_thread.run_sync(access.close)
+            await to_thread.run_sync(own.close)
             store.close()
 
-    return _application(settings, store, access, _shared(store, settings), lifespan)
+    return _application(settings, store, access, own, lifespan)

@@ -10,7 +10,7 @@ from asof.parts import question_of
 from asof.progress import Wanted
 from asof.records import Role
 from asof.registry.registered import RegisteredGroup
-from asof.server import training_sets
+from asof.server import models, training_sets
 from asof.server.rights import found, readable
 from asof.statistics.packing import pack
 from asof.store import Store
@@ -167,6 +167,15 @@ VERBS: Mapping[str, Verb[Any]] = {
     "training_set.late": Verb(
         requests.Named, "reader", act=lambda store, asked, _: training_sets.late(store, asked.name), job=True
     ),
+    "predict": Verb(requests.PredictRows, "reader", job=True),
+    "models.all": Verb(
+        requests.Nothing, "reader", act=lambda store, _, __: [each.kept for each in models.readable(store, calling())]
+    ),
+    "models.get": Verb(
+        requests.Named, "reader", act=lambda store, asked, _: models.found(store, asked.name, "reader").kept
+    ),
+    "models.move": Verb(requests.MoveModel, "writer", act=lambda store, asked, _: models.moved(store, asked)),
+    "models.remove": Verb(requests.Named, "writer", act=lambda store, asked, _: models.removed(store, asked)),
     "online": Verb(requests.Online, "reader", "view"),
     "nearest": Verb(requests.Nearest, "reader", "group", _nearest, job=True),
     "replay": Verb(requests.Replay, "reader", act=lambda store, asked, _: store.replay(asked.receipt)),

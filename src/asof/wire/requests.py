@@ -186,6 +186,39 @@ class Online(Request):
     card: str = ""
 
 
+class Predict(Request):
+    """For predictions of some keys, over HTTP.
+
+    Attributes:
+        request: As in `Online`.
+        card: As in `Online`.
+    """
+
+    model: Given
+    keys: Given
+    request: str | None = None
+    card: str = ""
+
+
+class PredictRows(Request):
+    """For `predict`; the spine is the stream."""
+
+    model: Given
+    time: Given = None
+    known: Given = None
+    commits: Given = None
+    timezone: Given = None
+    truncate: bool = False
+    features: bool = False
+
+
+class MoveModel(Request):
+    """For `models.move`."""
+
+    name: Given
+    stage: Given
+
+
 class Replay(Request):
     """For `replay`."""
 

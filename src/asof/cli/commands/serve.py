@@ -17,6 +17,13 @@ SHAPE: Document = {"stopped": True}
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help='Predict with it: "delays", "delays@3" or "delays@production"; may be repeated.',
+)
 @click.option("--max-body", type=click.IntRange(1), default=16, show_default=True, help="MiB of a request.")
 @click.option("--max-rows", type=click.IntRange(1), default=10_000, show_default=True, help="Keys or rows of one.")
 @click.option("--max-jobs", type=click.IntRange(1), default=2, show_default=True, help="Reads of history at once.")
@@ -60,6 +67,7 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     host: str,
     port: int,
     workers: int,
+    models: tuple[str, ...],
     max_body: int,
     max_rows: int,
     max_jobs: int,
@@ -77,6 +85,9 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     Until it is told to stop (ctrl-c, SIGTERM); what is under way is finished. `/` shows the
     store to people, `/docs` what programs may ask.
 
+    Models (`asof model`) are served that are named by --model, and no others. A name without a version follows the
+    registry: what is staged or registered next answers some seconds later.
+
     As soon as the store has a key (`asof keys add`), every request needs one. Beyond this machine the server starts
     only with keys, and with TLS or behind a proxy.
     """
@@ -92,7 +103,7 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     processes = f", {workers} processes" if workers > 1 else ""
     settings = Settings(
         store, host=host, port=port, workers=workers, limits=limits, security=Security(**security),
-        flight_port=None if no_flight else flight_port,
+        flight_port=None if no_flight else flight_port, models=models,
     )  # fmt: skip
 
     def ready(address: str, flight: int | None) -> None:

@@ -1,0 +1,162 @@
+"""Models behind a server: their records, and predictions that are made there."""
+
+import struct
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from tests.client.conftest import Served, everybody
+from tests.predictions import AIRPORTS, NOW, another, made, spine
+
+import asof
+from asof.access.caller import EVERYBODY, Caller, answering
+from asof.errors import ConflictError, DeniedError, NotFoundError, UnsupportedError, UsageError
+from asof.server import models as served_models
+from asof.server.limits import Limits
+from asof.server.verbs import VERBS
+from asof.wire import requests
+
+pytestmark = pytest.mark.slow
+
+ASKED = [({"origin": origin}, {"hour": hour}) for hour, origin in enumerate([*AIRPORTS, "nowhere"])]
+
+
+@pytest.fixture
+def behind(tmp_path):
+    """Give the store behind the server."""
+    with asof.open(made(tmp_path / "store"), clock=lambda: NOW) as opened:
+        yield opened
+
+
+@pytest.fixture
+def remote(behind):
+    """Give the store as a client has it; the server answers with two of the models."""
+    server = Served(behind, Limits(), everybody, ("linear", "trees@production"))
+    with asof.open(server.url) as opened:
+        opened.refresh = server.shared.models.refresh
+        yield opened
+    server.stop()
+
+
+def bits(values):
+    return [struct.pack(">d", value) for value in values]
+
+
+def test_records_are_read_staged_and_removed_as_where_they_lie(behind, remote):
+    here, there = behind.models.all(), remote.models.all()
+    assert [model.kept for model in here] == [model.kept for model in there]
+    assert repr(remote.models.get("linear")) == repr(behind.models.get("linear@1"))
+    another(behind)
+    assert [each.ref for each in remote.models.move("linear@1", "production")] == ["linear@1"]
+    moved = remote.models.move("linear@2", "production")
+    assert {each.ref: each.stage for each in moved} == {"linear@1": "archived", "linear@2": "production"}
+    assert behind.models.get("linear@production").version == 2
+    assert remote.models.move("linear@2", "production") == []
+    with pytest.raises(ConflictError, match="in production"):
+        remote.models.remove("linear")
+    assert remote.models.remove("linear@1") == ["linear@1"]
+    with pytest.raises(NotFoundError, match=r"unknown model 'liner'.*did you mean 'linear"):
+        remote.models.get("liner")
+    with pytest.raises(UsageError, match="which version"):
+        remote.models.move("linear", "production")
+    with pytest.raises(UsageError, match="no stage"):
+        remote.models.move("linear@2", "live")
+
+
+def test_a_model_is_registered_where_the_store_lies(remote):
+    with pytest.raises(UnsupportedError, match=r"models are code.*MLflow"):
+        remote.models.register("linear", object(), training_set="departure-1")
+
+
+@pytest.mark.parametrize("name", ["linear", "trees@production", "trees@1"])
+def test_predictions_are_those_of_the_store_itself_bit_for_bit(behind, remote, name):
+    here, there = behind.models.load(name), remote.models.load(name)
+    keys, inputs = [keys for keys, _ in ASKED], [request for _, request in ASKED]
+    many = there.predict_many(keys, inputs)
+    for wanted, found, each, request in zip(here.predict_many(keys, inputs), many, keys, inputs, strict=True):
+        one = there.predict_one(each, request)
+        assert bits([one.value]) == bits([found.value]) == bits([wanted.value])
+        assert (found.model, found.features, found.statuses) == (wanted.model, wanted.features, wanted.statuses)
+        assert found.receipt == wanted.receipt == one.receipt
+        assert repr(found) == repr(wanted)
+        assert remote.replay(one.receipt).values == wanted.features
+    assert there.predict_many([]) == []
+    at = pa.array([NOW] * len(keys), pa.timestamp("us", "UTC"))
+    asked = pa.table({
+        "origin": [each["origin"] for each in keys], "hour": [each["hour"] for each in inputs], "at": at,
+    })  # fmt: skip
+    batch = there.predict(asked, time="at", known="served").to_arrow()
+    assert bits(batch["prediction"].to_pylist()) == bits([each.value for each in many])
+
+
+def test_a_spine_is_answered_there_whole_or_in_parts(behind, remote, tmp_path):
+    asked = spine(count=100, seed=4)
+    parquet.write_table(asked, tmp_path / "spine.parquet")
+    here, there = behind.models.load("linear"), remote.models.load("linear")
+    wanted = here.predict(asked, time="at", features=True)
+    told = []
+    found = there.predict(asked, time="at", features=True, progress=lambda done, total: told.append((done, total)))
+    assert found.to_arrow().equals(wanted.to_arrow())
+    assert found.commits == wanted.commits
+    assert told[-1] == (100, 100)
+    parts = list(there.batches(tmp_path / "spine.parquet", time="at", batch_rows=30))
+    assert [table.num_rows for table, _ in parts] == [30, 30, 30, 10]
+    assert pa.concat_tables([table for table, _ in parts]).equals(here.predict(asked, time="at").to_arrow())
+    with pytest.raises(NotFoundError, match="nowhen"):
+        there.predict(asked, time="nowhen")
+    with pytest.raises(UsageError, match="batch_rows=0"):
+        list(there.batches(asked, time="at", batch_rows=0))
+
+
+def test_a_name_is_followed_and_a_version_is_not(behind, remote):
+    named, fixed = remote.models.load("linear"), remote.models.load("linear@1")
+    another(behind)
+    remote.refresh()
+    one = named.predict_one(*ASKED[0])
+    assert one.model == "linear@2"
+    assert one.value == behind.models.load("linear@2").predict_one(*ASKED[0]).value
+    with pytest.raises(NotFoundError, match="unknown served model 'linear@1'"):
+        fixed.predict_one(*ASKED[0])
+
+
+def test_what_the_server_does_not_answer_with_says_what_to_do(remote):
+    with pytest.raises(UnsupportedError, match="--model classes"):
+        remote.models.load("classes")
+    with pytest.raises(NotFoundError, match="unknown model"):
+        remote.models.load("nothing")
+    predictor = remote.models.load("linear")
+    with pytest.raises(UsageError, match="no key set"):
+        predictor.predict_one([{"origin": "A01"}])
+    with pytest.raises(UsageError, match="no sequence"):
+        predictor.predict_many({"origin": "A01"})
+    with pytest.raises(UsageError, match="hour"):
+        predictor.predict_one({"origin": "A01"})
+    with pytest.raises(UsageError, match="2 requests for 1 keys"):
+        predictor.predict_many([{"origin": "A01"}], [{"hour": 1}, {"hour": 2}])
+
+
+def test_a_closed_store_says_so(behind):
+    server = Served(behind, Limits(), everybody)
+    opened = asof.open(server.url)
+    opened.close()
+    with pytest.raises(UsageError, match="closed"):
+        opened.models.all()
+    server.stop()
+
+
+def test_who_may_not_read_the_view_hears_of_no_model(behind):
+    def act(caller, verb, asked):
+        with answering(caller):
+            return VERBS[verb].act(behind, asked, False)
+
+    reader, other = Caller("key:own", {"": "reader"}), Caller("key:other", {"fraud": "admin"})
+    assert len(act(EVERYBODY, "models.all", requests.Nothing())) == 3
+    assert len(act(reader, "models.all", requests.Nothing())) == 3
+    assert act(other, "models.all", requests.Nothing()) == []
+    with pytest.raises(DeniedError, match="'reader'"):
+        act(other, "models.get", requests.Named(name="linear"))
+    with pytest.raises(DeniedError, match="'writer'"):
+        act(reader, "models.move", requests.MoveModel(name="linear@1", stage="production"))
+    with pytest.raises(DeniedError, match="'admin'"):
+        act(reader, "models.remove", requests.Named(name="linear"))
+    assert served_models.readable(behind, other) == []
