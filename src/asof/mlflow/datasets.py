@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
+from weakref import finalize
 
 from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.meta_dataset import MetaDataset
@@ -55,13 +56,19 @@ class TrainingSetSource(DatasetSource):
         return cls(raw_source)
 
     def load(self) -> TrainingSet:
-        """Open the training set; its store stays open with it.
+        """Open the training set; its store is closed when nobody holds it any more.
 
         Raises:
             NotFoundError: There is no such store, or no such training set any more.
             ConflictError: It is another one now.
         """
-        made: TrainingSet = asof.open(self.store, create=False).training_set(self.ref)
+        store = asof.open(self.store, create=False)
+        try:
+            made = store.training_set(self.ref)
+        except BaseException:
+            store.close()
+            raise
+        finalize(made, store.close)
         if self.digest not in {"", made.digest}:
             raise ConflictError(f"{self.ref} is another training set than was logged", where=self.uri)
         return made
