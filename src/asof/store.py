@@ -32,6 +32,8 @@ from asof.quality.verify import Verification, verify
 from asof.records import Commit
 from asof.registry.plan import Plan
 from asof.serving.log import ServingLog
+from asof.serving.nearest.reader import NearestReader
+from asof.serving.nearest.verb import NearestOf
 from asof.serving.online import OnlineReader, Vector, Vectors
 from asof.serving.receipt import Receipt, Requests
 from asof.serving.replay import Replayed, replay
@@ -41,7 +43,7 @@ from asof.training.read import read_rows
 from asof.training.sets.verb import TrainingSetsOf
 
 
-class Store(TrainingSetsOf, OfParts):
+class Store(TrainingSetsOf, NearestOf, OfParts):
     """A feature store in a folder; open one with `asof.open`. Safe to use from several threads and processes.
 
     Attributes:
@@ -51,7 +53,9 @@ class Store(TrainingSetsOf, OfParts):
         models: Models, and predictions with them.
     """
 
-    _held = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "keys", "models", "quality")
+    _held = (
+        "_parts", "_writer", "_eraser", "_history", "_log", "_nearest", "_online", "catalog", "keys", "models", "quality",
+    )  # fmt: skip
 
     def __init__(self, parts: Parts) -> None:
         """Serve a store from its parts."""
@@ -59,9 +63,10 @@ class Store(TrainingSetsOf, OfParts):
         self._writer = Writer(parts)
         self._history = HistoricalReader(parts)
         self._log = ServingLog(parts, self._writer)
-        self._eraser = Eraser(parts, self._writer.feed, self._writer.upkeep, self._log.flush)
+        self._nearest = NearestReader(parts)
+        self._eraser = Eraser(parts, self._writer, flush=self._log.flush, drop=self._nearest.drop)
         self._online = OnlineReader(parts, log=self._log)
-        self.catalog = Catalog(parts, self._online.forget_plans)
+        self.catalog = Catalog(parts, self._forget_definitions)
         self.keys = Keys(parts)
         self.models = Models(lambda: self._parts, self, lambda _: None)
         self.quality = Quality(parts, self._writer, self._log)
@@ -110,7 +115,7 @@ class Store(TrainingSetsOf, OfParts):
         check_code(parts, found)
         check_checks(parts, found)
         plan = parts.registry.apply(found, now_us=parts.now_us(), writer=parts.writer)
-        self._online.forget_plans()
+        self._forget_definitions()
         self._writer.recover()
         return plan
 
@@ -482,6 +487,10 @@ class Store(TrainingSetsOf, OfParts):
             self._parts.close()
             self._let_go()
         self._closed = True
+
+    def _forget_definitions(self) -> None:
+        self._online.forget_plans()
+        self._nearest.forget_definitions()
 
     def _inferred(
         self, group: str, frame: Frame, options: Options, keys: Sequence[str], event_time: str | None

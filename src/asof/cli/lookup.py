@@ -32,8 +32,7 @@ def feature_types(definition: "FeatureGroup | FeatureView") -> Mapping[str, Any]
     from asof.ingest.key_texts import key_types
 
     view = definition if isinstance(definition, FeatureView) else view_of_group(definition)
-    features = {name: ref.feature.dtype for name, ref in zip(view.output_names(), view.features, strict=True)}
-    return {name: arrow_type(dtype) for name, dtype in {**key_types(definition), **features}.items()}
+    return {name: arrow_type(dtype) for name, dtype in {**key_types(definition), **view.types}.items()}
 
 
 def known_mode(text: str | None) -> "str | datetime | None":

@@ -15,7 +15,7 @@ from asof.client import training_sets
 from asof.client.address import Address
 from asof.client.catalog import RemoteCatalog, RemoteQuality
 from asof.client.direct import Direct
-from asof.client.frames import historical, scanned, stored
+from asof.client.frames import historical, neighbours, scanned, stored
 from asof.client.link import Link
 from asof.client.reading import OnlineClient
 from asof.client.retries import key_of
@@ -35,6 +35,10 @@ from asof.progress import Progress, Wanted, showing
 from asof.quality.verify import Verification
 from asof.records import Commit
 from asof.registry.plan import Plan
+from asof.serving.nearest.answer import Neighbours
+from asof.serving.nearest.asking import listed
+from asof.serving.nearest.distance import Metric
+from asof.serving.nearest.where import Conditions, sendable
 from asof.serving.online import Vector, Vectors
 from asof.serving.receipt import Receipt, Requests
 from asof.serving.replay import Replayed
@@ -286,6 +290,25 @@ class RemoteStore(Store):
     ) -> Vector | Vectors:
         """See `Store.online`."""
         return self._online_client.read(view, keys, request)
+
+    def nearest(  # noqa: PLR0913 - as `Store.nearest`
+        self,
+        group: str,
+        feature: str,
+        vector: object,
+        k: int = 10,
+        *,
+        metric: Metric = "cosine",
+        where: Conditions | Sequence[Conditions] | None = None,
+        columns: Sequence[str] | None = None,
+        exact: bool = True,
+    ) -> Neighbours:
+        """See `Store.nearest`."""
+        asked = requests.Nearest(
+            group=group, feature=feature, vector=listed(vector), k=k, metric=metric, where=sendable(where),
+            columns=columns, exact=exact,
+        )  # fmt: skip
+        return neighbours(self._link.act("nearest", asked, long=True))
 
     def waits(self, view: str) -> bool:
         """See `Store.waits`: always."""

@@ -12,10 +12,10 @@ from asof.mlflow.flavors import packages
 from asof.mlflow.tags import tags_of
 from asof.mlflow.tracking import Tracking, digest_of, parts_of
 from asof.models import Model
-from asof.models.model import MLFLOW, Facts
 from asof.models.registering import Stage, Wanted, described, recorded
 from asof.parts import Parts
 from asof.store import Store
+from asof.training.model import MLFLOW, Facts
 from asof.training.sets.inputs import Inputs, Takes
 from asof.training.sets.kept import KeptHere
 from asof.training.sets.training_set import TrainingSet

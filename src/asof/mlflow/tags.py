@@ -5,8 +5,8 @@ from pathlib import Path
 
 from asof.errors import AsofError, ConflictError, UsageError
 from asof.models import Model
-from asof.models.model import Facts
 from asof.records import SEMANTICS
+from asof.training.model import Facts
 from asof.training.sets.training_set import TrainingSet
 
 STORE = "asof.store"

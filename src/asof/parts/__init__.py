@@ -11,7 +11,7 @@ from asof.parts.pinned import (
     table_of_kind,
     tables_of,
 )
-from asof.parts.pins import Pins, given_pins, pin_of
+from asof.parts.pins import Pins, given_pins, pin_of, refuse_unknown
 from asof.parts.question import Question, definition, resolve
 from asof.parts.reopened import OfParts
 from asof.parts.shaped import registered_as
@@ -33,6 +33,7 @@ __all__ = [
     "pin_of",
     "pinned_rows",
     "pinned_together",
+    "refuse_unknown",
     "registered_as",
     "resolve",
     "rewriting",

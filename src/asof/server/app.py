@@ -162,6 +162,11 @@ class Api:
                 role="reader", about=by_path("view"),
             ),
             Operation(
+                "nearest", "POST", "/v1/groups/{group}/nearest", "The keys whose newest vector is nearest to a vector",
+                self._nearest, (messages.NearestRows,), messages.NearestRequest,
+                role="reader", about=by_path("group"),
+            ),
+            Operation(
                 "push", "POST", "/v1/groups/{group}/push", "Store records that arrive now: durable when answered",
                 self._push, (CommitAnswer,), messages.PushRequest,
                 role="writer", about=by_path("group"),
@@ -328,6 +333,9 @@ class Api:
 
     async def _historical(self, asked: Asked) -> messages.HistoricalAnswer:
         return await self._jobs.run(self._service.history.historical, asked.parameters["view"], asked.body)
+
+    async def _nearest(self, asked: Asked) -> messages.NearestRows:
+        return await self._jobs.run(self._service.nearest, asked.parameters["group"], asked.body)
 
     async def _rows(self, asked: Asked) -> messages.StoredRows | Response:
         group, media = asked.parameters["group"], export.wanted(asked.accept)

@@ -133,6 +133,50 @@ class HistoricalColumns(Struct):
 HistoricalAnswer = HistoricalRows | HistoricalColumns
 
 
+class NearestRequest(Struct, forbid_unknown_fields=True):
+    """Which neighbours are wanted.
+
+    Attributes:
+        feature: The feature that holds the vectors.
+        vector: What they are compared with.
+        k: At most so many neighbours.
+        metric: How: the angle, the Euclidean distance, or minus the inner product.
+        where: Values, or lists of values, by key or feature; or a list of such objects, one of which must hold.
+        columns: The features of the answer; left out: all but the vector.
+        exact: Whether the nearest of all are wanted; else likely ones, found faster among very many rows.
+    """
+
+    feature: str
+    vector: list[float]
+    k: int = 10
+    metric: Literal["cosine", "l2", "dot"] = "cosine"
+    where: Row | list[Row] | None = None
+    columns: list[str] | None = None
+    exact: bool = True
+
+
+class NearestRows(Struct):
+    """The nearest rows, the nearest first.
+
+    Attributes:
+        rows: Keys, distance and features.
+        exact: Whether they are the nearest of all.
+        recall: 1 if so; else recall@10, as it was measured.
+        compared: Rows that could answer.
+        applying: Whether a bulk load was half applied.
+        clock: The T of the answer.
+        commits: The last commit seen.
+    """
+
+    rows: list[Row]
+    exact: bool
+    recall: float
+    compared: int
+    applying: bool
+    clock: str
+    commits: dict[str, int]
+
+
 class StoredRows(Struct):
     """Stored rows of a group, by key and event time.
 

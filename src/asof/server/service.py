@@ -6,15 +6,24 @@ from typing import cast
 import msgspec
 import pyarrow as pa
 
-from asof.arrow.json_values import Convert, RowWriter, Value, read_row, write_column
+from asof.arrow.json_values import Convert, RowWriter, Value, read_column, read_row, write_column
 from asof.catalog.answers import PlanAnswer, plan_answer
+from asof.clock import show_us
 from asof.definitions import FeatureGroup, FeatureView
 from asof.errors import AsofError
 from asof.records import Commit
 from asof.registry.registered import RegisteredView
 from asof.server.definitions import Definitions, definitions_from
-from asof.server.history import History
-from asof.server.messages import OnlineColumns, OnlineRequest, OnlineRow, OnlineRows, PushRequest
+from asof.server.history import History, rows_of
+from asof.server.messages import (
+    NearestRequest,
+    NearestRows,
+    OnlineColumns,
+    OnlineRequest,
+    OnlineRow,
+    OnlineRows,
+    PushRequest,
+)
 from asof.server.names import Names
 from asof.server.problems import RequestError
 from asof.serving.online import Vector, Vectors
@@ -70,6 +79,22 @@ class Service:
         if asked.orient == "rows":
             return OnlineRows([self._row(vector, asked, writer) for vector in vectors])
         return _columns(vectors, asked, writer)
+
+    def nearest(self, group: str, asked: NearestRequest) -> NearestRows:
+        """Return the nearest rows of a group."""
+        if asked.k > self._most_rows:
+            raise RequestError(413, f"k={asked.k:,} is more than the {self._most_rows:,} rows of one answer")
+        convert = self._names.records(group)
+        sets = asked.where if isinstance(asked.where, list) else [asked.where or {}]
+        where = [_conditions(each, convert, group) for each in sets]
+        found = self._store.nearest(
+            group, asked.feature, asked.vector, asked.k, metric=asked.metric, where=where, columns=asked.columns,
+            exact=asked.exact,
+        )  # fmt: skip
+        return NearestRows(
+            rows_of(found.to_arrow()), found.exact, found.recall, found.compared, found.applying,
+            show_us(found.found.clock_us), found.commits,
+        )  # fmt: skip
 
     def remote_online(self, asked: Online) -> One | Many:
         """Return the newest values of one key set, or of several, as the remote store takes them."""
@@ -156,6 +181,19 @@ class Service:
         if asked.receipt:
             row.receipt = vector.receipt.to_dict()
         return row
+
+
+def _conditions(given: Mapping[str, Value], convert: Mapping[str, Convert], group: str) -> dict[str, Value]:
+    """Return conditions with values of their types: one each, or a list."""
+    where = f"where of group {group}"
+    found: dict[str, Value] = {}
+    for name, value in given.items():
+        several = cast("list[Value] | None", value if isinstance(value, list) else None)
+        if several is None:
+            found |= read_row({name: value}, {n: c for n, c in convert.items() if n == name}, where=where)
+        else:
+            found[name] = read_column(name, several, convert[name], where) if name in convert else several
+    return found
 
 
 def _columns(vectors: Vectors, asked: OnlineRequest, writer: RowWriter) -> OnlineColumns:

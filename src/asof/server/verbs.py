@@ -65,6 +65,11 @@ def _verify(store: Store, asked: requests.Verify, progress: Wanted) -> Result:
     return store.verify(asked.view, **_words(asked, "view"), progress=progress)
 
 
+def _nearest(store: Store, asked: requests.Nearest, _: Wanted) -> Result:
+    found = store.nearest(**_words(asked))
+    return {"rows": to_bytes(found.to_arrow()), "commits": found.commits, "found": found.found}
+
+
 def _explain(store: Store, asked: requests.Explain, _: Wanted) -> Result:
     explained = store.quality.explain(asked.view, asked.keys, **_words(asked, "view", "keys"))
     for source in dict.fromkeys(each.made_of for each in explained.lookups if each.made_of):
@@ -163,6 +168,7 @@ VERBS: Mapping[str, Verb[Any]] = {
         requests.Named, "reader", act=lambda store, asked, _: training_sets.late(store, asked.name), job=True
     ),
     "online": Verb(requests.Online, "reader", "view"),
+    "nearest": Verb(requests.Nearest, "reader", "group", _nearest, job=True),
     "replay": Verb(requests.Replay, "reader", act=lambda store, asked, _: store.replay(asked.receipt)),
     "verify": Verb(requests.Verify, "reader", "view", _verify, job=True),
     "compact": Verb(
