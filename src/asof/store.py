@@ -32,6 +32,7 @@ from asof.quality.verify import Verification, verify
 from asof.records import Commit
 from asof.registry.plan import Plan
 from asof.serving.log import ServingLog
+from asof.serving.named import FeaturesOf, Named, Names
 from asof.serving.nearest.reader import NearestReader
 from asof.serving.nearest.verb import NearestOf
 from asof.serving.online import OnlineReader, Vector, Vectors
@@ -43,7 +44,7 @@ from asof.training.read import read_rows
 from asof.training.sets.verb import TrainingSetsOf
 
 
-class Store(TrainingSetsOf, NearestOf, OfParts):
+class Store(FeaturesOf, TrainingSetsOf, NearestOf, OfParts):
     """A feature store in a folder; open one with `asof.open`. Safe to use from several threads and processes.
 
     Attributes:
@@ -54,7 +55,8 @@ class Store(TrainingSetsOf, NearestOf, OfParts):
     """
 
     _held = (
-        "_parts", "_writer", "_eraser", "_history", "_log", "_nearest", "_online", "catalog", "keys", "models", "quality",
+        "_parts", "_writer", "_eraser", "_history", "_log", "_named", "_nearest", "_online",
+        "catalog", "keys", "models", "quality",
     )  # fmt: skip
 
     def __init__(self, parts: Parts) -> None:
@@ -66,7 +68,8 @@ class Store(TrainingSetsOf, NearestOf, OfParts):
         self._nearest = NearestReader(parts)
         self._eraser = Eraser(parts, self._writer, flush=self._log.flush, drop=self._nearest.drop)
         self._online = OnlineReader(parts, log=self._log)
-        self.catalog = Catalog(parts, self._forget_definitions)
+        self.catalog = Catalog(parts, self._defined_anew)
+        self._named = Named(self.catalog.groups, self.catalog.views)
         self.keys = Keys(parts)
         self.models = Models(lambda: self._parts, self, lambda _: None)
         self.quality = Quality(parts, self._writer, self._log)
@@ -115,7 +118,7 @@ class Store(TrainingSetsOf, NearestOf, OfParts):
         check_code(parts, found)
         check_checks(parts, found)
         plan = parts.registry.apply(found, now_us=parts.now_us(), writer=parts.writer)
-        self._forget_definitions()
+        self._defined_anew()
         self._writer.recover()
         return plan
 
@@ -318,7 +321,7 @@ class Store(TrainingSetsOf, NearestOf, OfParts):
 
     def historical(  # noqa: PLR0913 - pinned
         self,
-        view: str,
+        view: Names,
         spine: Frame,
         *,
         time: str | datetime | None = None,
@@ -335,7 +338,7 @@ class Store(TrainingSetsOf, NearestOf, OfParts):
         """Answer a spine point in time: for each row the values that were known at its time.
 
         Args:
-            view: Name of a view, or of a group.
+            view: Name of a view, or of a group; or a list of features, as for `get_features`.
             spine: Keys and times, and whatever else: one output row for each, in order, other columns untouched.
             time: The spine's column of times, or one aware datetime for all rows.
             known: "served" (what the online store could have answered), "event" (by event time alone), or a datetime
@@ -358,7 +361,7 @@ class Store(TrainingSetsOf, NearestOf, OfParts):
         Source: SEMANTICS section 2.
         """
         return self._history.read(
-            view, spine, time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
+            self._named(view), spine, time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
             timezone=timezone, truncate=truncate, explain=explain, batch_rows=batch_rows, progress=progress,
         )  # fmt: skip
 
@@ -399,16 +402,16 @@ class Store(TrainingSetsOf, NearestOf, OfParts):
         )  # fmt: skip
 
     @overload
-    def online(self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
+    def online(self, view: Names, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
     @overload
-    def online(self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
+    def online(self, view: Names, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
     def online(
-        self, view: str, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
+        self, view: Names, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
     ) -> Vector | Vectors:
         """Return the newest values: one vector for one key set, or a sequence of them.
 
         Args:
-            view: Name of a view, or of a group.
+            view: Name of a view, or of a group; or a list of features, as for `get_features`.
             keys: The view's key columns with their values; None as a value gives MISSING.
             request: Inputs of the request, kept in the receipt: numbers, text, times, lists and dicts of them. With
                 several key sets one dict for all, or a list with one for each.
@@ -420,7 +423,7 @@ class Store(TrainingSetsOf, NearestOf, OfParts):
 
         Source: SEMANTICS section 3.
         """
-        return self._online.read(view, keys, request)
+        return self._online.read(view if isinstance(view, str) else self._named(view), keys, request)
 
     def waits(self, view: str) -> bool:
         """Return whether the next `online` of a view waits for another process, such as Redis, or for the registry."""
@@ -488,9 +491,10 @@ class Store(TrainingSetsOf, NearestOf, OfParts):
             self._let_go()
         self._closed = True
 
-    def _forget_definitions(self) -> None:
+    def _defined_anew(self) -> None:
         self._online.forget_plans()
         self._nearest.forget_definitions()
+        self._named.forget()
 
     def _inferred(
         self, group: str, frame: Frame, options: Options, keys: Sequence[str], event_time: str | None

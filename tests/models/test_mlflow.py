@@ -15,6 +15,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 import asof
 import asof.mlflow
 from asof import Entity, Feature, FeatureGroup, FeatureView
+from asof.client import RemoteStore
+from asof.client.address import address_of
+from asof.client.training_sets import KeptThere
 from asof.errors import (
     BackendError,
     ConflictError,
@@ -22,8 +25,10 @@ from asof.errors import (
     MissingDependencyError,
     NotFoundError,
     PermanentError,
+    UnsupportedError,
     UsageError,
 )
+from asof.training.sets.training_set import TrainingSet
 from asof.transforms import Impute, Standard
 
 mlflow = import_module("mlflow")
@@ -525,6 +530,18 @@ def test_mlflow_that_is_not_installed_is_named(store, logged, monkeypatch):
             MissingDependencyError, match=r'the package \'mlflow\' is not installed.*pip install "asof\[mlflow\]"'
         ):
             load()
+
+
+def test_a_store_behind_a_server_is_refused(made):
+    remote = RemoteStore(address_of("asof://127.0.0.1:1"))
+    for ask in (lambda: asof.mlflow.connect(remote), lambda: asof.mlflow.load("models:/delays/1", store=remote)):
+        with pytest.raises(UnsupportedError, match="the store is behind a server, which asks its MLflow itself"):
+            ask()
+    there = TrainingSet(made.kept, KeptThere(None, None))
+    with pytest.raises(
+        UnsupportedError, match="departure-2026@1 is kept behind a server, which takes no model from here"
+    ):
+        asof.mlflow.log_model(fitted(made), training_set=there, name="delays")
 
 
 def test_importing_it_imports_no_mlflow():

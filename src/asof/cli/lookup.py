@@ -17,12 +17,16 @@ def find_group(store: "Store", name: str) -> "FeatureGroup | None":
 
 
 def find(store: "Store", name: str) -> "FeatureGroup | FeatureView":
-    """Return the definition of a view, or of a group.
+    """Return the definition of a view, or of a group; of references ("weather:temp,planes:seats") their view.
 
     Raises:
         NotFoundError: There is neither.
     """
-    return store.catalog.find(name).definition
+    from asof.definitions.references import are_references
+    from asof.parts import question_of
+
+    find_one = store.catalog.find
+    return question_of(name, find_one).view if are_references(name) else find_one(name).definition
 
 
 def feature_types(definition: "FeatureGroup | FeatureView") -> Mapping[str, Any]:

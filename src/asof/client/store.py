@@ -35,6 +35,7 @@ from asof.progress import Progress, Wanted, showing
 from asof.quality.verify import Verification
 from asof.records import Commit
 from asof.registry.plan import Plan
+from asof.serving.named import Named, Names
 from asof.serving.nearest.answer import Neighbours
 from asof.serving.nearest.asking import listed
 from asof.serving.nearest.distance import Metric
@@ -69,7 +70,8 @@ class RemoteStore(Store):
         self._link = Link(address)
         self._online_client = OnlineClient(self._link)
         self._direct = Direct(self._link)
-        self.catalog = RemoteCatalog(self._link, self._online_client.forget, self.read)
+        self.catalog = RemoteCatalog(self._link, self._defined_anew, self.read)
+        self._named = Named(self.catalog.groups, self.catalog.views)
         self.quality = RemoteQuality(self._link)
         self._closed = False
         opened.add(self)
@@ -91,7 +93,7 @@ class RemoteStore(Store):
         """See `Store.apply`; Python files are run here, and what they define is sent."""
         asked = requests.Definitions(definitions=list(map(declared, definitions_of(definitions))))
         plan = record(Plan, self._link.act("apply", asked, again=False, long=True))
-        self._online_client.forget()
+        self._defined_anew()
         return plan
 
     def write(  # noqa: PLR0913 - pinned
@@ -212,7 +214,7 @@ class RemoteStore(Store):
 
     def historical(  # noqa: PLR0913 - pinned
         self,
-        view: str,
+        view: Names,
         spine: Frame,
         *,
         time: str | datetime | None = None,
@@ -228,7 +230,7 @@ class RemoteStore(Store):
     ) -> HistoricalFrame:
         """See `Store.historical`."""
         asked = requests.Historical(
-            view=view, time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
+            view=self._named(view), time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
             timezone=timezone, truncate=truncate, explain=explain,
         )  # fmt: skip
         return historical(self._link, asked, spine, batch_rows=batch_rows, progress=progress)
@@ -282,14 +284,16 @@ class RemoteStore(Store):
         return stored(self._link, self._direct, asked)
 
     @overload
-    def online(self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
+    def online(self, view: Names, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
     @overload
-    def online(self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
+    def online(self, view: Names, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
     def online(
-        self, view: str, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
+        self, view: Names, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
     ) -> Vector | Vectors:
         """See `Store.online`."""
-        return self._online_client.read(view, keys, request)
+        return self._online_client.read(self._named(view), keys, request)
+
+    get_features = Store.get_features  # by `online` and `historical` of this store
 
     def nearest(  # noqa: PLR0913 - as `Store.nearest`
         self,
@@ -363,6 +367,10 @@ class RemoteStore(Store):
             if name not in ("catalog", "quality") or "_link" not in vars(self):
                 raise AttributeError(name)
             raise UsageError(f"the store {self._url!r} is closed", todo="open it again with asof.open")
+
+    def _defined_anew(self) -> None:
+        self._online_client.forget()
+        self._named.forget()
 
     def _put(self, verb: str, asked: requests.Write, frame: Frame, progress: Wanted) -> Commit:
         """Send rows, and again if an answer is lost, unless the frame can be read only once."""

@@ -3,7 +3,7 @@
 from asof.errors import ConflictError, PermanentError, UsageError
 from asof.mlflow import flavors
 from asof.mlflow.tags import refuse_other, unknown
-from asof.mlflow.tracking import Tracking, digest_of, parts_of
+from asof.mlflow.tracking import Tracking, checked, digest_of, parts_of
 from asof.models import Model, Predictor
 from asof.models.artefacts import tell_other_packages
 from asof.parts import Parts
@@ -25,13 +25,13 @@ def load(model: str, *, store: Store) -> Predictor:
         NotFoundError: MLflow, or the store, has no such model. UsageError: It was not logged by asof.
         ConflictError: It was logged with another store; or its tags, training set, transforms, rules are not what they
             were; or MLflow says another stage than the store.
-        UnsupportedError: The store is behind a server. PermanentError: Its files are not those that were logged.
+        UnsupportedError: The store is behind a server, which loads models by the store's names.
+        PermanentError: Its files are not those that were logged.
         BackendError: MLflow cannot be reached, or cannot load it. MissingDependencyError: It is not installed.
     """
-    parts = parts_of(store)
     if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"{type(model).__name__} is no name of a model", todo="pass its name as text")
-    return store.models.load(_ref(parts, model) if model.startswith(SCHEME) else model)
+    return checked(store).models.load(_ref(parts_of(store), model) if model.startswith(SCHEME) else model)
 
 
 def loaded(parts: Parts, model: Model) -> object:

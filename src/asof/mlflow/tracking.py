@@ -54,12 +54,22 @@ def parts_of(store: object) -> Parts:
     Raises:
         UnsupportedError: It is behind a server. UsageError: It is none.
     """
-    if isinstance(store, RemoteStore):
-        todo = "open the store's folder; or predict by `asof serve --model`, which loads it there"
-        raise UnsupportedError("models of MLflow are loaded where the store's folder is", where="mlflow", todo=todo)
+    found = checked(store)
+    if isinstance(found, RemoteStore):
+        todo = "open the store's folder; or have the server predict: `asof serve --model delays`"
+        raise UnsupportedError("the store is behind a server, which asks its MLflow itself", where="mlflow", todo=todo)
+    return found._parts  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no word of users
+
+
+def checked(store: object) -> Store:
+    """Return a store.
+
+    Raises:
+        UsageError: It is none.
+    """
     if not isinstance(store, Store):
         raise UsageError(f"{type(store).__name__} is no store", where="mlflow", todo="pass what asof.open gave")
-    return store._parts  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no word of users
+    return store
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from asof.parts.pinned import (
     tables_of,
 )
 from asof.parts.pins import Pins, given_pins, pin_of, refuse_unknown
-from asof.parts.question import Question, definition, resolve
+from asof.parts.question import Question, definition, question_of, resolve
 from asof.parts.reopened import OfParts
 from asof.parts.shaped import registered_as
 from asof.parts.turns import rewriting
@@ -33,6 +33,7 @@ __all__ = [
     "pin_of",
     "pinned_rows",
     "pinned_together",
+    "question_of",
     "refuse_unknown",
     "registered_as",
     "resolve",

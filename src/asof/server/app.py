@@ -49,7 +49,7 @@ from asof.server.feast import Feast, FeastAnswer, FeastPush, FeastRead, FeastWri
 from asof.server.guard import Guard
 from asof.server.history import number
 from asof.server.limits import Limits
-from asof.server.metrics import CONTENT_TYPE
+from asof.server.metrics import CONTENT_TYPE, label_of
 from asof.server.openapi import Asked, Operation, Query, document, page
 from asof.server.pages import Figures, Gate
 from asof.server.problems import RequestError, response_of
@@ -308,6 +308,7 @@ class Api:
 
     async def _read(self, view: str, keys: int, read: Callable[[], T], *, waits: bool) -> T:
         """Answer some keys of a view."""
+        view = label_of(view)
         begun = time.perf_counter()
         found = await self._given(view, keys, read, waits=waits)
         self.metrics.online.labels(view).observe(time.perf_counter() - begun)

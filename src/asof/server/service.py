@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import msgspec
-import pyarrow as pa
 
 from asof.arrow.json_values import Convert, RowWriter, Value, read_column, read_row, write_column
 from asof.catalog.answers import PlanAnswer, plan_answer
@@ -27,6 +27,7 @@ from asof.server.messages import (
 from asof.server.names import Names
 from asof.server.problems import RequestError
 from asof.serving.online import Vector, Vectors
+from asof.serving.plan import Plan
 from asof.store import Store
 from asof.wire.online import Cards, Many, One
 from asof.wire.requests import Online
@@ -53,7 +54,7 @@ class Service:
         self._count = count
         self.history = History(store, self._names, most_rows=most_rows)
         self._cards = Cards()
-        self._writers: dict[str, tuple[pa.Schema, RowWriter]] = {}
+        self._writers: WeakKeyDictionary[Plan, RowWriter] = WeakKeyDictionary()
 
     def waits(self, view: str) -> bool:
         """Return whether the next `online` of a view waits for another process."""
@@ -69,13 +70,13 @@ class Service:
                 raise RequestError(400, "several requests for one key set", todo="pass one object, or a list of keys")
             vector = self._store.online(view, self._keys(asked.keys, convert, view), request=asked.request)
             self._count(view, vector)
-            return self._row(vector, asked, self._writer_of(view, vector.schema))
+            return self._row(vector, asked, self._writer_of(vector.plan))
         self._bound(asked.keys, "key sets")
         vectors = self._store.online(
             view, [self._keys(keys, convert, view) for keys in asked.keys], request=asked.request
         )
         self._count(view, vectors)
-        writer = self._writer_of(view, vectors.schema)
+        writer = self._writer_of(vectors.plan)
         if asked.orient == "rows":
             return OnlineRows([self._row(vector, asked, writer) for vector in vectors])
         return _columns(vectors, asked, writer)
@@ -163,12 +164,11 @@ class Service:
     def _keys(self, keys: Mapping[str, Value], convert: Mapping[str, Convert], view: str) -> Mapping[str, Value]:
         return read_row(keys, convert, where=f"keys of {view}")
 
-    def _writer_of(self, view: str, schema: pa.Schema) -> RowWriter:
-        known = self._writers.get(view)
-        if known is None or known[0] is not schema:
-            known = schema, RowWriter(schema)
-            self._writers[view] = known
-        return known[1]
+    def _writer_of(self, plan: Plan) -> RowWriter:
+        known = self._writers.get(plan)
+        if known is None:
+            known = self._writers[plan] = RowWriter(plan.schema)
+        return known
 
     def _row(self, vector: Vector, asked: OnlineRequest, writer: RowWriter) -> OnlineRow:
         values = vector.values  # made for us: nobody else sees what becomes of them

@@ -6,9 +6,10 @@ from typing import Any, Generic, TypeVar
 
 from asof.access.caller import calling
 from asof.definitions.monitor import monitors_from
+from asof.parts import question_of
 from asof.progress import Wanted
 from asof.records import Role
-from asof.registry.registered import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup
 from asof.server import training_sets
 from asof.server.rights import found, readable
 from asof.statistics.packing import pack
@@ -96,9 +97,8 @@ def _statistics(store: Store, asked: requests.Statistics, _: Wanted) -> Result:
 def _drift(store: Store, asked: requests.Drift, _: Wanted) -> Result:
     sides = {"baseline": asked.baseline, "current": asked.current}
     frames = {name: from_bytes(side) if isinstance(side, bytes) else side for name, side in sides.items()}
-    found = store.catalog.find(asked.view)
-    if asked.by is not None and isinstance(found, RegisteredView):  # its values are told, and the view may not have it
-        for group in found.groups.values():
+    if asked.by is not None:  # its values are told, and the view may not have it
+        for group in question_of(asked.view, store.catalog.find).groups.values():
             calling().need("reader", group.definition)
     return store.quality.drift(asked.view, **frames, **_words(asked, "view", *sides))
 

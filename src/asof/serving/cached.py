@@ -9,6 +9,9 @@ from asof.errors import AsofError, TransientError
 
 T = TypeVar("T")
 
+MOST = 1000
+"""So many names are remembered; callers may combine features at will, and those known longest go first."""
+
 REFRESH_SECONDS = 5.0
 """So late may another process's new definition be noticed."""
 
@@ -37,6 +40,8 @@ class Cached(Generic[T]):
         else:
             found = self._again(name, known[1])
         self._known[name] = time.monotonic(), found
+        for first in list(self._known)[:-MOST]:
+            self._known.pop(first, None)
         return found
 
     def _again(self, name: str, known: T) -> T:

@@ -12,6 +12,7 @@ from asof.arrow.keys import encode_keys
 from asof.arrow.types import TIMESTAMP
 from asof.clock import from_us, show_us
 from asof.definitions import Lookup
+from asof.definitions.references import sources_of
 from asof.derived import derived_of
 from asof.engine.port import EVENT_COLUMN, Rows
 from asof.erasure import Certificate, being_erased
@@ -86,8 +87,9 @@ class Definition:
     def __init__(self, parts: Parts, question: Question) -> None:
         """Ask when it was made, and for the last commits."""
         self.made_us: int | None = None
-        with suppress(NotFoundError):  # it may be a group's name
-            self.made_us = parts.registry.view(question.ref).created_at_us
+        for name in sources_of(question.ref):
+            with suppress(NotFoundError):  # it may be a group's name
+                self.made_us = max(self.made_us or 0, parts.registry.view(name).created_at_us)
         groups = question.groups.values()
         self.last = {g.ref: max((c.number for c in parts.log.commits(g.stored, limit=1)), default=0) for g in groups}
 

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
@@ -119,15 +120,14 @@ class Cards:
 
     def __init__(self) -> None:
         """Have none."""
-        self._made: dict[str, tuple[Plan, Card, bool]] = {}
+        self._made: WeakKeyDictionary[Plan, tuple[Card, bool]] = WeakKeyDictionary()
 
     def of(self, plan: Plan) -> tuple[Card, bool]:
         """Return the card of a plan, and whether msgpack says its values as they are."""
-        known = self._made.get(plan.ref)
-        if known is None or known[0] is not plan:
-            known = plan, *_card(plan)
-            self._made[plan.ref] = known
-        return known[1], known[2]
+        known = self._made.get(plan)
+        if known is None:
+            known = self._made[plan] = _card(plan)
+        return known
 
     def one(self, vector: Vector, *, has: str) -> One:
         """Return one answer as a message.
