@@ -31,7 +31,8 @@ def load(model: str, *, store: Store) -> Predictor:
     """
     if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"{type(model).__name__} is no name of a model", todo="pass its name as text")
-    return checked(store).models.load(_ref(parts_of(store), model) if model.startswith(SCHEME) else model)
+    name = _ref(parts_of(store), model) if model.startswith(SCHEME) else model
+    return checked(store).models.load(name)
 
 
 def loaded(parts: Parts, model: Model) -> object:
