@@ -90,7 +90,7 @@ def log_model(  # noqa: PLR0913 - those of `store.models.register`, and MLflow's
             said = described(wanted, said, lambda: flavors.opened(files, where=wanted.where))
             tags = tags_of(parts.root, made, said)
             tracking.tell_run(dataset_of(parts.root, made), tags, metrics or {}, info.model_id)
-            version = tracking.register(name, info.model_uri, run, tags, description)
+            version = tracking.register(name, info, tags, description)
             with _or_undone(lambda: tracking.client.delete_model_version(version.name, version.number)):
                 digest, _ = digest_of(tracking.files(version))
                 return recorded(parts, wanted, said, version.uri, digest)

@@ -192,7 +192,7 @@ class Tracking:
             if metrics:
                 self._mlflow.log_metrics({name: float(value) for name, value in metrics.items()}, model_id=model)
 
-    def register(self, name: str, source: str, run: str, tags: Mapping[str, str], description: str) -> Version:
+    def register(self, name: str, logged: Any, tags: Mapping[str, str], description: str) -> Version:  # noqa: ANN401 - MLflow's ModelInfo
         """Put a logged model into the registry, with its tags from the first moment on.
 
         Raises:
@@ -205,7 +205,7 @@ class Tracking:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             made = self.client.create_model_version(
-                name, source, run_id=run, tags=dict(tags), description=description or None
+                name, logged.model_uri, logged.run_id, dict(tags), None, description or None, model_id=logged.model_id
             )
         return Version(name, str(made.version), dict(tags))
 
