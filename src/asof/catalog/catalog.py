@@ -16,7 +16,7 @@ from asof.definitions.durations import show_duration
 from asof.definitions.names import checked_tag, checked_text
 from asof.definitions.on_demand import requests_of
 from asof.definitions.serving_log import log_name
-from asof.definitions.view import made_as
+from asof.definitions.view import made_as, show_budget
 from asof.erasure import Certificate, certificates
 from asof.errors import UsageError
 from asof.ingest.materialize import state_of
@@ -279,6 +279,8 @@ def _describe_view(view: RegisteredView) -> Description:
         kept_us = definition.log_retention_us
         kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
         facts.append(("log", f"{definition.log:.0%} of the online answers, in {log_name(definition.name)}{kept}"))
+    if definition.budget_us is not None:
+        facts.append(("budget", show_budget(definition.budget_us, definition.on_slow)))
     facts.extend(("transforms", str(chain)) for chain in definition.transforms)
     features = tuple(
         (name, str(ref.feature.dtype), ref.feature.unit, made_as(ref))

@@ -10,7 +10,7 @@ import socket
 import tomllib
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -24,6 +24,7 @@ from asof.engine.near import NearEngine
 from asof.engine.port import Engine
 from asof.errors import NotFoundError, PermanentError, UsageError
 from asof.offline.port import History
+from asof.online.last_rows import LastRows
 from asof.online.limited import OPTION, LimitedOnlineStore
 from asof.online.port import OnlineStore
 from asof.online.remote import without_option
@@ -84,6 +85,7 @@ class Parts:
         process: Who runs this process, "user@host" or what ASOF_WRITER says.
         compaction: Whether small files are merged in the background: "auto" or "off".
         mlflow: Where MLflow keeps models, as its tracking URI; "" for what MLflow itself says.
+        last_rows: What was read online last, for views that answer from it where the online store is slow.
     """
 
     root: Path
@@ -106,6 +108,7 @@ class Parts:
     process: str = ""
     compaction: str = "auto"
     mlflow: str = ""
+    last_rows: LastRows = field(default_factory=LastRows)
 
     @property
     def writer(self) -> str:

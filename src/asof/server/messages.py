@@ -20,7 +20,8 @@ class OnlineRequest(Struct, forbid_unknown_fields=True):
         keys: The view's key columns with their values; or a list of them.
         request: Inputs of the request, kept in the receipt; for a list of keys one for all, or a list, one for each.
         orient: For a list of keys: "rows" gives an object for each, "columns" a list for each feature.
-        statuses: Whether to say if each value is PRESENT, NULL, MISSING, EXPIRED or RETIRED.
+        statuses: Whether to say if each value is PRESENT, NULL, MISSING, EXPIRED or RETIRED; or STALE
+            or UNAVAILABLE, of a view that says so where the online store is slow.
         event_times: Whether to say when each value was true.
         receipt: Whether to say what the answer was made from, for replay.
     """
