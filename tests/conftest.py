@@ -27,6 +27,8 @@ from asof.testing.servers import (
     missing,
 )
 
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # MLflow would tell its makers of each call
+
 # Processes of tests are forked by one that has imported what takes a second of each (`asof.testing.processes`). Nothing of
 # asof.server: prometheus_client looks at the environment when it is imported.
 multiprocessing.set_forkserver_preload(

@@ -59,6 +59,21 @@ def test_frames_answers_and_rows_give_the_same_bits(made, filled, at):
     assert list(pandas.columns) == ["origin", "t", "temp", "visib", "temp__raw", "visib__raw"]
 
 
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_frames_of_every_kind_get_the_same_values(made, kind):
+    table = made.to_arrow("train")
+    expected = made.transform(table)
+    frame = getattr(made, f"to_{kind}")("train")
+    found = made.transform(frame)
+    assert list(found.columns) == expected.column_names
+    assert found["temp"].to_list() == expected.column("temp").to_pylist()
+    assert found["n"].to_list() == table.column("n").to_pylist()
+    features = made.transform(frame[["temp", "visib"]])
+    assert features["visib"].to_list() == expected.column("visib").to_pylist()
+    if kind == "pandas":
+        assert list(made.transform(frame.iloc[::2]).index) == list(frame.index[::2])
+
+
 def test_an_opened_set_has_them_and_so_has_a_rebuilt_one(made, filled, at):
     filled.write("weather", [{"origin": "JFK", "time_hour": at(23.5), "temp": 60.0, "visib": 1.0}])
     again = filled.training_set("departure-2024")

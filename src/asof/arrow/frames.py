@@ -35,6 +35,12 @@ class Origin:
     kind: Kind
     frame: Any = None
 
+    def first(self, columns: int) -> "Origin":
+        """Return it with so many columns of its frame: the others are made anew."""
+        if self.frame is None:
+            return self
+        return Origin(self.kind, self.frame.iloc[:, :columns] if self.kind == "pandas" else self.frame[:, :columns])
+
 
 def to_table(frame: Frame, *, where: str = "") -> tuple[pa.Table, Origin]:
     """Return a frame as a table, and what it was. NaN in pandas means missing and becomes null; elsewhere it stays.
@@ -316,7 +322,7 @@ def to_polars(table: pa.Table, origin: Origin | None = None) -> Frame:
         import polars as pl  # noqa: PLC0415 - the user's package
     except ImportError as error:
         raise MissingDependencyError("polars", extra="polars") from error
-    if origin is None or origin.kind != "polars":
+    if origin is None or origin.kind != "polars" or not origin.frame.width:
         return pl.from_arrow(table)
     return origin.frame.hstack(pl.from_arrow(table.select(table.column_names[origin.frame.width :])))
 

@@ -155,10 +155,7 @@ def loaded(said: Facts, place: Path, *, where: str) -> object:
         ConflictError: The source of its loader is another one now. PermanentError: It cannot be loaded.
         UsageError: Its loader cannot be imported. MissingDependencyError: A package is not installed.
     """
-    for package, known in said.packages.items():
-        found = version_of(package)
-        if found and found.split(".")[:2] != known.split(".")[:2]:
-            warn(f"{where} was kept with {package} {known}, and is read with {found}")
+    tell_other_packages(said, where=where)
     try:
         if said.loader == SKOPS:
             return read((place / FILE).read_bytes(), said.trusted)
@@ -170,6 +167,14 @@ def loaded(said: Facts, place: Path, *, where: str) -> object:
     except Exception as error:  # a loader may raise anything
         what = f"the model cannot be loaded: {type(error).__name__}: {error}"
         raise PermanentError(what, where=where, todo="install what it was kept with, or keep it again") from error
+
+
+def tell_other_packages(said: Facts, *, where: str) -> None:
+    """Warn of packages that a model was kept with in another version than the one that is here."""
+    for package, known in said.packages.items():
+        found = version_of(package)
+        if found and found.split(".")[:2] != known.split(".")[:2]:
+            warn(f"{where} was kept with {package} {known}, and is read with {found}")
 
 
 def named_loader(loader: str | Function, *, where: str) -> tuple[str, str]:
@@ -192,6 +197,12 @@ def version_of(package: str) -> str:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def digest_of_folder(folder: Path, without: str) -> tuple[str, int]:
+    """Return the hash of the names and bytes of a folder's files, and how many bytes: of all but one name."""
+    files = [file for file in _files(folder) if file.name != without]
+    return _digest(folder, files), sum(file.stat().st_size for file in files)
 
 
 def _digest(folder: Path, files: Sequence[Path]) -> str:

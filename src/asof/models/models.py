@@ -9,8 +9,8 @@ from asof.models.artefacts import Artefacts, loaded
 from asof.models.calling import Caller
 from asof.models.predictor import Log, Predictor, Reads
 from asof.models.registering import Stage, Wanted, checked_stage, register
-from asof.parts import Parts
-from asof.training.model import Model
+from asof.parts import Parts, open_models
+from asof.training.model import MLFLOW, Model
 from asof.training.sets.inputs import Inputs, Takes
 from asof.training.sets.training_set import TrainingSet
 from asof.training.sets.verb import opened
@@ -132,11 +132,15 @@ class Models:
             NotFoundError: Unknown name. PermanentError: Its files are damaged, or cannot be loaded.
             ConflictError: It is archived; or its training set, transforms, rules, or the source of its loader are not
                 what they were.
+            MissingDependencyError: MLflow keeps it, and is not installed.
         """
         model = self.get(name)
         where = f"model {model.ref}"
         made = opened(self._asked, model.training_set)
-        found = loaded(model.said, self._artefacts.path(model), where=where)
+        if model.said.loader == MLFLOW:
+            found = open_models(MLFLOW)(self._parts, model)
+        else:
+            found = loaded(model.said, self._artefacts.path(model), where=where)
         inputs = Inputs(model.inputs, model.said.takes)
         said = model.said
         call = Caller(found, said.method, inputs, outputs=model.outputs, alone=said.alone, where=where)

@@ -1,6 +1,6 @@
 """The parts of a store, opened by name, and the pinned history that they share."""
 
-from asof.parts.open import Parts, open_engine, open_online, open_parts
+from asof.parts.open import Parts, open_engine, open_models, open_online, open_parts
 from asof.parts.pinned import (
     Kind,
     apart,
@@ -27,6 +27,7 @@ __all__ = [
     "definition",
     "given_pins",
     "open_engine",
+    "open_models",
     "open_online",
     "open_parts",
     "pin_of",

@@ -1,13 +1,14 @@
 """Open a store's parts by the URLs of its `asof.toml`: the one module that knows adapters by name.
 
-An adapter is an entry point; its group is `asof.history`, `asof.online`, `asof.engine` or `asof.registry`, its name the
-URL's scheme.
+An adapter is an entry point; its group is `asof.history`, `asof.online`, `asof.engine`, `asof.registry` or
+`asof.models`, its name the URL's scheme.
 """
 
 import getpass
 import os
 import socket
 import tomllib
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
@@ -45,6 +46,9 @@ DEFAULTS = {
     "online": "lmdb:online/",
     "engine": "duckdb",
 }
+OTHERS = {"mlflow": "sqlite:///mlflow.db"}
+"""Settings that name what is no part, with what they are unless said; "" for what the other program says itself."""
+
 CHOICES = {"compaction": ("auto", "off")}
 """Settings that name no part, with what they may be, the default first."""
 
@@ -80,6 +84,7 @@ class Parts:
         models: Their records.
         process: Who runs this process, "user@host" or what ASOF_WRITER says.
         compaction: Whether small files are merged in the background: "auto" or "off".
+        mlflow: Where MLflow keeps models, as its tracking URI; "" for what MLflow itself says.
         last_rows: What was read online last, for views that answer from it where the online store is slow.
     """
 
@@ -102,6 +107,7 @@ class Parts:
     models: Models
     process: str = ""
     compaction: str = "auto"
+    mlflow: str = ""
     last_rows: LastRows = field(default_factory=LastRows)
 
     @property
@@ -174,6 +180,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         models=metadata.models,
         process=_process(),
         compaction=settings["compaction"],
+        mlflow=_in_folder(settings["mlflow"], folder),
     )
 
 
@@ -181,6 +188,16 @@ def open_engine(url: str = DEFAULTS["engine"], *, root: str = "") -> Engine:
     """Open an engine by its URL; what does not fit memory it puts below a folder."""
     engine: Engine = _adapter("engine", url)(url, root=root)
     return engine
+
+
+def open_models(loader: str) -> Callable[..., object]:
+    """Return what loads the models that another registry keeps, such as "mlflow": it is given parts and a model.
+
+    Raises:
+        NotFoundError: Nothing installed does.
+    """
+    found: Callable[..., object] = _adapter("models", loader)
+    return found
 
 
 def open_online(url: str, *, root: str = "", repair: bool = False) -> OnlineStore:
@@ -226,7 +243,7 @@ def _settings(folder: Path, *, create: bool) -> dict[str, str]:
             where=str(file),
             todo="a newer asof wrote it: upgrade asof",
         )
-    settings = DEFAULTS | {name: choices[0] for name, choices in CHOICES.items()}
+    settings = DEFAULTS | OTHERS | {name: choices[0] for name, choices in CHOICES.items()}
     for name, value in given.items():
         if name not in settings:
             raise NotFoundError.named("setting", name, settings, where=str(file))

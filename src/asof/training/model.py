@@ -16,6 +16,10 @@ SKOPS = "skops"
 """The loader of what scikit-learn fitted: no pickle, and no code of a user."""
 
 
+MLFLOW = "mlflow"
+"""The loader of what MLflow keeps."""
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is loaded and called, and what else was said of it.
 

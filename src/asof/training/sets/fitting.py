@@ -40,4 +40,6 @@ def transformed(fitted: Fitted, given: Frame | Mapping[str, Any], *, raw: bool) 
     if hasattr(kind, "statuses"):  # an online answer; `values` of a pandas frame would copy all of it
         return fitted.values(given.values, raw=raw)
     table, origin = to_table(given, where="rows")
-    return HistoricalFrame(fitted.table(table, raw=raw), origin, {}).to_native()
+    made = fitted.table(table, raw=raw)
+    before = min(table.column_names.index(name) for name in fitted.inputs)  # columns that stay as they came in
+    return HistoricalFrame(made, origin.first(before), {}).to_native()

@@ -33,13 +33,14 @@ class KeptHere:
         self._asked = parts
 
     @property
-    def _parts(self) -> Parts:
+    def parts(self) -> Parts:
+        """The parts of the store."""
         return self._asked()
 
     def rows(self, kept: KeptSet, rows: int) -> Iterator[pa.Table]:
         """See `Makes.rows`."""
         manifest = Manifest.from_json(kept.manifest)
-        return rows_kept(self._parts, kept.group, manifest.commit, Shape.of(manifest), rows)
+        return rows_kept(self.parts, kept.group, manifest.commit, Shape.of(manifest), rows)
 
     def rebuilt(self, kept: KeptSet) -> Rows:
         """See `Makes.rebuilt`."""
@@ -65,10 +66,10 @@ class KeptHere:
     def late(self, kept: KeptSet) -> Mapping[str, int]:
         """See `Makes.late`."""
         manifest = Manifest.from_json(kept.manifest)
-        shape, recipe = Shape.of(manifest), with_known(Recipe.of(self._parts, manifest), "served")
+        shape, recipe = Shape.of(manifest), with_known(Recipe.of(self.parts, manifest), "served")
         counts = {each.name: 0 for each in shape.answers}
         for table in self.rows(kept, manifest.batch_rows):
-            found = recipe.answered(self._parts, shape.asked(table)).answers
+            found = recipe.answered(self.parts, shape.asked(table)).answers
             for name in counts:
                 known = table.column(name)
                 counts[name] += int((~equal_values(known, found.column(name).cast(known.type))).sum())
@@ -77,11 +78,11 @@ class KeptHere:
     def _again(self, kept: KeptSet, rows: int) -> Iterator[pa.Table]:
         """Answer the rows of the spine that are kept again, at the pins."""
         manifest = Manifest.from_json(kept.manifest)
-        shape, recipe, split = Shape.of(manifest), Recipe.of(self._parts, manifest), manifest.parted
+        shape, recipe, split = Shape.of(manifest), Recipe.of(self.parts, manifest), manifest.parted
         splitter = None if split is None else Splitter(split, tuple(each.name for each in shape.spine))
         for table in self.rows(kept, manifest.batch_rows):
             spine = shape.asked(table)
-            found = recipe.answered(self._parts, spine)
+            found = recipe.answered(self.parts, spine)
             times = spine.column(manifest.time).cast(pa.int64()).to_numpy() if manifest.time else None
             numbers = None if splitter is None else splitter.parts(spine, times)
             shown = shape.shown(spine, found.answers, None if found.label is None else found.label.values, numbers)

@@ -91,6 +91,11 @@ class TrainingSet:
         return self._kept
 
     @property
+    def makes(self) -> Makes:
+        """The store that keeps it, as far as a training set asks it."""
+        return self._makes
+
+    @property
     def ref(self) -> str:
         """The version's name, such as "departure-2026-11@1"."""
         return self._kept.ref
