@@ -39,10 +39,10 @@ def run(store, now):
         training_set=made,
         method="predict_proba",
         metrics={"roc_auc": auc, "late_share": (delays > LATE_MINUTES).mean()},
-        stage="production",  # or "staging": `asof` moves it when you have looked at it
+        stage="production",  # or "staging", until you have looked at it: store.models.move(...)
     )
-    print(f"{made.ref}: {made.splits}, left out {made.manifest.left_out}")
-    print(f"{kept.ref}: ROC AUC {auc:.3f} on the later fifth, of which {kept.metrics['late_share']:.0%} were late")
+    print(f"{made.ref}: {made.splits['train']:,} departures to learn from, {made.splits['test']:,} later ones to test")
+    print(f"{kept.ref}: ROC AUC {auc:.3f} on these, of which {kept.metrics['late_share']:.0%} were late")
 
 
 if __name__ == "__main__":
