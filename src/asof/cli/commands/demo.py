@@ -35,7 +35,11 @@ SHAPE: Document = {
     "live_worst_ms": 200.0,
     "compared": 20000,
     "differences": 0,
-    "pipelines": {"feature_pipeline.py": "landings: 81,344 rows are new\n"},
+    "pipelines": {
+        "feature_pipeline.py": "landings: 81,344 rows are new\n",
+        "training_pipeline.py": "late-departures@1: ROC AUC 0.667\n",
+        "inference_pipeline.py": "69 of 69 are the same online, to the bit\n",
+    },
 }
 
 
