@@ -4,8 +4,8 @@ The source is the PyPI package `vega_datasets`: its file `us-employment.csv` is 
 Current Employment Statistics of the Bureau of Labor Statistics (public domain): seasonally adjusted, in thousands.
 
 What has to be known about the data: the figure of a month counts the pay period with the 12th, and is published on the
-first Friday of the next month or a week later, within 40 days of the 1st. So `features.py` has a delay of 40 days. (That
-of September 2013 came later: the government was shut down.) The file holds the figures as they were revised by 2018,
+first Friday of the next month or a week later, within 40 days of the 1st. So `features.py` has a delay of 40 days.
+(September 2013 came later: the government was shut down.) The file holds the figures as they were revised by 2018,
 not as they were first published: a real forecast had worse ones.
 """
 
