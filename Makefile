@@ -73,7 +73,7 @@ docs: $(VENV)/dev.stamp  ## write the generated pages of docs/
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate pyproject.toml
 lock: $(VENV)/dev.stamp  ## write requirements/*.txt from pyproject.toml
 	@$(PIP) install uv
-	@$(LOCK) $(ARGS) --extra demo --extra redis --extra kafka --extra nats --extra avro --extra protobuf --extra postgres --extra mysql --extra objects --extra external --extra sklearn --extra server --extra ui --extra metrics --extra jwt --extra testing --group dev -o requirements/dev.txt
+	@$(LOCK) $(ARGS) --extra demo --extra redis --extra kafka --extra nats --extra avro --extra protobuf --extra postgres --extra mysql --extra objects --extra external --extra sklearn --extra server --extra ui --extra metrics --extra jwt --extra vectors --extra testing --group dev -o requirements/dev.txt
 	@$(LOCK) -c requirements/dev.txt --extra demo -o requirements/demo.txt
 	@$(LOCK) -c requirements/dev.txt --group expectations -o requirements/expectations.txt
 	@$(LOCK) -c requirements/dev.txt -o requirements/core.txt

@@ -21,6 +21,7 @@ ROOT = HERE.parent
 NAMES = (
     "online",
     "on_demand",
+    "nearest",
     "online_servers",
     "point_in_time",
     "shapes",

@@ -15,7 +15,9 @@ export { date, decimal, instants, rows, time } from "./values.mjs";
 
 const PROTOCOL = 1;
 const CMD = 2;
-const STATUSES = { P: "PRESENT", N: "NULL", M: "MISSING", E: "EXPIRED", R: "RETIRED" };
+const STATUSES = {
+  P: "PRESENT", N: "NULL", M: "MISSING", E: "EXPIRED", R: "RETIRED", S: "STALE", U: "UNAVAILABLE",
+};
 const NO_TIME = -(2n ** 63n);
 
 const definition = loadSync(fileURLToPath(new URL("flight.proto", import.meta.url)), { keepCase: true, defaults: true });

@@ -26,7 +26,8 @@ Family = Literal["hot", "cold"]
 Role = Literal["reader", "writer", "admin"]
 """What a key may do in a project: each may what those before it may."""
 
-Status = Literal["PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED"]
+Status = Literal["PRESENT", "NULL", "MISSING", "EXPIRED", "RETIRED", "STALE", "UNAVAILABLE"]
+"""How a value came out; the last two only online, of views that say so of a slow store: see `FeatureView.on_slow`."""
 
 COMMIT_COLUMN = "__commit"
 AVAILABLE_COLUMN = "__available_at"

@@ -13,7 +13,7 @@ from asof.arrow.streams import whole
 from asof.catalog import Catalog
 from asof.catalog.python_file import Definition, definitions_of
 from asof.clock import bounds_us, system_clock
-from asof.erasure import Certificate, Eraser
+from asof.erasure import DeletesOf, Eraser
 from asof.errors import warn
 from asof.forks import opened
 from asof.ingest.around import check_checks
@@ -32,6 +32,9 @@ from asof.quality.verify import Verification, verify
 from asof.records import Commit
 from asof.registry.plan import Plan
 from asof.serving.log import ServingLog
+from asof.serving.named import FeaturesOf, Named, Names
+from asof.serving.nearest.reader import NearestReader
+from asof.serving.nearest.verb import NearestOf
 from asof.serving.online import OnlineReader, Vector, Vectors
 from asof.serving.receipt import Receipt, Requests
 from asof.serving.replay import Replayed, replay
@@ -41,7 +44,7 @@ from asof.training.read import read_rows
 from asof.training.sets.verb import TrainingSetsOf
 
 
-class Store(TrainingSetsOf, OfParts):
+class Store(DeletesOf, FeaturesOf, TrainingSetsOf, NearestOf, OfParts):
     """A feature store in a folder; open one with `asof.open`. Safe to use from several threads and processes.
 
     Attributes:
@@ -51,7 +54,10 @@ class Store(TrainingSetsOf, OfParts):
         models: Models, and predictions with them.
     """
 
-    _held = ("_parts", "_writer", "_eraser", "_history", "_log", "_online", "catalog", "keys", "models", "quality")
+    _held = (
+        "_parts", "_writer", "_eraser", "_history", "_log", "_named", "_nearest", "_online",
+        "catalog", "keys", "models", "quality",
+    )  # fmt: skip
 
     def __init__(self, parts: Parts) -> None:
         """Serve a store from its parts."""
@@ -59,9 +65,11 @@ class Store(TrainingSetsOf, OfParts):
         self._writer = Writer(parts)
         self._history = HistoricalReader(parts)
         self._log = ServingLog(parts, self._writer)
-        self._eraser = Eraser(parts, self._writer.feed, self._writer.upkeep, self._log.flush)
-        self._online = OnlineReader(parts, log=self._log)
-        self.catalog = Catalog(parts, self._online.forget_plans)
+        self._nearest = NearestReader(parts)
+        self._eraser = Eraser(parts, self._writer, flush=self._log.flush, drop=self._nearest.drop)
+        self._online = OnlineReader(parts, log=self._log, patient=True)
+        self.catalog = Catalog(parts, self._defined_anew)
+        self._named = Named(self.catalog.groups, self.catalog.views)
         self.keys = Keys(parts)
         self.models = Models(lambda: self._parts, self, lambda _: None)
         self.quality = Quality(parts, self._writer, self._log)
@@ -110,7 +118,7 @@ class Store(TrainingSetsOf, OfParts):
         check_code(parts, found)
         check_checks(parts, found)
         plan = parts.registry.apply(found, now_us=parts.now_us(), writer=parts.writer)
-        self._online.forget_plans()
+        self._defined_anew()
         self._writer.recover()
         return plan
 
@@ -243,77 +251,9 @@ class Store(TrainingSetsOf, OfParts):
         """Write several groups as one: `with store.together() as tx: tx.write(...); tx.write(...)`."""
         return Together(self._parts, self._writer)
 
-    def retire(
-        self,
-        group: str,
-        keys: Frame,
-        *,
-        event_time: datetime | None = None,
-        meta: dict[str, str] | None = None,
-    ) -> Commit:
-        """Store that keys ended: reads after that time say RETIRED; history stays.
-
-        Args:
-            group: Name of the group.
-            keys: A dict of one key, or a frame of key columns.
-            event_time: When they ended; none for a static group.
-            meta: Kept with the commit.
-
-        Raises:
-            As `write`.
-        """
-        return self._writer.retire(group, keys, event_time, Options(meta=meta))
-
-    def retract(self, commit: str | Commit, *, reason: str) -> Commit:
-        """Hide the rows of a commit: a correction, itself a commit.
-
-        Args:
-            commit: A commit, or its name ("weather:17").
-            reason: Why; kept.
-
-        Raises:
-            NotFoundError: No such commit. UsageError: It is a retract, or retracted already.
-        """
-        return self._writer.retract(commit, reason)
-
-    def forget(
-        self,
-        entity: str,
-        keys: Frame,
-        *,
-        reason: str = "",
-        dry_run: bool = False,
-        progress: Progress | bool = False,
-    ) -> Certificate:
-        """Erase keys of an entity for ever: from history, journal, online store and serving logs, byte by byte.
-
-        Answers for all other keys stay as they are, bit for bit. Pinned reads, tags and receipts change: what they saw
-        of these keys is MISSING, and `replay` says that it was erased. What a crash breaks off, the next open finishes.
-
-        Args:
-            entity: Name of the entity.
-            keys: A dict of one key, or a frame of the entity's key columns.
-            reason: Why; kept in the certificate.
-            dry_run: Only count.
-            progress: True for a bar, or a callable that is told (done, total) of the places.
-
-        Returns:
-            What was erased where, with the hashes of the files before and after. It holds no key.
-
-        Raises:
-            NotFoundError: No group has this entity. DataError: A key does not fit it.
-            TransientError: A reader holds old bytes of the online store or the registry; erase again.
-
-        Source: SEMANTICS section 8.
-        """
-        if dry_run:
-            return self._eraser.count(entity, keys, reason=reason)
-        with showing(f"forgetting {entity}", progress=progress) as advance:
-            return self._eraser.forget(entity, keys, reason=reason, progress=advance)
-
     def historical(  # noqa: PLR0913 - pinned
         self,
-        view: str,
+        view: Names,
         spine: Frame,
         *,
         time: str | datetime | None = None,
@@ -330,7 +270,7 @@ class Store(TrainingSetsOf, OfParts):
         """Answer a spine point in time: for each row the values that were known at its time.
 
         Args:
-            view: Name of a view, or of a group.
+            view: Name of a view, or of a group; or a list of features, as for `get_features`.
             spine: Keys and times, and whatever else: one output row for each, in order, other columns untouched.
             time: The spine's column of times, or one aware datetime for all rows.
             known: "served" (what the online store could have answered), "event" (by event time alone), or a datetime
@@ -353,7 +293,7 @@ class Store(TrainingSetsOf, OfParts):
         Source: SEMANTICS section 2.
         """
         return self._history.read(
-            view, spine, time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
+            self._named(view), spine, time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
             timezone=timezone, truncate=truncate, explain=explain, batch_rows=batch_rows, progress=progress,
         )  # fmt: skip
 
@@ -394,16 +334,16 @@ class Store(TrainingSetsOf, OfParts):
         )  # fmt: skip
 
     @overload
-    def online(self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
+    def online(self, view: Names, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
     @overload
-    def online(self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
+    def online(self, view: Names, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
     def online(
-        self, view: str, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
+        self, view: Names, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
     ) -> Vector | Vectors:
         """Return the newest values: one vector for one key set, or a sequence of them.
 
         Args:
-            view: Name of a view, or of a group.
+            view: Name of a view, or of a group; or a list of features, as for `get_features`.
             keys: The view's key columns with their values; None as a value gives MISSING.
             request: Inputs of the request, kept in the receipt: numbers, text, times, lists and dicts of them. With
                 several key sets one dict for all, or a list with one for each.
@@ -415,7 +355,7 @@ class Store(TrainingSetsOf, OfParts):
 
         Source: SEMANTICS section 3.
         """
-        return self._online.read(view, keys, request)
+        return self._online.read(view if isinstance(view, str) else self._named(view), keys, request)
 
     def waits(self, view: str) -> bool:
         """Return whether the next `online` of a view waits for another process, such as Redis, or for the registry."""
@@ -482,6 +422,11 @@ class Store(TrainingSetsOf, OfParts):
             self._parts.close()
             self._let_go()
         self._closed = True
+
+    def _defined_anew(self) -> None:
+        self._online.forget_plans()
+        self._nearest.forget_definitions()
+        self._named.forget()
 
     def _inferred(
         self, group: str, frame: Frame, options: Options, keys: Sequence[str], event_time: str | None

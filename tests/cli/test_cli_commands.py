@@ -183,6 +183,7 @@ def test_historical_takes_naive_times_with_a_zone_only(document, error, project)
 def test_online(typed, document, loaded):
     vector = document("online", loaded.store, "departure", "origin=JFK", "dest=")
     assert same_shape(shape("online"), vector)
+    assert document("online", loaded.store, "weather:temp", "origin=JFK")["view"] == "weather@1:temp"
     assert vector["keys"] == {"origin": "JFK", "dest": None}
     assert vector["statuses"]["dest_temp"] == "MISSING"
     lines = typed("online", loaded.store, "departure", "origin=JFK", "dest=BOS").stdout.splitlines()
@@ -191,6 +192,7 @@ def test_online(typed, document, loaded):
 
 def test_online_names_keys_that_are_wrong(error, loaded):
     assert "key 'dest' is missing" in error("online", loaded.store, "departure", "origin=JFK", code=2)
+    assert "unknown feature 'tmp'" in error("online", loaded.store, "weather:tmp", "origin=JFK")
     assert "did you mean 'origin'" in error("online", loaded.store, "weather", "origin=JFK", "orign=JFK")
 
 

@@ -523,6 +523,8 @@ def test_asyncio_services_read_many_at_a_time(server, store):
             found = await asyncio.gather(*(remote.online("risk", {"id": n % 10}) for n in range(200)))
             assert [each.values["orders"] for each in found] == [n % 10 for n in range(200)]
             assert found[3].receipt == store.online("risk", {"id": 3}).receipt
+            by_reference = await remote.online("spending:x,risk:orders", {"id": 3})
+            assert by_reference.values == {"x": 0.75, "orders": 3}
             many = await remote.online("risk", [{"id": 1}, {"id": 77}])
             assert [each.statuses["orders"] for each in many] == ["PRESENT", "MISSING"]
             with pytest.raises(NotFoundError, match="did you mean 'risk'"):

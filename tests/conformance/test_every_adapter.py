@@ -11,6 +11,7 @@ from asof.testing.engine import EngineSuite
 from asof.testing.history import HistorySuite
 from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
+from asof.testing.models import ModelsSuite
 from asof.testing.monitors import MonitorsSuite
 from asof.testing.online import OnlineStoreSuite
 from asof.testing.registry import RegistrySuite
@@ -34,6 +35,7 @@ SUITES = {
         StreamPositionsSuite,
         StatisticsSuite,
         MonitorsSuite,
+        ModelsSuite,
         TrainingSetsSuite,
     ),
 }

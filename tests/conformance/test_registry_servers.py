@@ -13,6 +13,7 @@ from asof.testing.adapters import open_adapter
 from asof.testing.commit_log import CommitLogSuite
 from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
+from asof.testing.models import ModelsSuite
 from asof.testing.monitors import MonitorsSuite
 from asof.testing.registry import OpensRegistry, RegistrySuite
 from asof.testing.reports import ReportsSuite
@@ -101,6 +102,12 @@ class TestMariaDbStatistics(OnMariaDb, StatisticsSuite): ...
 
 
 class TestPostgresMonitors(OnPostgres, MonitorsSuite): ...
+
+
+class TestPostgresModels(OnPostgres, ModelsSuite): ...
+
+
+class TestMariaDbModels(OnMariaDb, ModelsSuite): ...
 
 
 class TestPostgresTrainingSets(OnPostgres, TrainingSetsSuite): ...

@@ -3,6 +3,7 @@
 from asof.testing.commit_log import CommitLogSuite
 from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
+from asof.testing.models import ModelsSuite
 from asof.testing.monitors import MonitorsSuite
 from asof.testing.registry import RegistrySuite
 from asof.testing.reports import ReportsSuite
@@ -59,6 +60,11 @@ class TestSqliteMonitors(MonitorsSuite):
 
 
 class TestSqliteReports(ReportsSuite):
+    adapter = "sqlite"
+    url = URL
+
+
+class TestSqliteModels(ModelsSuite):
     adapter = "sqlite"
     url = URL
 

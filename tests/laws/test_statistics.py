@@ -226,6 +226,8 @@ def test_each_type_has_its_own():
     assert found.top(1)[0].value == Decimal("1.10")
     found = column([[3.0, 4.0], [0.0, 0.0]], "vector<float32, 2>")
     assert (found.measure, found.min, found.max, found.distinct, found.top()) == ("norm", 0.0, 5.0, None, [])
+    found = column([[2**63 - 1, 0], [2**53 + 1, 0], [None, 1]], "vector<int64, 2>")
+    assert (found.min, found.max, found.rows) == (2.0**53, 2.0**63, 3)
     found = column([["a"], ["a", "b"], []], "list<string>")
     assert (found.measure, found.min, found.max, found.distinct) == ("length", 0, 2, None)
     found = column(

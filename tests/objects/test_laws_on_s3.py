@@ -3,7 +3,6 @@
 So does a remote store that reads the files of its server's history itself.
 """
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -48,9 +47,9 @@ def test_every_read_is_the_oracles_in_every_mode_and_at_every_pin(bench, case, d
     played = Played(store, clock, case.history, name(), online=True)
     try:
         played.play()
-        for folder in cache.glob("*/files"):
-            shutil.rmtree(folder)
-            folder.mkdir()
+        for file in cache.glob("*/files/**/*"):  # small files may be merged beside: folders stay
+            if file.is_file():
+                file.unlink(missing_ok=True)
         played.check_case(case)
         moments = st.one_of(st.none(), st.sampled_from(instants(case.history)))
         moment, pin = data.draw(moments), data.draw(pins(case.history))

@@ -144,6 +144,32 @@ def test_a_role_holds_for_its_project_only(serve, keys, now, folder):
         assert {("key:fraud@127.0.0.1", "write"), ("key:fraud@127.0.0.1", "forget")} <= denied
 
 
+def test_features_are_found_among_what_the_caller_may_read(serve, keys, now):
+    server = serve()
+    spine = [{"customer_id": 1}]
+    with opened(server, keys["default"]) as store:
+        mine = store.get_features(["orders"], {"customer_id": 1})  # payments has one too, in a project that is not his
+        assert mine.receipt.view == "spending@1:orders"
+        for asked in (["payments:orders"], ["orders", "payments:orders"], "spending:orders,payments:orders"):
+            for ask in (
+                lambda asked=asked, store=store: store.online(asked, {"customer_id": 1}),
+                lambda asked=asked, store=store: store.online(asked, [{"customer_id": 1}] * 2000),
+                lambda asked=asked, store=store: store.historical(asked, spine, time=now),
+                lambda asked=asked, store=store: store.verify(asked if isinstance(asked, str) else asked[-1]),
+            ):
+                with pytest.raises(DeniedError, match="in project 'fraud'"):
+                    ask()
+        with pytest.raises(DeniedError, match="in project 'fraud'"):
+            store.replay({**mine.receipt.to_dict(), "view": "payments@1:orders"})
+    with opened(server, keys["admin"]) as store:
+        with pytest.raises(asof.errors.UsageError, match="'payments:orders' or 'spending:orders'"):
+            store.get_features(["orders"], {"customer_id": 1})
+        assert store.get_features(["payments:orders"], {"customer_id": 1}).statuses == {"orders": "MISSING"}
+    figures = str(server.request("GET", "/metrics", None, {"Authorization": f"Bearer {keys['admin']}"})[1])
+    assert 'asof_online_seconds_count{view="features"}' in figures.replace("\\", "")
+    assert "spending@1:orders" not in figures
+
+
 def test_an_admin_of_all_projects_may_do_everything(serve, keys, now):
     with opened(serve(), keys["admin"]) as store:
         row = {"customer_id": 1, "at": now, "orders": 1, "returned": 0.0}

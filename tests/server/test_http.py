@@ -46,6 +46,19 @@ def test_online_answers_one_key_as_the_store_does(server, folder):
     assert found["receipt"]["request"] == {"amount": 1.5}
 
 
+def test_references_stand_for_a_view(shared):
+    view = "/v1/views/spending:orders,risk:returned"
+    status, found, _ = shared.post(f"{view}/online", {"keys": {"customer_id": 3}, "receipt": True})
+    assert (status, found["values"]) == (200, {"orders": 3, "returned": 0.75})
+    assert found["receipt"]["view"] == "spending@1:orders,risk@1:returned"
+    assert shared.post("/v1/replay", found["receipt"])[1]["values"] == found["values"]
+    asked = {"spine": [{"customer_id": 3, "t": "2100-01-01T00:00:00Z"}], "time": "t", "known": "event"}
+    status, found, _ = shared.post(f"{view}/historical", asked)
+    assert (status, found["rows"][0]["orders"]) == (200, None)  # a ttl ago
+    assert shared.post("/v1/views/spending:order/online", {"keys": {"customer_id": 3}})[0] == 404
+    assert shared.post("/v1/views/spending:/online", {"keys": {"customer_id": 3}})[0] == 400
+
+
 @pytest.mark.parametrize("count", [2, 40])  # on the event loop, and in a thread
 def test_rows_and_columns_of_several_keys_are_the_same(shared, count):
     keys = [{"customer_id": key} for key in range(count)]

@@ -34,6 +34,7 @@ TYPES = {
     "list<string>": [["a", None, ""], []],
     "list<list<int8>>": [[[1], [], None], []],
     "vector<float32, 3>": [[1.0, 2.0, NAN], [0.0, None, 1.0]],
+    "vector<int64, 2>": [[2**63 - 1, None], [2**53 + 1, -(2**63)]],
     "vector<timestamp, 2>": [[DAY, None], [DAY, DAY]],
     "list<vector<float64, 2>>": [[[1.0, 2.0], None], []],
     "struct<a: int64, b: string>": [{"a": 1, "b": "x"}, {"a": None, "b": None}],

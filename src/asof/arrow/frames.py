@@ -293,7 +293,7 @@ def to_pandas(table: pa.Table, origin: Origin | None = None) -> Frame:
 
 
 def arrays_to_pandas(columns: Mapping[str, np.ndarray]) -> Frame:
-    """Return NumPy arrays as a pandas frame of their types.
+    """Return NumPy arrays as a pandas frame of their types: text too stays an object, whatever else a column holds.
 
     Raises:
         MissingDependencyError: pandas is not installed.
@@ -302,7 +302,8 @@ def arrays_to_pandas(columns: Mapping[str, np.ndarray]) -> Frame:
         import pandas as pd  # noqa: PLC0415 - the user's package
     except ImportError as error:
         raise MissingDependencyError("pandas", extra="demo") from error
-    return pd.DataFrame(columns, copy=False)
+    kept = {name: pd.Series(each, dtype=object) if each.dtype == object else each for name, each in columns.items()}
+    return pd.DataFrame(kept, copy=False)
 
 
 def to_polars(table: pa.Table, origin: Origin | None = None) -> Frame:

@@ -141,12 +141,11 @@ class ViewSummary(Struct):
 def view_summary(view: RegisteredView) -> ViewSummary:
     """Return a version of a view."""
     own = view.definition
-    types = [str(reference.feature.dtype) for reference in own.features]
     return ViewSummary(
         name=own.name,
         version=view.version,
         keys={name: str(dtype) for name, dtype in own.spine_keys.items()},
-        features=dict(zip(own.output_names(), types, strict=True)),
+        features={name: str(dtype) for name, dtype in own.types.items()},
         groups=sorted(group.ref for group in view.groups.values()),
         description=own.description,
         owner=own.owner,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from asof.access import audit
 from asof.catalog.description import Description
+from asof.catalog.models import describe_model, model_of
 from asof.catalog.search import Hit, search
 from asof.catalog.split import Split, split
 from asof.catalog.training_sets import describe_training_set, training_set_of, training_sets
@@ -15,7 +16,7 @@ from asof.definitions.durations import show_duration
 from asof.definitions.names import checked_tag, checked_text
 from asof.definitions.on_demand import requests_of
 from asof.definitions.serving_log import log_name
-from asof.definitions.view import made_as
+from asof.definitions.view import made_as, show_budget
 from asof.erasure import Certificate, certificates
 from asof.errors import UsageError
 from asof.ingest.materialize import state_of
@@ -34,8 +35,8 @@ class Lineage:
 
     Attributes:
         name: The thing.
-        reads: What it reads: for a view, its groups.
-        read_by: What reads it: for a group, views.
+        reads: What it reads: for a view, its groups; for a model, its training set and its view.
+        read_by: What reads it: for a group, views; for a view, training sets and live models.
     """
 
     name: str
@@ -161,7 +162,7 @@ class Catalog:
         return search(self.groups(), self.views(), checked_text(words, "words"))
 
     def describe(self, name: str) -> Description:
-        """Return what there is to know about a group, a view or a training set.
+        """Return what there is to know about a group, a view, a training set or a model.
 
         Raises:
             NotFoundError: Unknown name.
@@ -169,6 +170,9 @@ class Catalog:
         kept = training_set_of(self._parts, checked_text(name, "name"))
         if kept is not None:
             return describe_training_set(kept)
+        model = model_of(self._parts, name)
+        if model is not None:
+            return describe_model(model)
         group = self.find(name)
         if isinstance(group, RegisteredView):
             return _describe_view(group)
@@ -201,16 +205,22 @@ class Catalog:
         return [("source", source), *(("transform", each) for each in made), ("materialized", reached)]
 
     def lineage(self, name: str) -> Lineage:
-        """Return what a group, a view or a training set reads, and what reads it.
+        """Return what a group, a view, a training set or a model reads, and what reads it: of models, live ones.
 
         Raises:
             NotFoundError: Unknown name.
         """
         kept = training_set_of(self._parts, name)
+        models = self._parts.models.all()
         if kept is not None:
-            return Lineage(kept.ref, tuple(dict.fromkeys((kept.view, *sorted(kept.commits)))), ())
+            fitted = tuple(each.ref for each in models if each.training_set == kept.ref)
+            return Lineage(kept.ref, tuple(dict.fromkeys((kept.view, *sorted(kept.commits)))), fitted)
+        model = model_of(self._parts, name)
+        if model is not None:
+            return Lineage(model.ref, (model.training_set, model.view), ())
         found = self.find(name)
         made = [each.ref for each in self._parts.training_sets.all() if found.ref in (each.view, *each.reads)]
+        made += [each.ref for each in models if each.live and each.view == found.ref]
         if isinstance(found, RegisteredView):
             return Lineage(found.ref, tuple(sorted(group.ref for group in found.groups.values())), tuple(made))
         used = [view.ref for view in self.views() if any(g.ref == found.ref for g in view.groups.values())]
@@ -269,6 +279,8 @@ def _describe_view(view: RegisteredView) -> Description:
         kept_us = definition.log_retention_us
         kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
         facts.append(("log", f"{definition.log:.0%} of the online answers, in {log_name(definition.name)}{kept}"))
+    if definition.budget_us is not None:
+        facts.append(("budget", show_budget(definition.budget_us, definition.on_slow)))
     facts.extend(("transforms", str(chain)) for chain in definition.transforms)
     features = tuple(
         (name, str(ref.feature.dtype), ref.feature.unit, made_as(ref))

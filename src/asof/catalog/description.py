@@ -1,4 +1,4 @@
-"""What there is to know about a group, a view or a training set."""
+"""What there is to know about a group, a view, a training set or a model."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from asof import notebook
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What there is to know about a group, a view or a training set.
+    """What there is to know about a group, a view, a training set or a model.
 
     Attributes:
         name: "weather@1".
-        kind: "group", "view" or "training set".
+        kind: "group", "view", "training set" or "model".
         facts: (what, how) in the order to show.
         features: (name, type, unit, description) of each feature.
     """

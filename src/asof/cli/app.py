@@ -13,7 +13,7 @@ SECTIONS = {
     "Start": ("demo", "init", "import"),
     "Define": ("plan", "apply"),
     "Write": ("write", "backfill", "materialize", "stream", "retire", "retract", "forget"),
-    "Read": ("historical", "training-set", "online", "read"),
+    "Read": ("historical", "training-set", "online", "nearest", "read"),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
     "Trust": ("check", "reports", "quarantine", "statistics", "drift", "monitor", "verify", "doctor"),
     "Serve": ("serve", "ui", "keys", "audit"),

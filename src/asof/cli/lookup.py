@@ -17,12 +17,16 @@ def find_group(store: "Store", name: str) -> "FeatureGroup | None":
 
 
 def find(store: "Store", name: str) -> "FeatureGroup | FeatureView":
-    """Return the definition of a view, or of a group.
+    """Return the definition of a view, or of a group; of references ("weather:temp,planes:seats") their view.
 
     Raises:
         NotFoundError: There is neither.
     """
-    return store.catalog.find(name).definition
+    from asof.definitions.references import are_references
+    from asof.parts import question_of
+
+    find_one = store.catalog.find
+    return question_of(name, find_one).view if are_references(name) else find_one(name).definition
 
 
 def feature_types(definition: "FeatureGroup | FeatureView") -> Mapping[str, Any]:
@@ -32,8 +36,7 @@ def feature_types(definition: "FeatureGroup | FeatureView") -> Mapping[str, Any]
     from asof.ingest.key_texts import key_types
 
     view = definition if isinstance(definition, FeatureView) else view_of_group(definition)
-    features = {name: ref.feature.dtype for name, ref in zip(view.output_names(), view.features, strict=True)}
-    return {name: arrow_type(dtype) for name, dtype in {**key_types(definition), **features}.items()}
+    return {name: arrow_type(dtype) for name, dtype in {**key_types(definition), **view.types}.items()}
 
 
 def known_mode(text: str | None) -> "str | datetime | None":

@@ -11,12 +11,13 @@ from asof.client.direct import Direct
 from asof.client.link import Exchanged, Link
 from asof.errors import UsageError, listening
 from asof.progress import Progress, showing, unheard
+from asof.serving.nearest.answer import Found, Neighbours
 from asof.training.frame import HistoricalFrame
 from asof.training.report import Comparison, Report
 from asof.training.streamed import ScannedFrame, StreamedFrame
 from asof.wire.reports import SentReport, report_of
 from asof.wire.requests import Historical, Read
-from asof.wire.tables import parts_of
+from asof.wire.tables import from_bytes, parts_of
 from asof.wire.values import record
 
 
@@ -85,6 +86,18 @@ def scanned(link: Link, direct: Direct, asked: Read, batch_rows: int) -> Histori
         return reader or streamed(schema, link.stream("read", msgspec.structs.replace(pinned, direct=False))[2])
 
     return ScannedFrame(schema.empty_table(), scan, batch_rows, pins)
+
+
+class _Neighbours(msgspec.Struct):
+    rows: bytes
+    commits: dict[str, int]
+    found: Found
+
+
+def neighbours(told: object) -> Neighbours:
+    """Return the answer of `nearest`."""
+    answer = record(_Neighbours, told)
+    return Neighbours(from_bytes(answer.rows), answer.commits, answer.found)
 
 
 def _read(link: Link, asked: Historical, spine: pa.Table, advance: Progress) -> tuple[pa.Table, Report, dict[str, int]]:

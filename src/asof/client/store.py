@@ -15,7 +15,7 @@ from asof.client import training_sets
 from asof.client.address import Address
 from asof.client.catalog import RemoteCatalog, RemoteQuality
 from asof.client.direct import Direct
-from asof.client.frames import historical, scanned, stored
+from asof.client.frames import historical, neighbours, scanned, stored
 from asof.client.link import Link
 from asof.client.reading import OnlineClient
 from asof.client.retries import key_of
@@ -35,6 +35,11 @@ from asof.progress import Progress, Wanted, showing
 from asof.quality.verify import Verification
 from asof.records import Commit
 from asof.registry.plan import Plan
+from asof.serving.named import Named, Names
+from asof.serving.nearest.answer import Neighbours
+from asof.serving.nearest.asking import listed
+from asof.serving.nearest.distance import Metric
+from asof.serving.nearest.where import Conditions, sendable
 from asof.serving.online import Vector, Vectors
 from asof.serving.receipt import Receipt, Requests
 from asof.serving.replay import Replayed
@@ -65,7 +70,8 @@ class RemoteStore(Store):
         self._link = Link(address)
         self._online_client = OnlineClient(self._link)
         self._direct = Direct(self._link)
-        self.catalog = RemoteCatalog(self._link, self._online_client.forget, self.read)
+        self.catalog = RemoteCatalog(self._link, self._defined_anew, self.read)
+        self._named = Named(self.catalog.groups, self.catalog.views)
         self.quality = RemoteQuality(self._link)
         self._closed = False
         opened.add(self)
@@ -87,7 +93,7 @@ class RemoteStore(Store):
         """See `Store.apply`; Python files are run here, and what they define is sent."""
         asked = requests.Definitions(definitions=list(map(declared, definitions_of(definitions))))
         plan = record(Plan, self._link.act("apply", asked, again=False, long=True))
-        self._online_client.forget()
+        self._defined_anew()
         return plan
 
     def write(  # noqa: PLR0913 - pinned
@@ -208,7 +214,7 @@ class RemoteStore(Store):
 
     def historical(  # noqa: PLR0913 - pinned
         self,
-        view: str,
+        view: Names,
         spine: Frame,
         *,
         time: str | datetime | None = None,
@@ -224,7 +230,7 @@ class RemoteStore(Store):
     ) -> HistoricalFrame:
         """See `Store.historical`."""
         asked = requests.Historical(
-            view=view, time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
+            view=self._named(view), time=time, known=known, commits=commits, statuses=statuses, full_names=full_names,
             timezone=timezone, truncate=truncate, explain=explain,
         )  # fmt: skip
         return historical(self._link, asked, spine, batch_rows=batch_rows, progress=progress)
@@ -278,14 +284,35 @@ class RemoteStore(Store):
         return stored(self._link, self._direct, asked)
 
     @overload
-    def online(self, view: str, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
+    def online(self, view: Names, keys: Mapping[str, Any], *, request: Mapping[str, Any] | None = None) -> Vector: ...
     @overload
-    def online(self, view: str, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
+    def online(self, view: Names, keys: Sequence[Mapping[str, Any]], *, request: Requests = None) -> Vectors: ...
     def online(
-        self, view: str, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
+        self, view: Names, keys: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, request: Requests = None
     ) -> Vector | Vectors:
         """See `Store.online`."""
-        return self._online_client.read(view, keys, request)
+        return self._online_client.read(self._named(view), keys, request)
+
+    get_features = Store.get_features  # by `online` and `historical` of this store
+
+    def nearest(  # noqa: PLR0913 - as `Store.nearest`
+        self,
+        group: str,
+        feature: str,
+        vector: object,
+        k: int = 10,
+        *,
+        metric: Metric = "cosine",
+        where: Conditions | Sequence[Conditions] | None = None,
+        columns: Sequence[str] | None = None,
+        exact: bool = True,
+    ) -> Neighbours:
+        """See `Store.nearest`."""
+        asked = requests.Nearest(
+            group=group, feature=feature, vector=listed(vector), k=k, metric=metric, where=sendable(where),
+            columns=columns, exact=exact,
+        )  # fmt: skip
+        return neighbours(self._link.act("nearest", asked, long=True))
 
     def waits(self, view: str) -> bool:
         """See `Store.waits`: always."""
@@ -340,6 +367,10 @@ class RemoteStore(Store):
             if name not in ("catalog", "quality") or "_link" not in vars(self):
                 raise AttributeError(name)
             raise UsageError(f"the store {self._url!r} is closed", todo="open it again with asof.open")
+
+    def _defined_anew(self) -> None:
+        self._online_client.forget()
+        self._named.forget()
 
     def _put(self, verb: str, asked: requests.Write, frame: Frame, progress: Wanted) -> Commit:
         """Send rows, and again if an answer is lost, unless the frame can be read only once."""

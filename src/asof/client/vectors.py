@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from asof.clock import from_us
 from asof.records import Status
 from asof.serving.columns import Letters
+from asof.serving.late import Late
 from asof.serving.online import Vector, Vectors
 from asof.serving.receipt import Receipt
 from asof.wire.online import LETTERS, NO_TIME, STATUSES, TIMES, Answer, Card, cells
@@ -20,7 +22,7 @@ Keys = Mapping[str, Any]
 class RemoteVector(Vector):
     """One online answer of a server; see `Vector`."""
 
-    __slots__ = ("_answer", "_card", "_letters", "_times")
+    __slots__ = ("_answer", "_card", "_commits", "_letters", "_times")
 
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place, on the hot path
         self,
@@ -31,8 +33,12 @@ class RemoteVector(Vector):
         values: Sequence[Any],
         letters: str,
         times: Sequence[int],
+        place: int = 0,
     ) -> None:
-        """Keep what came."""
+        """Keep what came; `place` says which of the answers it is."""
+        own = answer.lates[place] if answer.lates else None
+        self._late = None if own is None else own.late
+        self._commits = answer.commits if own is None else own.commits
         self._card = card
         self._answer = answer
         self._keys = keys
@@ -79,9 +85,10 @@ class RemoteVector(Vector):
             keys=dict(self._keys),
             request=None if self._request is None else dict(self._request),
             clock_us=answer.clock_us,
-            commits=dict(zip(self._card.groups, answer.commits, strict=True)),
+            commits=dict(zip(self._card.groups if self._commits else (), self._commits, strict=True)),
             applying=answer.applying,
             width=self._card.width,
+            late=self._late,
         )
 
 
@@ -105,9 +112,10 @@ class RemoteVectors(Vectors):
             place: int = index
             return self._vectors()[place]
         places: Sequence[int] = range(len(self))[index]
+        lates = self._answer.lates[index]
         some = RemoteVectors(
             self._card,
-            self._answer,
+            msgspec.structs.replace(self._answer, lates=lates),
             self._every[index],
             self._requests[index],
             self._table.take(pa.array(places, pa.int64())),
@@ -118,6 +126,11 @@ class RemoteVectors(Vectors):
     def __len__(self) -> int:
         """Return the number of answers."""
         return self._table.num_rows
+
+    @property
+    def lates(self) -> Sequence[Late | None]:
+        """See `Vectors.lates`."""
+        return [each.late for each in self._answer.lates]
 
     @property
     def schema(self) -> pa.Schema:
@@ -140,7 +153,7 @@ class RemoteVectors(Vectors):
             columns = [self._table.column(at).to_pylist() for at in range(len(self.schema))]
             rows = zip(self._every, self._requests, zip(*columns, strict=True), letters, times.tolist(), strict=True)
             self._made = [
-                RemoteVector(self._card, self._answer, keys, own, values, row.tobytes().decode("ascii"), moments)
-                for keys, own, values, row, moments in rows
+                RemoteVector(self._card, self._answer, keys, own, values, row.tobytes().decode("ascii"), moments, at)
+                for at, (keys, own, values, row, moments) in enumerate(rows)
             ]
         return self._made

@@ -125,6 +125,8 @@ def view_document(view: FeatureView, pins: Mapping[str, int]) -> Document:
         "log_retention_us": view.log_retention_us,
         "project": view.project,
         "transforms": [chain.document() for chain in view.transforms],
+        "budget_us": view.budget_us,
+        "on_slow": view.on_slow,
     }
 
 
@@ -140,6 +142,8 @@ def view_from(document: Mapping[str, Any], group: GroupLoader) -> FeatureView:
         log_retention=_length(document.get("log_retention_us")),
         project=document.get("project", ""),
         transforms=transforms_from(document.get("transforms", ())),
+        budget=_length(document.get("budget_us")),
+        on_slow=document.get("on_slow", "fail"),
     )
 
 
@@ -149,7 +153,10 @@ AMENDABLE = frozenset(
 )
 """Parts of a group that change in place."""
 
-VIEW_AMENDABLE = frozenset({"description", "owner", "tags", "log", "log_retention_us", "project"})
+VIEW_AMENDABLE = frozenset(
+    {"description", "owner", "tags", "log", "log_retention_us", "project", "budget_us", "on_slow"}
+)
+"""Parts of a view that change in place: they are about its serving, and history says the same whatever they are."""
 
 
 def group_identity(document: Mapping[str, Any]) -> str:

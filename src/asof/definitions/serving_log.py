@@ -17,8 +17,19 @@ from asof.records import Status
 
 KEY = "answer"
 CLOCK = "clock"
-STATUS_LETTERS: Mapping[str, Status] = {"P": "PRESENT", "N": "NULL", "M": "MISSING", "E": "EXPIRED", "R": "RETIRED"}
+STATUS_LETTERS: Mapping[str, Status] = {
+    "P": "PRESENT",
+    "N": "NULL",
+    "M": "MISSING",
+    "E": "EXPIRED",
+    "R": "RETIRED",
+    "S": "STALE",
+    "U": "UNAVAILABLE",
+}
 """How the log writes statuses: a letter for each value, in the order of the outputs."""
+
+LATE_LETTERS = "SU"
+"""Those of views that do not fail where the online store is slow."""
 
 
 def log_name(view: str) -> str:
@@ -61,7 +72,8 @@ def log_group(view: FeatureView) -> FeatureGroup:
     outputs = tuple(
         (n, kept_type(ref.feature.dtype)) for n, ref in zip(view.output_names(), view.features, strict=True)
     )
-    letters = ", ".join(f"{letter} {status}" for letter, status in STATUS_LETTERS.items())
+    late = view.on_slow != "fail"
+    letters = ", ".join(f"{x} {status}" for x, status in STATUS_LETTERS.items() if late or x not in LATE_LETTERS)
     features = (
         Feature("view", "string", description="version of the view", nullable=False),
         Feature("keys", DType("struct", (), keys), description="the keys that were asked for", nullable=False),
@@ -75,6 +87,11 @@ def log_group(view: FeatureView) -> FeatureGroup:
     derived = tuple((name, dtype) for name, (_, dtype) in derived_keys(view).items())
     if derived:  # `forget` finds by them whom an answer was about
         features += (Feature("derived", DType("struct", (), derived), description="keys that came from answers"),)
+    if late:
+        features += (
+            Feature("late", "string", description="stale or default, if the online store was slow"),
+            Feature("read_at", "timestamp", description="T for which the rows of a stale answer were read"),
+        )
     said = about((entity, way) for entity, several in ways(view).items() for way in several)
     name = log_name(view.name)
     return FeatureGroup(

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Literal, get_args
 
 from asof import notebook
 from asof.definitions.chain import Chain, Transforms, chains_of
-from asof.definitions.durations import duration_us
+from asof.definitions.durations import duration_us, show_duration
 from asof.definitions.feature import Feature
 from asof.definitions.group import FeatureGroup, FeatureRef, GroupOn
 from asof.definitions.names import checked_name, checked_project
@@ -17,6 +18,11 @@ from asof.errors import NotFoundError, UsageError
 
 LOG_SUFFIX = "_log"
 LONGEST_NAME = 63
+
+OnSlow = Literal["fail", "stale", "default"]
+"""What a view answers where the online store gave no answer within its budget."""
+
+LEAST_BUDGET_US, MOST_BUDGET_US = 1_000, 10_000_000
 
 HIDDEN = "__"
 """How columns begin that are read or made on the way, and shown to nobody."""
@@ -78,11 +84,17 @@ class FeatureView:
         project: Whose it is, as of a group. It reads groups of its project, and those that are shared with it.
         transforms: What becomes of features on their way to a model, fitted on the training split: the output name of
             a feature, or a tuple of them, to a transform of `asof.transforms`, one of scikit-learn, or a list of them.
+        budget: How long an online read may wait for an online store on a server, all groups of the view together,
+            "1ms" to "10s"; None: as long as the store's own time-outs let it.
+        on_slow: What an online read does when the budget is used up, or the store cannot be reached: "fail" raises
+            TransientError; "stale" answers from the rows that this process read last for the same keys, as STALE, and
+            as "default" where it has none; "default" answers null for every stored feature, as UNAVAILABLE.
 
     Raises:
         NotFoundError: A transform is of no feature of the view.
         UsageError: Two features would have the same name, `log` is no share, `log_retention` is given without it,
-            or a transform takes no values of the feature's type.
+            a transform takes no values of the feature's type, `budget` is out of bounds, or `on_slow` is unknown or
+            given without it.
     """
 
     name: str
@@ -94,6 +106,8 @@ class FeatureView:
     log_retention_us: int | None = None
     project: str = ""
     transforms: tuple[Chain, ...] = ()
+    budget_us: int | None = None
+    on_slow: OnSlow = "fail"
 
     def __init__(  # noqa: PLR0913 - a declaration: all but the name by keyword
         self,
@@ -107,6 +121,8 @@ class FeatureView:
         log_retention: str | timedelta | None = None,
         project: str = "",
         transforms: Transforms | None = None,
+        budget: str | timedelta | None = None,
+        on_slow: OnSlow = "fail",
     ) -> None:
         """Check and keep the parts."""
         put = object.__setattr__
@@ -135,6 +151,8 @@ class FeatureView:
         kept_us = None if log_retention is None else duration_us(log_retention, what="log_retention")
         put(self, "log_retention_us", kept_us)
         put(self, "project", checked_project(project))
+        put(self, "budget_us", _checked_budget(budget, on_slow, name))
+        put(self, "on_slow", on_slow)
         self._check_requests(self.output_names())
         put(self, "transforms", chains_of(transforms, self.types, where=f"view {name}"))
 
@@ -324,6 +342,33 @@ def lookups_of(refs: Sequence[FeatureRef], names: Sequence[str]) -> tuple[Lookup
 def view_of_group(group: FeatureGroup) -> FeatureView:
     """Return the view that reads all features of one group under its own keys."""
     return FeatureView(group.name, features=[group])
+
+
+def show_budget(budget_us: int, on_slow: OnSlow) -> str:
+    """Return what a view does where the online store is slow, for people."""
+    return f"{show_duration(budget_us)}, then {on_slow}"
+
+
+def _checked_budget(budget: object, on_slow: object, view: str) -> int | None:
+    """Return how long a view may wait, in microseconds.
+
+    Raises:
+        UsageError: It is no length of time, or out of bounds; `on_slow` is unknown, or has no budget.
+    """
+    where = f"view {view}"
+    if on_slow not in get_args(OnSlow):
+        raise UsageError(f"on_slow={on_slow!r} is not known", where=where, todo=f"use {', '.join(get_args(OnSlow))}")
+    if budget is None:
+        if on_slow != "fail":
+            raise UsageError(f"on_slow={on_slow!r} needs budget=", where=where, todo='add one, such as budget="20ms"')
+        return None
+    if not isinstance(budget, str | timedelta):
+        raise UsageError(f"budget={budget!r} is no length of time", where=where, todo='write "20ms", or "1s"')
+    budget_us = duration_us(budget, what="budget")
+    if not LEAST_BUDGET_US <= budget_us <= MOST_BUDGET_US:
+        todo = f"use {show_duration(LEAST_BUDGET_US)} to {show_duration(MOST_BUDGET_US)}"
+        raise UsageError(f"budget={show_duration(budget_us)} is out of bounds", where=where, todo=todo)
+    return budget_us
 
 
 def _checked_rate(rate: object, view: str) -> float:

@@ -4,7 +4,7 @@ Every row lies in both families, with the same key, clocks and status: in full, 
 features, which belongs to both. So both families give the same rows in the same order, and only features differ.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -61,6 +61,17 @@ def of_family(rows: Rows, family: Family) -> Rows:
         ),
         journal=None if rows.journal is None else rows.journal.select(schema.names),
         sources=None if rows.sources is None else of_family(rows.sources, family),
+    )
+
+
+def narrowed(rows: Rows, features: Collection[str]) -> Rows:
+    """Return a history with some of its features only, for who reads it whole."""
+    schema = without(rows.schema, frozenset(rows.layout) - frozenset(features))
+    return replace(
+        rows,
+        schema=schema,
+        journal=None if rows.journal is None else rows.journal.select(schema.names),
+        sources=None if rows.sources is None else narrowed(rows.sources, features),
     )
 
 

@@ -59,6 +59,7 @@ class Certificate:
         notes: What a person must know, or do.
         semantics: Version of the rules.
         training_sets: Those that held rows of the keys, by version: what was learnt from them used what was erased.
+        models: Those that were fitted on them, with their stages; they are as they were.
     """
 
     id: int
@@ -73,6 +74,7 @@ class Certificate:
     notes: tuple[str, ...] = ()
     semantics: int = SEMANTICS
     training_sets: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -98,6 +100,7 @@ class Certificate:
             *([f"  reason   {self.reason}"] if self.reason else []),
             *(f"  {each.place:<8} {each.what}: {each.rows:,} rows" + _files(each) for each in self.erased),
             *([f"  training sets that held such rows: {', '.join(self.training_sets)}"] if self.training_sets else []),
+            *([f"  models that were fitted on them: {', '.join(self.models)}"] if self.models else []),
             f"  looked at {', '.join(self.places)}",
             *(f"  note: {note}" for note in self.notes),
         ]

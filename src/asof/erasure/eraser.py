@@ -17,11 +17,10 @@ from asof.definitions.serving_log import CLOCK, is_log
 from asof.erasure.certificate import Certificate, Erased
 from asof.erasure.places import PLACES, Place
 from asof.erasure.target import Holding, Target, keys_in_log
-from asof.erasure.training_sets import holding, mark, named
+from asof.erasure.training_sets import holding, mark, models_of, named
 from asof.errors import AsofError, BackendError, warn
 from asof.file_locks import turn
-from asof.ingest.feed import OnlineFeed
-from asof.ingest.upkeep import Upkeep
+from asof.ingest.write import Writer
 from asof.parts import Parts
 from asof.parts.open import FILE
 from asof.progress import Progress, unheard
@@ -29,13 +28,21 @@ from asof.records import Erasure
 
 
 class Eraser:
-    """Forgets keys in every place of one store."""
+    """Forgets keys in every place of one store.
 
-    def __init__(self, parts: Parts, feed: OnlineFeed, upkeep: Upkeep, flush: Callable[[], None]) -> None:
-        """Keep the parts; `flush` writes the answers that wait to be logged."""
+    Args:
+        parts: The store's parts.
+        writer: Feeds the online store, and keeps files in order.
+        flush: Writes the answers that wait to be logged.
+        drop: Drops rows that this process holds in memory.
+    """
+
+    def __init__(self, parts: Parts, writer: Writer, *, flush: Callable[[], None], drop: Callable[[], None]) -> None:
+        """Keep the parts."""
         self._parts = parts
         self._flush = flush
-        self._places: Sequence[Place] = [place(parts, feed, upkeep) for place in PLACES]
+        self._drop = drop
+        self._places: Sequence[Place] = [place(parts, writer.feed, writer.upkeep) for place in PLACES]
 
     def count(self, entity: str, keys: Frame, *, reason: str) -> Certificate:
         """Return what an erasure would erase, and change nothing."""
@@ -47,7 +54,8 @@ class Eraser:
         found = [each for place in self._places for each in place.count(holdings)]
         dry = Erasure(0, entity, parts.now_us(), parts.writer, reason)
         certificate = self._certificate(dry, target, found, holdings, finished_at_us=None)
-        return replace(certificate, training_sets=tuple(kept.ref for kept, _ in holding(parts, holdings)))
+        refs = tuple(kept.ref for kept, _ in holding(parts, holdings))
+        return replace(certificate, training_sets=refs, models=models_of(parts, refs))
 
     def forget(self, entity: str, keys: Frame, *, reason: str, progress: Progress = unheard) -> Certificate:
         """Erase keys; see `Store.forget`."""
@@ -96,6 +104,7 @@ class Eraser:
         for done, place in enumerate(first):
             advance(done, 2 * len(first))
             found += place.erase(holdings)
+        self._drop()  # after the places: what is held from now on is made of what they have left
         self._flush()  # answers that were given meanwhile
         answers = target.answers(parts)
         mark(parts, begun.id, answers)
@@ -103,7 +112,8 @@ class Eraser:
             advance(len(first) + done, 2 * len(first))
             found += place.erase(answers)
         certificate = self._certificate(begun, target, found, holdings + answers, finished_at_us=self._clock_us())
-        certificate = replace(certificate, training_sets=named(parts, begun.id))
+        refs = named(parts, begun.id)
+        certificate = replace(certificate, training_sets=refs, models=models_of(parts, refs))
         if again:
             note = "it was broken off before: what had been erased by then is not counted here"
             certificate = replace(certificate, notes=(note, *certificate.notes))

@@ -170,6 +170,19 @@ class OnlinePlace(_PlaceOf):
         return [each for each in found if each.rows]
 
 
+class LastRowsPlace(_PlaceOf):
+    """The rows that this process read last; all of them go. Other processes do so when they look up a view again."""
+
+    name: ClassVar[str] = "last rows"
+    files: ClassVar[tuple[str, ...]] = ()  # in memory
+
+    def erase(self, holdings: Sequence[Holding]) -> list[Erased]:
+        """See `Place.erase`."""
+        del holdings
+        self.parts.last_rows.forget()
+        return []
+
+
 class SpillPlace(_PlaceOf):
     """What queries that did not fit memory left on disk; a living process's own goes when its query ends."""
 
@@ -248,6 +261,7 @@ PLACES = (
     TrainingSetsPlace,
     CachePlace,
     OnlinePlace,
+    LastRowsPlace,
     QuarantinePlace,
     MonitorsPlace,
     SpillPlace,

@@ -41,6 +41,11 @@ def count_again(parts: Parts) -> None:
             parts.training_sets.amend(replace(kept, statistics=pack(counted(parts, kept))))
 
 
+def models_of(parts: Parts, training_sets: Sequence[str]) -> tuple[str, ...]:
+    """Return the models that were fitted on training sets, with their stages."""
+    return tuple(f"{kept.ref} ({kept.stage})" for kept in parts.models.all() if kept.training_set in training_sets)
+
+
 def named(parts: Parts, erasure: int) -> tuple[str, ...]:
     """Return the training sets that lost rows by an erasure."""
     every = parts.training_sets.all()

@@ -304,7 +304,7 @@ class OnlineFeed:
         """Return the commits of a backlog up to one as one change; None if they are too many rows for one step."""
         rows, _ = pinned_rows(self._parts, item.group, pin=last.number, after=item.applied.commit)
         tables: list[pa.Table] = []
-        for table in self._newest(rows, item.group):
+        for table in newest_rows(self._parts, rows, item.group):
             tables.append(table)
             if sum(each.num_rows for each in tables) > STEP_ROWS:
                 return None
@@ -335,7 +335,7 @@ class OnlineFeed:
         None of them is a retract, unless nothing is applied: then there are no rows that it would have to hide.
         """
         rows, _ = pinned_rows(self._parts, group, pin=last.number, after=applied.commit)
-        put, _ = self._put(group, applied, last, self._newest(rows, group))
+        put, _ = self._put(group, applied, last, newest_rows(self._parts, rows, group))
         return put
 
     def _put(
@@ -356,13 +356,6 @@ class OnlineFeed:
         if not put:
             reached = self._parts.online.apply([change])[group.id]
         return put, reached
-
-    def _newest(self, rows: Rows, group: RegisteredGroup) -> Iterator[pa.Table]:
-        if not rows.files and rows.journal is not None and not rows.retracted:
-            yield _newest_of_journal(rows.journal, group)
-            return
-        for batch in self._parts.engine.newest(rows):
-            yield pa.Table.from_batches([batch])
 
     def _apply_retract(self, group: RegisteredGroup, applied: Applied, retract: Commit) -> int:
         """Recompute the keys of a retracted commit from history up to the retract, no further."""
@@ -460,6 +453,15 @@ def _change(item: Published) -> Change | None:
     keys, rows = encode_online(newest, item.group)
     number = item.commit.number
     return Change(item.group.id, number - 1, number, item.commit.committed_at_us, keys, rows)
+
+
+def newest_rows(parts: Parts, rows: Rows, group: RegisteredGroup) -> Iterator[pa.Table]:
+    """Give the newest row of each key of a history in several tables, as `Engine.newest` does."""
+    if not rows.files and rows.journal is not None and not rows.retracted:
+        yield _newest_of_journal(rows.journal, group)
+        return
+    for batch in parts.engine.newest(rows):
+        yield pa.Table.from_batches([batch])
 
 
 def _newest_of_journal(journal: pa.Table, group: RegisteredGroup) -> pa.Table:

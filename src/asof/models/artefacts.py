@@ -13,7 +13,7 @@ from pathlib import Path
 from asof.definitions.code import Function, digest_of, imported, name_of, unchanged
 from asof.errors import ConflictError, MissingDependencyError, PermanentError, UsageError, warn
 from asof.fitted.archive import read, written
-from asof.models.model import SKOPS, Facts, Model
+from asof.training.model import SKOPS, Facts, Model
 
 FOLDER = "models"
 FILE = "model.skops"

@@ -75,14 +75,13 @@ class Caller:
 
     def table(self, rows: pa.Table, told: Callable[[int], None] = lambda _: None) -> pa.Table:
         """Return what the model gives for rows of inputs; `told` hears how many are done."""
+        if self._alone or rows.num_rows <= FEW:
+            return self._one_by_one(rows, told)
         batches: list[pa.RecordBatch] = []
-        size = 1 if self._alone or rows.num_rows <= FEW else BLOCK
-        for at in range(0, rows.num_rows, size):
-            part = rows.slice(at, size)
-            batches.append(self._batch(self._inputs.of_table(_filled(part, size)), size).slice(0, part.num_rows))
+        for at in range(0, rows.num_rows, BLOCK):
+            part = rows.slice(at, BLOCK)
+            batches.append(self._batch(self._inputs.of_table(_filled(part)), BLOCK).slice(0, part.num_rows))
             told(at + part.num_rows)
-        if not batches:
-            return self._nothing()
         return pa.Table.from_batches(batches)
 
     def tried(self, rows: pa.Table) -> tuple[dict[str, DType], bool]:
@@ -93,17 +92,23 @@ class Caller:
         """
         if not rows.num_rows:
             raise DataError("the training set has no row to try the model on", where=self._where)
-        block = self._batch(self._inputs.of_table(_filled(rows.slice(0, BLOCK), BLOCK)), BLOCK)
+        filled = self._inputs.of_table(_filled(rows.slice(0, BLOCK)))
+        block = self._batch(filled, BLOCK)
         outputs = {field.name: inferred_type(field.type) for field in block.schema}
         self._schema = _schema(outputs)
         count = min(rows.num_rows, TRIED)
-        singles = [self._batch(self._inputs.of_table(rows.slice(at, 1)), 1) for at in range(count)]
-        again = self._batch(self._inputs.of_table(_filled(rows.slice(0, BLOCK), BLOCK)), BLOCK)
-        alone = not _same(block.slice(0, count), pa.Table.from_batches(singles)) or not _same(block, again)
+        singles, again = self._one_by_one(rows.slice(0, count)), self._batch(filled, BLOCK)
+        alone = not _same(block.slice(0, count), singles) or not _same(block, again)
         return outputs, alone
 
-    def _nothing(self) -> pa.Table:
-        return pa.table({}) if self._schema is None else self._schema.empty_table()
+    def _one_by_one(self, rows: pa.Table, told: Callable[[int], None] = lambda _: None) -> pa.Table:
+        batches: list[pa.RecordBatch] = []
+        given = self._inputs.of_table(rows)
+        for at in range(rows.num_rows):
+            batches.append(self._batch(self._inputs.row(given, at), 1))
+            if not at % FEW:
+                told(at)
+        return pa.Table.from_batches(batches, self._schema)
 
     def _batch(self, given: object, rows: int) -> pa.RecordBatch:
         """Call the model, and return its columns.
@@ -144,9 +149,9 @@ def _columns(found: Any, classes: Any) -> dict[str, Any]:  # noqa: ANN401 - what
     return {f"{PREDICTION}_{name}": np.ascontiguousarray(array[:, at]) for at, name in enumerate(names)}
 
 
-def _filled(rows: pa.Table, size: int) -> pa.Table:
-    """Return rows made as many as `size`, by their first."""
-    missing = size - rows.num_rows
+def _filled(rows: pa.Table) -> pa.Table:
+    """Return rows made as many as a block, by their first."""
+    missing = BLOCK - rows.num_rows
     if not missing:
         return rows
     first = np.zeros(missing, dtype=np.int64)

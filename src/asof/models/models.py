@@ -7,10 +7,10 @@ from asof.definitions.code import Function
 from asof.errors import UsageError
 from asof.models.artefacts import Artefacts, loaded
 from asof.models.calling import Caller
-from asof.models.model import Model
 from asof.models.predictor import Log, Predictor, Reads
 from asof.models.registering import Stage, Wanted, checked_stage, register
 from asof.parts import Parts
+from asof.training.model import Model
 from asof.training.sets.inputs import Inputs, Takes
 from asof.training.sets.training_set import TrainingSet
 from asof.training.sets.verb import opened

@@ -10,13 +10,13 @@ from asof.arrow.frames import Frame, to_table
 from asof.errors import ConflictError, DataError
 from asof.fitted import Fitted
 from asof.models.calling import Caller, single
-from asof.models.model import Model
 from asof.parts import Pins
 from asof.progress import Progress
 from asof.records import SEMANTICS, Status
 from asof.serving.online import Vector, Vectors
 from asof.serving.receipt import Receipt, Requests
 from asof.training.frame import HistoricalFrame
+from asof.training.model import Model
 from asof.training.sets.training_set import TrainingSet
 
 Value = Any

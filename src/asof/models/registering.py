@@ -15,9 +15,9 @@ from asof.definitions.training_set import checked_set_name
 from asof.errors import UsageError
 from asof.models.artefacts import Artefacts, copied, dumped, loaded, named_loader, version_of
 from asof.models.calling import BLOCK, Caller
-from asof.models.model import SKOPS, Facts, Model
 from asof.parts import Parts
 from asof.registry.models import KeptModel
+from asof.training.model import SKOPS, Facts, Model
 from asof.training.sets.inputs import Inputs, Takes, checked_takes
 from asof.training.sets.repository import code_commit
 from asof.training.sets.training_set import TrainingSet

@@ -45,9 +45,9 @@ class LimitedOnlineStore:
         self._lock = threading.Lock()
         self._free_at = 0.0
 
-    def snapshot(self) -> AbstractContextManager[OnlineSnapshot]:
+    def snapshot(self, until: float | None = None) -> AbstractContextManager[OnlineSnapshot]:
         """See `OnlineStore.snapshot`."""
-        return self._store.snapshot()
+        return self._store.snapshot() if until is None else self._store.snapshot(until)
 
     def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:
         """See `OnlineStore.apply`; it waits for its turn."""

@@ -70,7 +70,7 @@ class LmdbOnlineStore:
         self._marks_seen: tuple[bytes, Mapping[int, Applied]] = (b"", {})
         self._opened: Mapping[int, Applied] = {}
 
-    def snapshot(self) -> "_Snapshot":
+    def snapshot(self, until: float | None = None) -> "_Snapshot":  # noqa: ARG002 - it waits for nobody
         """See `OnlineStore.snapshot`."""
         try:
             while True:

@@ -20,8 +20,9 @@ class MemoryOnlineStore(WithoutFiles):
         self._applied: dict[int, Applied] = {}
 
     @contextmanager
-    def snapshot(self) -> Generator["_Snapshot"]:
-        """See `OnlineStore.snapshot`; writers wait meanwhile."""
+    def snapshot(self, until: float | None = None) -> Generator["_Snapshot"]:
+        """See `OnlineStore.snapshot`; writers wait meanwhile, and readers for nobody: `until` means nothing."""
+        del until
         with self._lock:
             yield _Snapshot(self._rows, self._applied)
 

@@ -124,8 +124,13 @@ class OnlineStore(Protocol):
         """
         ...
 
-    def snapshot(self) -> AbstractContextManager[OnlineSnapshot]:
-        """Open a consistent state for reading; keep it short."""
+    def snapshot(self, until: float | None = None) -> AbstractContextManager[OnlineSnapshot]:
+        """Open a consistent state for reading; keep it short.
+
+        Args:
+            until: A time of the monotonic clock, of a store that waits: a read of the snapshot that has no answer then
+                raises TransientError at once, whatever the server does. None: the store's own time-outs.
+        """
         ...
 
     def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:

@@ -5,12 +5,14 @@ of one state.
 """
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
 from asof.errors import BackendError, MissingDependencyError, PermanentError, TransientError, UsageError
+from asof.online.deadlines import Cut, Deadlines, OutOfTimeError
 from asof.online.port import Applied, Change, WithoutFiles, pending
 from asof.online.remote import (
     CheckedSnapshot,
@@ -20,8 +22,11 @@ from asof.online.remote import (
     Pool,
     Requests,
     Steps,
+    Until,
     Wanted,
     attempts,
+    is_up,
+    late,
     name_of,
     place_of,
     without_option,
@@ -39,6 +44,9 @@ PIECE_ROWS = 10_000
 """Rows of one statement."""
 
 CONNECT_SECONDS = 5
+SETUP_SECONDS = 30
+"""How long a new connection may take to find its tables, or to make them: others may be making them."""
+
 LOCK_SECONDS = 10
 """How long an erasure waits for those who read."""
 
@@ -51,6 +59,8 @@ CREATE TABLE IF NOT EXISTS {schema}.rows (
     group_id bigint, key bytea, row bytea NOT NULL, PRIMARY KEY (group_id, key)
 );
 """
+
+_FOUND = "SELECT pg_postmaster_start_time()::text, to_regclass(quote_ident({name}) || '.rows')::text"
 
 _READ = """
 SELECT (SELECT coalesce(string_agg(mark, '' ORDER BY group_id), '') FROM {schema}.marks),
@@ -90,10 +100,17 @@ class _Session:
     Attributes:
         sql: The connection.
         server: Names the run of the server: another one after a restart or a failover.
+        cut: Cuts it.
     """
 
     sql: psycopg.Connection[Any]
     server: str
+    cut: Cut
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.cut.close()
+        self.sql.close()
 
     def ask(self, text: bytes, *arguments: Any) -> Any:  # noqa: ANN401 - what SQL takes and gives
         """Run a statement; return its first row, None if it has none."""
@@ -127,14 +144,15 @@ class PostgresOnlineStore(WithoutFiles):
             todo = "write postgresql://HOST:PORT/DATABASE?schema=NAME"
             raise UsageError("this is no URL of PostgreSQL", where=self._where, todo=todo) from None
         self._schema = name_of("schema", schema, root) if schema else f"asof_{name_of('schema', '', root)}"
-        self._pool: Pool[_Session] = Pool(self._connected, lambda session: session.sql.close())
+        self._pool: Pool[_Session] = Pool(self._connected, _Session.close)
+        self._deadlines = Deadlines()
         self._steps = Steps(self._where)
         self._memo = Memo()
         self._read_text = self._text(_READ)
 
-    def snapshot(self) -> CheckedSnapshot:
+    def snapshot(self, until: Until = None) -> CheckedSnapshot:
         """See `OnlineStore.snapshot`."""
-        return CheckedSnapshot(self._read, self._read_many)
+        return CheckedSnapshot(self._read, self._read_many, until)
 
     def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:
         """See `OnlineStore.apply`."""
@@ -203,15 +221,15 @@ class PostgresOnlineStore(WithoutFiles):
         schema = f'"{self._schema}"'.replace("%", "%%")
         return text.format(schema=schema, name=name.replace("%", "%%")).encode()
 
-    def _read(self, requests: Requests) -> tuple[Marks, list[bytes | None]]:
+    def _read(self, requests: Requests, until: Until = None) -> tuple[Marks, list[bytes | None]]:
         # As text: the package's lists take longer than the rest of the call.
         groups = "{" + ",".join([str(group) for group, _ in requests]) + "}"
         keys = "{" + ",".join(['"\\\\x' + key.hex() + '"' for _, key in requests]) + "}"
-        raw, rows = self._call(lambda session: session.ask(self._read_text, groups, keys))
+        raw, rows = self._call(lambda session: session.ask(self._read_text, groups, keys), until)
         return self._memo.of(raw), rows
 
-    def _read_many(self, wanted: Wanted) -> tuple[Marks, list[list[bytes | None]]]:
-        marks, rows = self._read([(group, key) for group, keys in wanted for key in keys])
+    def _read_many(self, wanted: Wanted, until: Until = None) -> tuple[Marks, list[list[bytes | None]]]:
+        marks, rows = self._read([(group, key) for group, keys in wanted for key in keys], until)
         left = iter(rows)
         return marks, [list(islice(left, len(keys))) for _, keys in wanted]
 
@@ -277,31 +295,41 @@ class PostgresOnlineStore(WithoutFiles):
         sql: psycopg.Connection[Any] = psycopg.connect(
             self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="asof"
         )
+        cut = Cut(sql.fileno())
         try:
-            session = _Session(sql, "")
-            found = session.ask(
-                self._text("SELECT pg_postmaster_start_time()::text, to_regclass(quote_ident({name}) || '.rows')::text")
-            )
-            if found[1] is None:
-                sql.execute(self._text(_SETUP))
-            return _Session(sql, found[0])
+            session = _Session(sql, "", cut)
+            with self._deadlines.cutting(cut, time.monotonic() + SETUP_SECONDS):
+                found = session.ask(self._text(_FOUND))
+                if found[1] is None:
+                    sql.execute(self._text(_SETUP))
+            return _Session(sql, found[0], cut)
         except BaseException:  # an interrupt too must leave no connection open
+            cut.close()
             sql.close()
             raise
 
-    def _call(self, work: Callable[[_Session], T]) -> T:
+    def _call(self, work: Callable[[_Session], T], until: Until = None) -> T:
         """Do something over a connection; again over a new one where the connection or the server failed.
+
+        Args:
+            work: What to do.
+            until: See `OnlineStore.snapshot`.
 
         Raises:
             TransientError: It failed each time. PermanentError: Another time would not help.
         """
-        for last in attempts():
+        for last in attempts(until):
             session: _Session | None = None
             try:
-                session = self._pool.take()
-                answer = work(session)
+                session = self._pool.take(until)
+                with self._deadlines.cutting(session.cut, until):
+                    answer = work(session)
+            except OutOfTimeError:
+                raise late(self._where) from None
             except psycopg.Error as error:
                 self._pool.drop(session)
+                if is_up(until):
+                    raise late(self._where) from error
                 if session is None or session.sql.broken or error.sqlstate == MISSING_TABLE:
                     self._pool.close()
                 if last or not _may_pass(error):
@@ -310,7 +338,7 @@ class PostgresOnlineStore(WithoutFiles):
                 self._pool.drop(session)  # an answer may be on its way
                 raise
             else:
-                self._pool.give(session)
+                (self._pool.drop if is_up(until) else self._pool.give)(session)  # it may have been cut just now
                 return answer
         raise AssertionError
 

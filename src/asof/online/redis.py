@@ -27,6 +27,7 @@ from asof.online.remote import (
     Memo,
     Requests,
     Steps,
+    Until,
     Wanted,
     name_of,
     place_of,
@@ -80,9 +81,9 @@ class RedisOnlineStore(WithoutFiles):
         self._memo = Memo()
         self._shapes: dict[tuple[int, ...], tuple[bytes, int]] = {}
 
-    def snapshot(self) -> CheckedSnapshot:
+    def snapshot(self, until: Until = None) -> CheckedSnapshot:
         """See `OnlineStore.snapshot`."""
-        return CheckedSnapshot(self._read, self._read_many)
+        return CheckedSnapshot(self._read, self._read_many, until)
 
     def apply(self, changes: Sequence[Change]) -> dict[int, Applied]:
         """See `OnlineStore.apply`."""
@@ -139,13 +140,13 @@ class RedisOnlineStore(WithoutFiles):
 
     # ---- reading
 
-    def _read(self, requests: Requests) -> tuple[Marks, list[bytes | None]]:
+    def _read(self, requests: Requests, until: Until = None) -> tuple[Marks, list[bytes | None]]:
         groups = tuple([group for group, _ in requests])
         if len(set(groups)) == len(groups):  # the usual case: one key of each group
             head, words = self._shape(groups)
             wanted = [key for _, key in requests]
             body = b"".join([b"$1\r\n1\r\n$%d\r\n%b\r\n" % (len(key), key) for key in wanted])
-            raw, *rows = self._links.send(b"*%d\r\n%b%b" % (words + 2 * len(wanted), head, body))
+            raw, *rows = self._links.send(b"*%d\r\n%b%b" % (words + 2 * len(wanted), head, body), until)
             return self._decoded(raw), rows
         by_group: dict[int, list[int]] = {}
         for at, group in enumerate(groups):
@@ -155,13 +156,13 @@ class RedisOnlineStore(WithoutFiles):
         for places in by_group.values():
             parts += [b"%d" % len(places), *[requests[at][1] for at in places]]
         body = b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
-        raw, *found = self._links.send(b"*%d\r\n%b%b" % (words + len(parts), head, body))
+        raw, *found = self._links.send(b"*%d\r\n%b%b" % (words + len(parts), head, body), until)
         ordered: list[bytes | None] = [None] * len(requests)
         for at, row in zip((at for places in by_group.values() for at in places), found, strict=True):
             ordered[at] = row
         return self._decoded(raw), ordered
 
-    def _read_many(self, wanted: Wanted) -> tuple[Marks, list[list[bytes | None]]]:
+    def _read_many(self, wanted: Wanted, until: Until = None) -> tuple[Marks, list[list[bytes | None]]]:
         """Read many keys of each group in a transaction: for these a script takes twice as long."""
         some = [(group, keys) for group, keys in wanted if keys]
         bodies: dict[int, bytes] = {}  # look-ups share lists of keys
@@ -172,9 +173,9 @@ class RedisOnlineStore(WithoutFiles):
             head = _words(b"HMGET", self._keys + b"g%d" % group)
             parts.append(b"*%d\r\n%b%b" % (2 + len(keys), head, bodies[id(keys)]))
         packed = b"".join([*parts, EXEC])
-        raw, *found = self._links.call(lambda link: link.transaction(packed, 1 + len(some)))
+        raw, *found = self._links.call(lambda link: link.transaction(packed, 1 + len(some)), until)
         if raw is not None and any(raw[:8]):  # large changes lie beside the rows: the script knows where to look
-            marks, rows = self._read([(group, key) for group, keys in wanted for key in keys])
+            marks, rows = self._read([(group, key) for group, keys in wanted for key in keys], until)
             left = iter(rows)
             return marks, [list(islice(left, len(keys))) for _, keys in wanted]
         rest = iter(found)

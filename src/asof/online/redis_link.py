@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from asof.errors import BackendError, MissingDependencyError, PermanentError, TransientError, UsageError
+from asof.online.deadlines import Cut, Deadlines, OutOfTimeError
 from asof.online.redis_scripts import DIGESTS, SCRIPTS
-from asof.online.remote import Pool, attempts
+from asof.online.remote import Pool, Until, attempts, is_up, late
 
 try:
     import redis
@@ -34,9 +35,10 @@ class Link:
 
     Attributes:
         server: Names the run of the server: another one after a restart or a failover.
+        cut: Cuts it.
     """
 
-    __slots__ = ("_wire", "server")
+    __slots__ = ("_wire", "cut", "server")
 
     def __init__(self, wire: Any, where: str) -> None:  # noqa: ANN401 - redis' connections have several types
         """Connect.
@@ -46,7 +48,12 @@ class Link:
         """
         self._wire = wire
         wire.connect()
-        info = self.info()
+        self.cut = Cut(wire._sock.fileno())  # noqa: SLF001 - no other way there
+        try:
+            info = self.info()
+        except BaseException:
+            self.drop()
+            raise
         self.server = info.get("run_id", "")
         if info.get("maxmemory_policy", "").startswith("allkeys") and info.get("maxmemory", "0") != "0":
             self.drop()
@@ -109,6 +116,7 @@ class Link:
 
     def drop(self) -> None:
         """Disconnect."""
+        self.cut.close()
         self._wire.disconnect()
 
 
@@ -123,6 +131,7 @@ class Links:
         """
         self._where = where
         self._idle: Pool[Link] = Pool(self._connected, Link.drop)
+        self._deadlines = Deadlines()
         try:
             parts = urlsplit(url)
             if parts.scheme != "unix" and parts.path.strip("/"):
@@ -143,7 +152,7 @@ class Links:
                 "this is no URL of Redis", where=where, todo="write redis://HOST:PORT/DATABASE?prefix=NAME"
             ) from None
 
-    def send(self, packed: bytes) -> Answer:
+    def send(self, packed: bytes, until: Until = None) -> Answer:
         """Send a call of one of our scripts in the server's own form; return the answer."""
 
         def run(link: Link) -> Answer:
@@ -153,20 +162,30 @@ class Links:
                 link.load()
                 return link.send(packed)
 
-        return self.call(run)
+        return self.call(run, until)
 
-    def call(self, work: Callable[[Link], T]) -> T:
+    def call(self, work: Callable[[Link], T], until: Until = None) -> T:
         """Do something over a connection; again over a new one where the connection or the server failed.
+
+        Args:
+            work: What to do.
+            until: See `OnlineStore.snapshot`.
 
         Raises:
             TransientError: It failed each time. PermanentError: Another time would not help.
         """
-        for last in attempts():
+        for last in attempts(until):
             link: Link | None = None
             try:
-                link = self._idle.take()
-                answer = work(link)
+                link = self._idle.take(until)
+                with self._deadlines.cutting(link.cut, until):
+                    answer = work(link)
+            except OutOfTimeError:
+                raise late(self._where) from None
             except redis.RedisError as error:
+                if is_up(until):
+                    self._idle.drop(link)  # the others may be as good as before
+                    raise late(self._where) from error
                 if link is not None and isinstance(error, redis.ResponseError) and not _may_pass(error):
                     self._idle.give(link)  # the server said no: the connection is as good as before
                 else:
@@ -178,7 +197,7 @@ class Links:
                 self._idle.drop(link)  # an answer may be on its way
                 raise
             else:
-                self._idle.give(link)
+                (self._idle.drop if is_up(until) else self._idle.give)(link)  # it may have been cut just now
                 return answer
         raise AssertionError
 

@@ -16,6 +16,7 @@ from typing import Generic, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from asof.errors import TransientError, UsageError
+from asof.online.deadlines import Connecting, OutOfTimeError
 from asof.online.port import Applied, Change, StaleSnapshotError, marked, version_of
 
 _MARK = struct.Struct(">8q")
@@ -106,19 +107,25 @@ class Marks:
         return True
 
 
+Until = float | None
+"""A time of the monotonic clock by which an answer must be there; None: there is none."""
+
+
 class CheckedSnapshot:
     """A snapshot over reads that each bring rows and marks of one state."""
 
-    __slots__ = ("_read", "_read_many", "_seen")
+    __slots__ = ("_read", "_read_many", "_seen", "_until")
 
     def __init__(
         self,
-        read: Callable[[Requests], tuple[Marks, list[bytes | None]]],
-        read_many: Callable[[Wanted], tuple[Marks, list[list[bytes | None]]]],
+        read: Callable[[Requests, Until], tuple[Marks, list[bytes | None]]],
+        read_many: Callable[[Wanted, Until], tuple[Marks, list[list[bytes | None]]]],
+        until: Until,
     ) -> None:
         """Read nothing yet."""
         self._read = read
         self._read_many = read_many
+        self._until = until
         self._seen: Marks | None = None
 
     def __enter__(self) -> Self:
@@ -132,14 +139,14 @@ class CheckedSnapshot:
     def applied(self) -> Mapping[int, Applied]:
         """See `OnlineSnapshot.applied`."""
         if self._seen is None:
-            self._seen, _ = self._read(())
+            self._seen, _ = self._read((), self._until)
         return self._seen.applied
 
     def get(self, requests: Requests) -> list[bytes | None]:
         """See `OnlineSnapshot.get`."""
         if not requests:
             return []
-        marks, rows = self._read(requests)
+        marks, rows = self._read(requests, self._until)
         self._check(marks, requests, rows)
         return rows
 
@@ -147,7 +154,7 @@ class CheckedSnapshot:
         """See `OnlineSnapshot.get_many`."""
         if not wanted:
             return []
-        marks, found = self._read_many(wanted)
+        marks, found = self._read_many(wanted, self._until)
         if self._seen is not None:
             requests = [(group, key) for group, keys in wanted for key in keys]
             self._check(marks, requests, list(chain.from_iterable(found)))
@@ -219,16 +226,28 @@ class Pool(Generic[C]):
         self._connect = connect
         self._drop = drop
         self._idle: deque[C] = deque()
+        self._soon = Connecting(self._connected_soon)
+        self._closed = 0
         self._process = os.getpid()
 
-    def take(self) -> C:
-        """Return a connection."""
+    def take(self, until: Until = None) -> C:
+        """Return a connection.
+
+        Raises:
+            OutOfTimeError: None could be had until then.
+        """
         if self._process != os.getpid():  # after a fork the connections are the parent's
             self._idle, self._process = deque(), os.getpid()
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._connect()
+            self._soon = Connecting(self._connected_soon)
+        while True:
+            if is_up(until):
+                raise OutOfTimeError
+            try:
+                return self._idle.pop()
+            except IndexError:
+                if until is None:
+                    return self._connect()
+                self._soon.wait(until)
 
     def give(self, connection: C) -> None:
         """Keep a connection for the next who takes one."""
@@ -241,8 +260,18 @@ class Pool(Generic[C]):
 
     def close(self) -> None:
         """Close all that are idle: those of a server that went away are of no use."""
+        self._closed += 1
         while self._idle:
             self._drop(self._idle.pop())
+
+    def _connected_soon(self) -> None:
+        """Put a new connection to the others, in a thread of its own."""
+        closed = self._closed
+        made = self._connect()
+        if closed == self._closed:
+            self._idle.append(made)
+        else:
+            self._drop(made)
 
 
 class Memo:
@@ -261,12 +290,25 @@ class Memo:
         return last
 
 
-def attempts() -> Iterator[bool]:
+def attempts(until: Until = None) -> Iterator[bool]:
     """Yield before each attempt to reach a server, after its pause: whether it is the last one."""
     for at, pause in enumerate(PAUSES):
         if pause:
             time.sleep(pause)
-        yield at == len(PAUSES) - 1
+        last = at == len(PAUSES) - 1 or (until is not None and time.monotonic() + PAUSES[at + 1] >= until)
+        yield last
+        if last:
+            return
+
+
+def late(where: str) -> TransientError:
+    """Return what says that a server gave no answer in time."""
+    return TransientError("the online store gave no answer in time", where=where, todo="see whether it is busy")
+
+
+def is_up(until: Until) -> bool:
+    """Return whether the time of a read is used up."""
+    return until is not None and time.monotonic() >= until
 
 
 def without_option(url: str, option: str) -> tuple[str, str]:

@@ -11,8 +11,8 @@ from asof.parts.pinned import (
     table_of_kind,
     tables_of,
 )
-from asof.parts.pins import Pins, given_pins, pin_of
-from asof.parts.question import Question, definition, resolve
+from asof.parts.pins import Pins, given_pins, pin_of, refuse_unknown
+from asof.parts.question import Question, definition, question_of, resolve
 from asof.parts.reopened import OfParts
 from asof.parts.shaped import registered_as
 from asof.parts.turns import rewriting
@@ -32,6 +32,8 @@ __all__ = [
     "pin_of",
     "pinned_rows",
     "pinned_together",
+    "question_of",
+    "refuse_unknown",
     "registered_as",
     "resolve",
     "rewriting",

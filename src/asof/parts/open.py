@@ -9,7 +9,7 @@ import os
 import socket
 import tomllib
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -23,6 +23,7 @@ from asof.engine.near import NearEngine
 from asof.engine.port import Engine
 from asof.errors import NotFoundError, PermanentError, UsageError
 from asof.offline.port import History
+from asof.online.last_rows import LastRows
 from asof.online.limited import OPTION, LimitedOnlineStore
 from asof.online.port import OnlineStore
 from asof.online.remote import without_option
@@ -79,6 +80,7 @@ class Parts:
         models: Their records.
         process: Who runs this process, "user@host" or what ASOF_WRITER says.
         compaction: Whether small files are merged in the background: "auto" or "off".
+        last_rows: What was read online last, for views that answer from it where the online store is slow.
     """
 
     root: Path
@@ -100,6 +102,7 @@ class Parts:
     models: Models
     process: str = ""
     compaction: str = "auto"
+    last_rows: LastRows = field(default_factory=LastRows)
 
     @property
     def writer(self) -> str:

@@ -1,8 +1,8 @@
 """Pins: up to which commits a read sees the groups. Source: SEMANTICS section 1."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from asof.errors import UsageError
+from asof.errors import NotFoundError, UsageError
 from asof.parts.open import Parts
 from asof.records import Tag
 from asof.registry.registered import RegisteredGroup
@@ -24,6 +24,26 @@ def given_pins(parts: Parts, commits: Pins | str | None) -> Pins | Tag | None:
     if commits is not None and not isinstance(commits, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"{type(commits).__name__} is no pins", where="commits=", todo=TODO)
     return commits
+
+
+def refuse_unknown(parts: Parts, pins: Pins, read: Iterable[RegisteredGroup]) -> None:
+    """Refuse pins of what is no group: pins of a larger view serve a smaller one, a typing error serves nobody.
+
+    Args:
+        parts: The store's parts.
+        pins: The pins.
+        read: The groups that are read.
+
+    Raises:
+        NotFoundError: There is one.
+    """
+    asked = [each for group in read for each in (group, group.stored)]
+    known = {name for group in asked for name in (group.ref, group.definition.name)}
+    if pins.keys() <= known:
+        return
+    known |= {name for group in parts.registry.groups() for name in (group.ref, group.definition.name)}
+    for name in pins.keys() - known:
+        raise NotFoundError.named("group", name, known, where="commits=")
 
 
 def pin_of(given: Pins | Tag | None, group: RegisteredGroup) -> int | None:

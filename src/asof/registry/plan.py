@@ -12,9 +12,20 @@ from asof.definitions.chain import step_from
 from asof.definitions.documents import AMENDABLE, VIEW_AMENDABLE
 from asof.definitions.durations import show_duration
 from asof.definitions.outside import outside_identity, show_outside
+from asof.definitions.view import show_budget
 
 FIXED = ("dtype", "nullable", "aggregation")
 """Parts of a feature that do not change in place."""
+
+VIEW_DEFAULTS: Mapping[str, object] = {
+    "log": 0.0,
+    "log_retention_us": None,
+    "project": "",
+    "transforms": [],
+    "budget_us": None,
+    "on_slow": "fail",
+}
+"""What documents of views do not say that are older than these parts."""
 
 Action = Literal["create", "amend", "new version", "unchanged"]
 SIGNS: Mapping[Action, str] = {"create": "+", "amend": "~", "new version": "^", "unchanged": "="}
@@ -148,8 +159,9 @@ def view_change(new: Mapping[str, Any], old: Mapping[str, Any] | None, version: 
         kept_us = new["log_retention_us"]
         kept = "" if kept_us is None else f", kept for {show_duration(kept_us)}"
         logged = (f"log: {new['log']:g} of the answers{kept}",) if new["log"] else ()
-        return Change("create", "view", name, 1, (_features(names), *logged, *map(_chain, new["transforms"])))
-    old = {"log": 0.0, "log_retention_us": None, "project": "", "transforms": [], **old}  # stores from before these
+        slow = (f"budget: {show_budget(new['budget_us'], new['on_slow'])}",) if new["budget_us"] else ()
+        return Change("create", "view", name, 1, (_features(names), *logged, *slow, *map(_chain, new["transforms"])))
+    old = {**VIEW_DEFAULTS, **old}
     details = tuple(_differences(old, new))
     if not details:
         return Change("unchanged", "view", name, version)

@@ -8,6 +8,7 @@ from asof.access import Caller
 from asof.access.caller import EVERYBODY, Definition, answering
 from asof.acting import acting_as
 from asof.definitions.names import EVERY_PROJECT
+from asof.definitions.references import sources_of
 from asof.errors import AsofError, DeniedError, NotFoundError
 from asof.server.access import Access, told
 from asof.server.rights import check_declared
@@ -60,7 +61,8 @@ class Admission:
         name = named(verb, request)
         if name:
             try:
-                caller.need(verb.role, self._definitions(name))
+                for each in sources_of(name):
+                    caller.need(verb.role, self._definitions(each))
             except NotFoundError:  # a group that the rows define belongs to the default project
                 if not (isinstance(request, requests.Write) and request.keys):
                     raise

@@ -49,7 +49,7 @@ from asof.server.feast import Feast, FeastAnswer, FeastPush, FeastRead, FeastWri
 from asof.server.guard import Guard
 from asof.server.history import number
 from asof.server.limits import Limits
-from asof.server.metrics import CONTENT_TYPE
+from asof.server.metrics import CONTENT_TYPE, label_of
 from asof.server.openapi import Asked, Operation, Query, document, page
 from asof.server.pages import Figures, Gate
 from asof.server.problems import RequestError, response_of
@@ -160,6 +160,11 @@ class Api:
                 "online", "POST", "/v1/views/{view}/online", "Newest values of a view or group",
                 self._online, get_args(messages.OnlineAnswer), messages.OnlineRequest,
                 role="reader", about=by_path("view"),
+            ),
+            Operation(
+                "nearest", "POST", "/v1/groups/{group}/nearest", "The keys whose newest vector is nearest to a vector",
+                self._nearest, (messages.NearestRows,), messages.NearestRequest,
+                role="reader", about=by_path("group"),
             ),
             Operation(
                 "push", "POST", "/v1/groups/{group}/push", "Store records that arrive now: durable when answered",
@@ -303,6 +308,7 @@ class Api:
 
     async def _read(self, view: str, keys: int, read: Callable[[], T], *, waits: bool) -> T:
         """Answer some keys of a view."""
+        view = label_of(view)
         begun = time.perf_counter()
         found = await self._given(view, keys, read, waits=waits)
         self.metrics.online.labels(view).observe(time.perf_counter() - begun)
@@ -328,6 +334,9 @@ class Api:
 
     async def _historical(self, asked: Asked) -> messages.HistoricalAnswer:
         return await self._jobs.run(self._service.history.historical, asked.parameters["view"], asked.body)
+
+    async def _nearest(self, asked: Asked) -> messages.NearestRows:
+        return await self._jobs.run(self._service.nearest, asked.parameters["group"], asked.body)
 
     async def _rows(self, asked: Asked) -> messages.StoredRows | Response:
         group, media = asked.parameters["group"], export.wanted(asked.accept)

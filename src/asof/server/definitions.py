@@ -10,6 +10,7 @@ from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.check import CheckKind, Scope
 from asof.definitions.documents import group_from, view_from
 from asof.definitions.group import Known, OnUnchanged, OnViolation
+from asof.definitions.view import LEAST_BUDGET_US, MOST_BUDGET_US, OnSlow
 from asof.errors import NotFoundError
 from asof.server.problems import RequestError
 from asof.windows.kinds import Kind
@@ -248,6 +249,8 @@ class ViewDefinition(Struct, forbid_unknown_fields=True):
         log_retention_us: How long answers are kept there, in microseconds; null: for ever.
         project: Whose it is; "" is the default project.
         transforms: What becomes of features on their way to a model.
+        budget_us: How long an online read may wait for the online store, in microseconds; null: for its time-outs.
+        on_slow: What is answered when that is used up: an error, the last rows that the server read, or null.
     """
 
     name: str
@@ -259,6 +262,8 @@ class ViewDefinition(Struct, forbid_unknown_fields=True):
     log_retention_us: Length | None = None
     project: str = ""
     transforms: list[ChainDefinition] = []
+    budget_us: Annotated[int, Meta(ge=LEAST_BUDGET_US, le=MOST_BUDGET_US)] | None = None
+    on_slow: OnSlow = "fail"
 
 
 class Definitions(Struct, forbid_unknown_fields=True):

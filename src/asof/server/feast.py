@@ -1,8 +1,9 @@
 """Feast's HTTP API over a store: for its own client (`online_store: type: remote`), and services that speak it.
 
 Its words in ours: a feature view is a group, or a view; a feature service is a view; a push source is a group;
-NULL_VALUE is NULL, OUTSIDE_MAX_AGE is EXPIRED, and NOT_FOUND is MISSING or RETIRED. What Feast's form has no room for
-is left out: receipts, and parts of a second in features that are timestamps.
+NULL_VALUE is NULL, OUTSIDE_MAX_AGE is EXPIRED, and NOT_FOUND is MISSING or RETIRED. What is STALE is PRESENT, or
+NULL_VALUE where it is null; UNAVAILABLE is INVALID, as Feast calls what has no status. What Feast's form has no room
+for is left out: receipts, and parts of a second in features that are timestamps.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ STATUSES: Mapping[Status, str] = {
     "MISSING": "NOT_FOUND",
     "EXPIRED": "OUTSIDE_MAX_AGE",
     "RETIRED": "NOT_FOUND",
+    "STALE": "PRESENT",
+    "UNAVAILABLE": "INVALID",
 }
 
 EVENT_TIME = "event_timestamp"
@@ -231,9 +234,13 @@ def _columns(vectors: Sequence[Vector], features: Sequence[str]) -> Iterator[Fea
         convert = _writer(schema.field(feature).type)
         yield FeastColumn(
             write_column([values[feature] for values, _, _ in answers], convert),
-            [STATUSES[statuses[feature]] for _, statuses, _ in answers],
+            [_status(statuses[feature], values[feature]) for values, statuses, _ in answers],
             cast("list[str]", [times[feature] or NEVER for _, _, times in answers]),  # msgspec writes RFC 3339
         )
+
+
+def _status(status: Status, value: Value) -> str:
+    return "NULL_VALUE" if status == "STALE" and value is None else STATUSES[status]
 
 
 @lru_cache(1024)

@@ -20,7 +20,8 @@ class OnlineRequest(Struct, forbid_unknown_fields=True):
         keys: The view's key columns with their values; or a list of them.
         request: Inputs of the request, kept in the receipt; for a list of keys one for all, or a list, one for each.
         orient: For a list of keys: "rows" gives an object for each, "columns" a list for each feature.
-        statuses: Whether to say if each value is PRESENT, NULL, MISSING, EXPIRED or RETIRED.
+        statuses: Whether to say if each value is PRESENT, NULL, MISSING, EXPIRED or RETIRED; or STALE
+            or UNAVAILABLE, of a view that says so where the online store is slow.
         event_times: Whether to say when each value was true.
         receipt: Whether to say what the answer was made from, for replay.
     """
@@ -131,6 +132,50 @@ class HistoricalColumns(Struct):
 
 
 HistoricalAnswer = HistoricalRows | HistoricalColumns
+
+
+class NearestRequest(Struct, forbid_unknown_fields=True):
+    """Which neighbours are wanted.
+
+    Attributes:
+        feature: The feature that holds the vectors.
+        vector: What they are compared with.
+        k: At most so many neighbours.
+        metric: How: the angle, the Euclidean distance, or minus the inner product.
+        where: Values, or lists of values, by key or feature; or a list of such objects, one of which must hold.
+        columns: The features of the answer; left out: all but the vector.
+        exact: Whether the nearest of all are wanted; else likely ones, found faster among very many rows.
+    """
+
+    feature: str
+    vector: list[float]
+    k: int = 10
+    metric: Literal["cosine", "l2", "dot"] = "cosine"
+    where: Row | list[Row] | None = None
+    columns: list[str] | None = None
+    exact: bool = True
+
+
+class NearestRows(Struct):
+    """The nearest rows, the nearest first.
+
+    Attributes:
+        rows: Keys, distance and features.
+        exact: Whether they are the nearest of all.
+        recall: 1 if so; else recall@10, as it was measured.
+        compared: Rows that could answer.
+        applying: Whether a bulk load was half applied.
+        clock: The T of the answer.
+        commits: The last commit seen.
+    """
+
+    rows: list[Row]
+    exact: bool
+    recall: float
+    compared: int
+    applying: bool
+    clock: str
+    commits: dict[str, int]
 
 
 class StoredRows(Struct):

@@ -26,6 +26,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from asof.clock import system_us
+from asof.definitions.references import are_references
+from asof.parts.question import BY_REFERENCE
 from asof.server import SHARED_FOLDER
 from asof.serving.online import Vector, Vectors
 from asof.store import Store
@@ -76,7 +78,7 @@ class Metrics:
             return
         vectors: Iterable[Vector] = [found] if isinstance(found, Vector) else found
         for status, count in Counts(status for each in vectors for status in each.statuses.values()).items():
-            self.values.labels(view, status).inc(count)
+            self.values.labels(label_of(view), status).inc(count)
 
     def text(self) -> bytes:
         """Return what Prometheus reads of the server."""
@@ -141,3 +143,8 @@ class _OfStore(Collector):
                 lost.add_metric([view.ref], counts.dropped + counts.failed)
         yield waiting
         yield lost
+
+
+def label_of(view: str) -> str:
+    """Return what figures call a view: all lists of features are one, as callers may combine them at will."""
+    return BY_REFERENCE if are_references(view) else view

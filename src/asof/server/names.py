@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from asof.arrow.json_values import Convert, readers
+from asof.parts import question_of
 from asof.registry.registered import RegisteredView
 from asof.serving.cached import Cached
 from asof.store import Store
@@ -24,9 +25,7 @@ class Names:
         self.records.forget()
 
     def _keys(self, name: str) -> Mapping[str, Convert]:
-        found = self.found(name)
-        is_view = isinstance(found, RegisteredView)
-        return readers(found.definition.spine_keys if is_view else found.definition.entity.keys)
+        return readers(question_of(name, self.found).view.spine_keys)
 
     def _records(self, name: str) -> Mapping[str, Convert]:
         found = self.found(name)

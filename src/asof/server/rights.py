@@ -13,6 +13,7 @@ from asof.access.caller import EVERYBODY, Definition
 from asof.catalog.search import Hit, search
 from asof.definitions import FeatureGroup
 from asof.definitions.names import checked_text
+from asof.definitions.references import sources_of
 from asof.errors import DeniedError, NotFoundError
 from asof.records import Role
 from asof.registry.registered import RegisteredGroup, RegisteredView
@@ -54,7 +55,8 @@ class Rights:
         role, caller = operation.role, asked.caller
         if role == "open" or caller.everywhere(role):
             return
-        names = () if operation.about is None else operation.about(asked)
+        about = () if operation.about is None else operation.about(asked)
+        names = [source for name in about for source in sources_of(name)]
         if not names:
             caller.need_anywhere(role)
         for name in names:

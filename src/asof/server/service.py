@@ -2,22 +2,32 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import msgspec
-import pyarrow as pa
 
-from asof.arrow.json_values import Convert, RowWriter, Value, read_row, write_column
+from asof.arrow.json_values import Convert, RowWriter, Value, read_column, read_row, write_column
 from asof.catalog.answers import PlanAnswer, plan_answer
+from asof.clock import show_us
 from asof.definitions import FeatureGroup, FeatureView
 from asof.errors import AsofError
 from asof.records import Commit
 from asof.registry.registered import RegisteredView
 from asof.server.definitions import Definitions, definitions_from
-from asof.server.history import History
-from asof.server.messages import OnlineColumns, OnlineRequest, OnlineRow, OnlineRows, PushRequest
+from asof.server.history import History, rows_of
+from asof.server.messages import (
+    NearestRequest,
+    NearestRows,
+    OnlineColumns,
+    OnlineRequest,
+    OnlineRow,
+    OnlineRows,
+    PushRequest,
+)
 from asof.server.names import Names
 from asof.server.problems import RequestError
 from asof.serving.online import Vector, Vectors
+from asof.serving.plan import Plan
 from asof.store import Store
 from asof.wire.online import Cards, Many, One
 from asof.wire.requests import Online
@@ -44,7 +54,7 @@ class Service:
         self._count = count
         self.history = History(store, self._names, most_rows=most_rows)
         self._cards = Cards()
-        self._writers: dict[str, tuple[pa.Schema, RowWriter]] = {}
+        self._writers: WeakKeyDictionary[Plan, RowWriter] = WeakKeyDictionary()
 
     def waits(self, view: str) -> bool:
         """Return whether the next `online` of a view waits for another process."""
@@ -60,16 +70,32 @@ class Service:
                 raise RequestError(400, "several requests for one key set", todo="pass one object, or a list of keys")
             vector = self._store.online(view, self._keys(asked.keys, convert, view), request=asked.request)
             self._count(view, vector)
-            return self._row(vector, asked, self._writer_of(view, vector.schema))
+            return self._row(vector, asked, self._writer_of(vector.plan))
         self._bound(asked.keys, "key sets")
         vectors = self._store.online(
             view, [self._keys(keys, convert, view) for keys in asked.keys], request=asked.request
         )
         self._count(view, vectors)
-        writer = self._writer_of(view, vectors.schema)
+        writer = self._writer_of(vectors.plan)
         if asked.orient == "rows":
             return OnlineRows([self._row(vector, asked, writer) for vector in vectors])
         return _columns(vectors, asked, writer)
+
+    def nearest(self, group: str, asked: NearestRequest) -> NearestRows:
+        """Return the nearest rows of a group."""
+        if asked.k > self._most_rows:
+            raise RequestError(413, f"k={asked.k:,} is more than the {self._most_rows:,} rows of one answer")
+        convert = self._names.records(group)
+        sets = asked.where if isinstance(asked.where, list) else [asked.where or {}]
+        where = [_conditions(each, convert, group) for each in sets]
+        found = self._store.nearest(
+            group, asked.feature, asked.vector, asked.k, metric=asked.metric, where=where, columns=asked.columns,
+            exact=asked.exact,
+        )  # fmt: skip
+        return NearestRows(
+            rows_of(found.to_arrow()), found.exact, found.recall, found.compared, found.applying,
+            show_us(found.found.clock_us), found.commits,
+        )  # fmt: skip
 
     def remote_online(self, asked: Online) -> One | Many:
         """Return the newest values of one key set, or of several, as the remote store takes them."""
@@ -138,12 +164,11 @@ class Service:
     def _keys(self, keys: Mapping[str, Value], convert: Mapping[str, Convert], view: str) -> Mapping[str, Value]:
         return read_row(keys, convert, where=f"keys of {view}")
 
-    def _writer_of(self, view: str, schema: pa.Schema) -> RowWriter:
-        known = self._writers.get(view)
-        if known is None or known[0] is not schema:
-            known = schema, RowWriter(schema)
-            self._writers[view] = known
-        return known[1]
+    def _writer_of(self, plan: Plan) -> RowWriter:
+        known = self._writers.get(plan)
+        if known is None:
+            known = self._writers[plan] = RowWriter(plan.schema)
+        return known
 
     def _row(self, vector: Vector, asked: OnlineRequest, writer: RowWriter) -> OnlineRow:
         values = vector.values  # made for us: nobody else sees what becomes of them
@@ -156,6 +181,19 @@ class Service:
         if asked.receipt:
             row.receipt = vector.receipt.to_dict()
         return row
+
+
+def _conditions(given: Mapping[str, Value], convert: Mapping[str, Convert], group: str) -> dict[str, Value]:
+    """Return conditions with values of their types: one each, or a list."""
+    where = f"where of group {group}"
+    found: dict[str, Value] = {}
+    for name, value in given.items():
+        several = cast("list[Value] | None", value if isinstance(value, list) else None)
+        if several is None:
+            found |= read_row({name: value}, {n: c for n, c in convert.items() if n == name}, where=where)
+        else:
+            found[name] = read_column(name, several, convert[name], where) if name in convert else several
+    return found
 
 
 def _columns(vectors: Vectors, asked: OnlineRequest, writer: RowWriter) -> OnlineColumns:

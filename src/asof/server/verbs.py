@@ -6,9 +6,10 @@ from typing import Any, Generic, TypeVar
 
 from asof.access.caller import calling
 from asof.definitions.monitor import monitors_from
+from asof.parts import question_of
 from asof.progress import Wanted
 from asof.records import Role
-from asof.registry.registered import RegisteredGroup, RegisteredView
+from asof.registry.registered import RegisteredGroup
 from asof.server import training_sets
 from asof.server.rights import found, readable
 from asof.statistics.packing import pack
@@ -65,6 +66,11 @@ def _verify(store: Store, asked: requests.Verify, progress: Wanted) -> Result:
     return store.verify(asked.view, **_words(asked, "view"), progress=progress)
 
 
+def _nearest(store: Store, asked: requests.Nearest, _: Wanted) -> Result:
+    found = store.nearest(**_words(asked))
+    return {"rows": to_bytes(found.to_arrow()), "commits": found.commits, "found": found.found}
+
+
 def _explain(store: Store, asked: requests.Explain, _: Wanted) -> Result:
     explained = store.quality.explain(asked.view, asked.keys, **_words(asked, "view", "keys"))
     for source in dict.fromkeys(each.made_of for each in explained.lookups if each.made_of):
@@ -91,9 +97,8 @@ def _statistics(store: Store, asked: requests.Statistics, _: Wanted) -> Result:
 def _drift(store: Store, asked: requests.Drift, _: Wanted) -> Result:
     sides = {"baseline": asked.baseline, "current": asked.current}
     frames = {name: from_bytes(side) if isinstance(side, bytes) else side for name, side in sides.items()}
-    found = store.catalog.find(asked.view)
-    if asked.by is not None and isinstance(found, RegisteredView):  # its values are told, and the view may not have it
-        for group in found.groups.values():
+    if asked.by is not None:  # its values are told, and the view may not have it
+        for group in question_of(asked.view, store.catalog.find).groups.values():
             calling().need("reader", group.definition)
     return store.quality.drift(asked.view, **frames, **_words(asked, "view", *sides))
 
@@ -163,6 +168,7 @@ VERBS: Mapping[str, Verb[Any]] = {
         requests.Named, "reader", act=lambda store, asked, _: training_sets.late(store, asked.name), job=True
     ),
     "online": Verb(requests.Online, "reader", "view"),
+    "nearest": Verb(requests.Nearest, "reader", "group", _nearest, job=True),
     "replay": Verb(requests.Replay, "reader", act=lambda store, asked, _: store.replay(asked.receipt)),
     "verify": Verb(requests.Verify, "reader", "view", _verify, job=True),
     "compact": Verb(

@@ -1,13 +1,18 @@
 """What was made of definitions, kept between two looks at the registry."""
 
 import math
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from asof.errors import AsofError, TransientError
 
 T = TypeVar("T")
+
+MOST = 1000
+"""So many names are remembered; callers may combine features at will, and those known longest go first."""
 
 REFRESH_SECONDS = 5.0
 """So late may another process's new definition be noticed."""
@@ -22,9 +27,15 @@ class Cached(Generic[T]):
     While one caller looks it up again, and while the registry is away, the others go on with what was known.
     """
 
-    def __init__(self, find: Callable[[str], T]) -> None:
-        """Keep how to find it."""
+    def __init__(self, find: Callable[[str], T], beside: Callable[[T], bool] = lambda _: False) -> None:
+        """Keep how to find it.
+
+        Args:
+            find: Finds it.
+            beside: Whether nobody is to wait while this is looked up again: it goes on, and a thread looks.
+        """
         self._find = find
+        self._beside = beside
         self._known: dict[str, tuple[float, T]] = {}
 
     def __call__(self, name: str) -> T:
@@ -32,25 +43,35 @@ class Cached(Generic[T]):
         known = self._known.get(name)
         if known is None:
             found = self._find(name)
-        elif time.monotonic() - known[0] <= REFRESH_SECONDS:
+            self._known[name] = time.monotonic(), found
+            for first in list(self._known)[:-MOST]:
+                self._known.pop(first, None)
+            return found
+        if time.monotonic() - known[0] <= REFRESH_SECONDS:
             return known[1]
-        else:
-            found = self._again(name, known[1])
-        self._known[name] = time.monotonic(), found
-        return found
+        looking = self._known[name] = math.inf, known[1]
+        if not self._beside(known[1]):
+            return self._again(name, looking)
+        threading.Thread(target=self._look, args=(name, looking), name="asof-definitions", daemon=True).start()
+        return known[1]
 
-    def _again(self, name: str, known: T) -> T:
-        self._known[name] = math.inf, known
+    def _look(self, name: str, looking: tuple[float, T]) -> None:
+        with suppress(AsofError):  # the next who asks hears of it
+            self._again(name, looking)
+
+    def _again(self, name: str, looking: tuple[float, T]) -> T:
+        known = looking[1]
         try:
-            return self._find(name)
+            known = self._find(name)
         except TransientError:
-            return known
+            pass
         except AsofError:
             self._known.pop(name, None)
             raise
-        except BaseException:
-            self._known[name] = time.monotonic(), known
-            raise
+        finally:
+            if self._known.get(name) is looking:  # else all was forgotten meanwhile
+                self._known[name] = time.monotonic(), known
+        return known
 
     def fresh(self, name: str) -> T | None:
         """Return it if it was looked up lately, and need not be again."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from asof.derived.inputs import Given
 from asof.online.port import HEAD_BYTES
+from asof.serving.late import Late, mark_letters
 from asof.serving.plan import Plan, RawRow, Step, Value, decode_payloads
 
 Letters = npt.NDArray[np.uint8]
@@ -30,6 +31,7 @@ def columns(  # noqa: PLR0913 - the parts of answers
     times_us: Sequence[int],
     given: Sequence[Given],
     *,
+    lates: Sequence[Late | None] = (),
     tolerant: bool = False,
     breathe: Callable[[], None] = lambda: None,
 ) -> tuple[list[pa.Array], Letters]:
@@ -43,6 +45,7 @@ def columns(  # noqa: PLR0913 - the parts of answers
         every: The rows of each answer.
         times_us: T of each.
         given: What the request of each brings.
+        lates: How each is late; () if none is.
         tolerant: See `Derived.columns`.
         breathe: Called between look-ups.
 
@@ -70,6 +73,10 @@ def columns(  # noqa: PLR0913 - the parts of answers
         for name in made.keys() & places.keys():
             arrays[name] = made[name] if made[name].type == wanted[name] else made[name].cast(wanted[name])
             _tell_nulls(letters[:, places[name]], arrays[name])
+    looked_up = np.array([name in plan.looked_up for name in plan.names], bool)
+    for at, late in enumerate(lates):
+        if late is not None:
+            mark_letters(letters[at], late, looked_up)
     return [arrays[name] for name in plan.names], letters
 
 

@@ -13,13 +13,17 @@ from asof.definitions.serving_log import log_group
 from asof.online.port import Applied
 from asof.records import SEMANTICS
 from asof.serving.columns import columns
+from asof.serving.late import Late
 from asof.serving.plan import Plan, RawRow, Value
 
-Answer = tuple[Plan, Mapping[str, Value], str | None, Sequence[RawRow], Mapping[int, Applied], int]
-"""What the reader hands over: plan, keys, request as JSON, raw rows, applied commits, T. Nothing is decoded yet."""
+Answer = tuple[Plan, Mapping[str, Value], str | None, Sequence[RawRow], Mapping[int, Applied], int, Late | None]
+"""What the reader hands over: plan, keys, request as JSON, raw rows, applied commits, T, and how it is late. Nothing is
+decoded yet."""
 
 _NOTHING = Applied()
 _PLAIN: tuple[str, ...] = ("answer", "clock", "view", "statuses", "commits", "request", "semantics", "applying")
+_LATE: tuple[str, ...] = ("late", "read_at")
+"""Columns of views that do not fail where the online store is slow."""
 
 
 class LogRows:
@@ -33,7 +37,8 @@ class LogRows:
         # Structs are made once for all rows that are written together: that takes long, and columns do not.
         self._structs = [name for name in ("keys", "values", "derived") if name in self._schema.names]
         parts = [part for name in self._structs for part in self._schema.field(name).type]
-        plain = [self._schema.field(name) for name in _PLAIN]
+        self._plain = (*_PLAIN, *(name for name in _LATE if name in self._schema.names))
+        plain = [self._schema.field(name) for name in self._plain]
         self._flat = pa.schema([*plain, *(pa.field(str(at), part.type) for at, part in enumerate(parts))])
         # Answers are named by their T, and by who wrote them: a repeated write of a row names it the same.
         self._writer = token_hex(6)
@@ -52,9 +57,12 @@ class LogRows:
         """Return answers as columns, those of structs flat; `breathe` is called between short steps of work."""
         rows, times_us = [answer[3] for answer in answers], [answer[5] for answer in answers]
         given = [self._plan.given(answer[1], _request(answer[2])) for answer in answers]
-        values, letters = columns(self._plan, self._types, rows, times_us, given, tolerant=True, breathe=breathe)
+        lates = [answer[6] for answer in answers]
+        values, letters = columns(
+            self._plan, self._types, rows, times_us, given, lates=lates, tolerant=True, breathe=breathe
+        )
         width, statuses = letters.shape[1], letters.tobytes().decode("ascii")
-        commits = [self._commits_at(answer[4]) for answer in answers]
+        commits = [self._commits_at(answer[4], answer[6]) for answer in answers]
         plain: list[Sequence[Value]] = [
             [f"{t_us:016x}{self._writer}{next(self._numbers):08x}" for t_us in times_us],
             times_us,
@@ -64,6 +72,7 @@ class LogRows:
             [answer[2] for answer in answers],
             [SEMANTICS] * len(answers),
             [applying for _, applying in commits],
+            *self._late_columns(lates),
             *([answer[1][name] for answer in answers] for name in self._plan.columns),
         ]
         breathe()
@@ -81,16 +90,24 @@ class LogRows:
         """Return encoded answers in the columns of the log."""
         whole = pa.Table.from_batches(batches, schema=self._flat).combine_chunks()
         arrays = [column.chunk(0) for column in whole.columns]
-        at = len(_PLAIN)
-        plain = dict(zip(_PLAIN, arrays[:at], strict=True))
+        at = len(self._plain)
+        plain = dict(zip(self._plain, arrays[:at], strict=True))
         for name in self._structs:
             fields = list(self._schema.field(name).type)
             plain[name] = pa.StructArray.from_arrays(arrays[at : at + len(fields)], fields=fields)
             at += len(fields)
         return pa.Table.from_arrays([plain[field.name] for field in self._schema], schema=self._schema)
 
-    def _commits_at(self, applied: Mapping[int, Applied]) -> tuple[str, bool]:
+    def _late_columns(self, lates: Sequence[Late | None]) -> list[list[Value]]:
+        """Return how answers are late, if the log keeps that."""
+        if len(self._plain) == len(_PLAIN):
+            return []
+        return [[late and late.how for late in lates], [late and late.read_us for late in lates]]
+
+    def _commits_at(self, applied: Mapping[int, Applied], late: Late | None) -> tuple[str, bool]:
         """Return what a row says of commits; it is the same for most rows."""
+        if late is not None and late.how == "default":
+            return "{}", False
         if applied is not self._applied:
             self._applied, self._commits = applied, self._commits_of(applied)
         return self._commits

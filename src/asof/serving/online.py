@@ -4,6 +4,7 @@ A view is compiled once into a plan (`asof.serving.plan`); a read fetches raw ro
 statuses and receipts are made from them when they are asked for.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from random import random
@@ -22,7 +23,9 @@ from asof.parts import Parts, resolve
 from asof.records import Status
 from asof.serving.cached import Cached
 from asof.serving.columns import Letters, columns
+from asof.serving.late import Late, late_statuses
 from asof.serving.log import ServingLog
+from asof.serving.patience import Fetched, Patience, Raw
 from asof.serving.plan import Plan, RawRow, Value
 from asof.serving.receipt import Receipt, Requests, each_request, request_text
 
@@ -38,7 +41,9 @@ _NOTHING = Applied()
 class Vector:
     """One online answer. Dicts by feature name; each is made when it is first asked for."""
 
-    __slots__ = ("_applied", "_given", "_keys", "_plan", "_request", "_rows", "_statuses", "_t_us", "_values", "_whole")
+    __slots__ = (
+        "_applied", "_given", "_keys", "_late", "_plan", "_request", "_rows", "_statuses", "_t_us", "_values", "_whole",
+    )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place, on the hot path
         self,
@@ -49,9 +54,11 @@ class Vector:
         applied: Mapping[int, Applied],
         t_us: int,
         given: Given,
+        late: Late | None = None,
     ) -> None:
         """Keep the raw rows."""
         self._plan = plan
+        self._late = late
         self._given = given
         self._keys = keys
         self._request = request
@@ -64,7 +71,7 @@ class Vector:
 
     @property
     def values(self) -> dict[str, Value]:
-        """The value of each feature; None unless it is PRESENT.
+        """The value of each feature; None unless it is PRESENT, or STALE.
 
         Raises:
             DataError: The function of an on-demand feature failed.
@@ -75,13 +82,18 @@ class Vector:
 
     @property
     def statuses(self) -> dict[str, Status]:
-        """The status of each feature: PRESENT, NULL, MISSING, EXPIRED or RETIRED."""
+        """The status of each feature: PRESENT, NULL, MISSING, EXPIRED or RETIRED.
+
+        Where the online store was slow, of a view that says so: STALE, or UNAVAILABLE; see `FeatureView.on_slow`.
+        """
         if self._statuses is None:
             values = self.values
             if self._whole:
                 self._statuses = {name: "PRESENT" if values[name] is not None else "NULL" for name in self._plan.names}
             else:
                 self._statuses = self._plan.statuses(self._rows, self._t_us, values)
+            if self._late is not None:
+                self._statuses = late_statuses(self._statuses, self._late, self._plan.looked_up)
         return self._statuses
 
     @property
@@ -93,6 +105,11 @@ class Vector:
     def rows(self) -> Sequence[RawRow]:
         """The row of each look-up, as it is stored."""
         return self._rows
+
+    @property
+    def late(self) -> Late | None:
+        """Where the answer is from, if it is not of the online store at T; None of all others."""
+        return self._late
 
     @property
     def event_times(self) -> dict[str, datetime | None]:
@@ -115,7 +132,8 @@ class Vector:
     @property
     def receipt(self) -> Receipt:
         """What the answer was made from."""
-        applied = [(ref, self._applied.get(group_id, _NOTHING)) for ref, group_id in self._plan.groups]
+        groups = () if self._late is not None and self._late.how == "default" else self._plan.groups
+        applied = [(ref, self._applied.get(group_id, _NOTHING)) for ref, group_id in groups]
         return Receipt(
             view=self._plan.ref,
             keys=dict(self._keys),
@@ -124,6 +142,7 @@ class Vector:
             commits={ref: mark.commit for ref, mark in applied},
             applying=any(mark.applying for _, mark in applied),
             width=self._plan.width,
+            late=self._late,
         )
 
     def __repr__(self) -> str:
@@ -146,9 +165,12 @@ class Vectors(Sequence[Vector]):
         t_us: int,
         given: Sequence[Given],
         make: Callable[[int], Vector],
+        *,
+        lates: Sequence[Late | None] = (),
     ) -> None:
-        """Keep the raw rows, and what the request of each brings."""
+        """Keep the raw rows, what the request of each brings, and how each is late; () if none is."""
         self._plan = plan
+        self._lates = lates
         self._rows = rows
         self._t_us = t_us
         self._given = given
@@ -163,7 +185,8 @@ class Vectors(Sequence[Vector]):
         """Return one answer, or some."""
         vectors = self._vectors()
         if isinstance(index, slice):
-            return Vectors(self._plan, self._rows[index], self._t_us, self._given[index], vectors[index].__getitem__)
+            given, lates = self._given[index], self._lates[index]
+            return Vectors(self._plan, self._rows[index], self._t_us, given, vectors[index].__getitem__, lates=lates)
         return vectors[index]
 
     def __len__(self) -> int:
@@ -183,6 +206,11 @@ class Vectors(Sequence[Vector]):
     def rows(self) -> Sequence[Sequence[RawRow]]:
         """The rows of each answer, as they are stored."""
         return self._rows
+
+    @property
+    def lates(self) -> Sequence[Late | None]:
+        """See `Vector.late`, for each answer; () if none is late."""
+        return self._lates
 
     @property
     def schema(self) -> pa.Schema:
@@ -219,7 +247,8 @@ class Vectors(Sequence[Vector]):
 
     def columns(self) -> tuple[list[pa.Array], Letters]:
         """Return the values by feature, and the first letter of each status, in a matrix of (answers, features)."""
-        return columns(self._plan, self._plan.schema.types, self._rows, [self._t_us] * len(self), self._given)
+        times_us = [self._t_us] * len(self)
+        return columns(self._plan, self._plan.schema.types, self._rows, times_us, self._given, lates=self._lates)
 
     def _vectors(self) -> list[Vector]:
         if self._made is None:
@@ -230,13 +259,30 @@ class Vectors(Sequence[Vector]):
 class OnlineReader:
     """Answers keys from the online store."""
 
-    def __init__(self, parts: Parts, now_us: Callable[[], int] | None = None, *, log: ServingLog | None = None) -> None:
-        """Keep the parts; `now_us` overrides their clock. Without a log nothing is logged."""
+    def __init__(
+        self,
+        parts: Parts,
+        now_us: Callable[[], int] | None = None,
+        *,
+        log: ServingLog | None = None,
+        patient: bool = False,
+    ) -> None:
+        """Keep the parts.
+
+        Args:
+            parts: The store's parts.
+            now_us: Overrides their clock.
+            log: Where answers are logged; None: nowhere.
+            patient: Whether views have their budgets, and answer as they say where the online store is slow.
+        """
         self._parts = parts
         self._log = log
         self._now_us = now_us or parts.now_us
-        self._plans = Cached(self._compiled)
+        self._plans = Cached(self._compiled, beside=lambda plan: plan.budget_us is not None)
         self._waits = parts.online.waits
+        self._patient = patient and self._waits
+        self._patience: dict[str, Patience] = {}
+        self._erasures: Sequence[object] = ()
 
     def read(
         self,
@@ -252,12 +298,16 @@ class OnlineReader:
         inputs = None if request is None else request_text(request)
         own = cast("Mapping[str, Value] | None", request)  # it is JSON's object
         given = plan.given(keys, own)
-        rows, applied, t_us = self._fetched([plan], plan.fetch, keys)
+        late: Late | None = None
+        if plan.budget_us is None:
+            rows, applied, t_us = self._fetched([plan], plan.fetch, keys)
+        else:
+            ((rows, applied, late),), t_us = self._within_budget(plan, [keys])
         # Copies: the receipt is made when it is asked for, and by then the caller may have changed what he passed.
         keys = dict(keys)
         if plan.log and self._log is not None and random() < plan.log:  # noqa: S311 - a sample
-            self._log.put((plan, keys, inputs, rows, applied, t_us))
-        return Vector(plan, keys, own and dict(own), rows, applied, t_us, given)
+            self._log.put((plan, keys, inputs, rows, applied, t_us, late))
+        return Vector(plan, keys, own and dict(own), rows, applied, t_us, given, late)
 
     def read_many(self, name: str, keys: Sequence[Mapping[str, Value]], request: Requests = None) -> Vectors:
         """Answer several key sets from one snapshot."""
@@ -270,48 +320,86 @@ class OnlineReader:
         plan.check_all(keys)
         requests, texts = each_request(request, len(keys))
         given = [plan.given(each, own) for each, own in zip(keys, requests, strict=True)]
-        rows, applied, t_us = self._fetched([plan], plan.fetch_many, keys)
+        if plan.budget_us is None:
+            rows, applied, t_us = self._fetched([plan], plan.fetch_many, keys)
+            marks, lates = [applied] * len(rows), []
+        else:
+            raw, t_us = self._within_budget(plan, keys)
+            rows, marks, lates = [each[0] for each in raw], [each[1] for each in raw], [each[2] for each in raw]
+            lates = lates if any(lates) else []
         keys = list(map(dict, keys))
+
+        def late(at: int) -> Late | None:
+            return lates[at] if lates else None
+
         if plan.log and self._log is not None:
-            for at, raw in enumerate(rows):
+            for at, own in enumerate(rows):
                 if random() < plan.log:  # noqa: S311 - a sample
-                    self._log.put((plan, keys[at], texts[at], raw, applied, t_us))
+                    self._log.put((plan, keys[at], texts[at], own, marks[at], t_us, late(at)))
 
         def vector(at: int) -> Vector:
-            return Vector(plan, keys[at], requests[at], rows[at], applied, t_us, given[at])
+            return Vector(plan, keys[at], requests[at], rows[at], marks[at], t_us, given[at], late(at))
 
-        return Vectors(plan, rows, t_us, given, vector)
+        return Vectors(plan, rows, t_us, given, vector, lates=lates)
 
     def read_each(
         self, names: Sequence[str], keys: Mapping[str, Value], request: Mapping[str, Value] | None = None
     ) -> list[Vector]:
-        """Answer one key set by several views or groups, all of them from one snapshot; nothing is logged."""
+        """Answer one key set by several views or groups, all of them from one snapshot; nothing is logged.
+
+        The least of their budgets holds, and several fail when that is used up: each has an answer of its own then.
+        """
         plans = [self.plan(name) for name in names]
         for plan in plans:
             plan.check(keys)
+        given = [plan.given(keys, request) for plan in plans]
+        if len(plans) == 1 and plans[0].budget_us is not None:
+            ((rows, applied, late),), t_us = self._within_budget(plans[0], [keys])
+            return [Vector(plans[0], dict(keys), request, rows, applied, t_us, given[0], late)]
+        budget_us = min((plan.budget_us for plan in plans if plan.budget_us is not None), default=None)
+        until = None if budget_us is None else time.monotonic() + budget_us / 1e6
 
         def fetch(snapshot: OnlineSnapshot, keys: Mapping[str, Value], now_us: int) -> list[list[RawRow]]:
             return [plan.fetch(snapshot, keys, now_us) for plan in plans]
 
-        given = [plan.given(keys, request) for plan in plans]
-        found, applied, t_us = self._fetched(plans, fetch, keys)
+        found, applied, t_us = self._fetched(plans, fetch, keys, until=until)
         keys = dict(keys)
         answers = zip(plans, found, given, strict=True)
         return [Vector(plan, keys, request, rows, applied, t_us, own) for plan, rows, own in answers]
 
+    def _within_budget(self, plan: Plan, every: Sequence[Mapping[str, Value]]) -> tuple[list[Raw], int]:
+        """Return raw answers and their T; see `Patience.fetched`."""
+
+        def fetch_one(
+            snapshot: OnlineSnapshot, every: Sequence[Mapping[str, Value]], now_us: int
+        ) -> list[list[RawRow]]:
+            return [plan.fetch(snapshot, every[0], now_us)]
+
+        def read(until: float) -> Fetched[Sequence[Sequence[RawRow]]]:
+            return self._fetched([plan], fetch_one if len(every) == 1 else plan.fetch_many, every, until=until)
+
+        patience = self._patience.get(plan.ref) or self._patience.setdefault(plan.ref, Patience(self._parts.last_rows))
+        return patience.fetched(plan, every, read, self._now_us())
+
     def _fetched(
-        self, plans: Sequence[Plan], fetch: Callable[[OnlineSnapshot, K, int], R], keys: K, left: int = SNAPSHOTS
+        self,
+        plans: Sequence[Plan],
+        fetch: Callable[[OnlineSnapshot, K, int], R],
+        keys: K,
+        left: int = SNAPSHOTS,
+        until: float | None = None,
     ) -> tuple[R, Mapping[int, Applied], int]:
         """Return rows, what is applied to them, and their T; from one state of the online store."""
+        online = self._parts.online
         try:
-            with self._parts.online.snapshot() as snapshot:
+            with online.snapshot() if until is None else online.snapshot(until) as snapshot:
                 now_us = self._now_us()
                 rows = fetch(snapshot, keys, now_us)
                 applied = snapshot.applied  # after the rows: a remote store brings it along with them
         except StaleSnapshotError:
             if left <= 1:
                 raise
-            return self._fetched(plans, fetch, keys, left - 1)
+            return self._fetched(plans, fetch, keys, left - 1, until)
         for plan in plans:
             now_us = plan.clock_us(applied, now_us)
         return rows, applied, now_us
@@ -330,6 +418,17 @@ class OnlineReader:
 
     def _compiled(self, name: str) -> Plan:
         plan = Plan(resolve(self._parts, name))
+        if not self._patient:
+            plan.budget_us = None
+        elif plan.view.on_slow == "stale":
+            self._forget_erased()
         if plan.log and self._log is not None:
             self._log.warm()
         return plan
+
+    def _forget_erased(self) -> None:
+        """Forget what was read last if keys were erased since the last look, perhaps by another process."""
+        erasures = [(each.id, each.pending is None) for each in self._parts.erasures.all()]
+        if erasures != self._erasures:
+            self._erasures = erasures
+            self._parts.last_rows.forget()

@@ -4,7 +4,7 @@ Most answers are simple: every row is there and unexpired, and holds the columns
 rows are decoded at once, and the values are picked by position. Whatever is not simple is read row by row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import chain
 from operator import itemgetter
@@ -16,7 +16,7 @@ import pyarrow as pa
 from asof.arrow.keys import key_encoder, only_encoder
 from asof.arrow.rows import from_wire
 from asof.arrow.types import arrow_type
-from asof.definitions import Lookup
+from asof.definitions import FeatureView, Lookup
 from asof.definitions.serving_log import derived_keys
 from asof.derived import derived_of
 from asof.derived.inputs import Given
@@ -107,6 +107,7 @@ class Plan:
         self.ref = question.ref
         self.view = question.view
         self.log = question.view.log
+        self.budget_us = question.view.budget_us
         self._derived = [s for s, _ in derived_keys(question.view).values() if not isinstance(s, str)]
         self.width = next((len(g.layout) for g in question.groups.values() if g.ref == question.ref), None)
         self.groups = tuple((group.ref, group.id) for group in question.groups.values())
@@ -125,6 +126,8 @@ class Plan:
         self.on_demand = derived_of(question.view, question.ref)
         read = {name: f for each in question.view.lookups() for f, name in each.outputs if name}
         self.read = tuple(read) if self.on_demand else self.names
+        self.looked_up = looked_up(question.view)
+        self._shape = repr([(step.group_id, step.sources) for step in self.steps])
         self.types = {name: arrow_type(feature.dtype) for name, feature in read.items()}
         self._column_set: AbstractSet[str] = frozenset(self.columns)
         self._encoders, self._requests = _requests(self.steps)
@@ -150,6 +153,12 @@ class Plan:
         for name in keys:
             if name not in self._column_set:
                 raise NotFoundError.named("key", name, self.columns, where=self.ref)
+
+    def asked(self, keys: Keys) -> Hashable:
+        """Return what is asked for, by which rows that were read before are found: the same keys, the same look-ups."""
+        encoded = [encode(keys) for encode in self._encoders]
+        rest = [repr(keys[name]) for name in self.columns] if self.chained else ()  # some may be in no plain look-up
+        return (self.ref, self._shape, *encoded, *rest)
 
     def clock_us(self, applied: Mapping[int, Applied], now_us: int) -> int:
         """Return the T of an answer: now, or the newest applied commit of its groups, whichever is later."""
@@ -303,6 +312,15 @@ class Plan:
             if status != "PRESENT":
                 found.update(dict.fromkeys(step.shown, status))
         return found
+
+
+def looked_up(view: FeatureView) -> AbstractSet[str]:
+    """Return the output names of the features that need a look-up; others are made of a request alone."""
+    found = {name for each in view.lookups() for _, name in each.outputs if name}
+    for each in view.derivations():
+        if found.intersection(each.inputs):
+            found.add(each.name)
+    return found.intersection(view.output_names())
 
 
 def _requests(steps: Sequence[Step]) -> tuple[list[Callable[[Keys], RawRow]], list[tuple[int, int]]]:

@@ -12,6 +12,7 @@ import msgspec
 from asof.clock import from_us, parse_time, show_us, to_us
 from asof.errors import UsageError
 from asof.records import SEMANTICS
+from asof.serving.late import How, Late
 
 Value = Any
 """A Python value of any of our types."""
@@ -34,6 +35,7 @@ class Receipt:
         applying: Whether a bulk load was being applied in several steps.
         width: Of an answer to a group's name: how many features the group had then; None for a view, which has the
             same features for ever.
+        late: Of an answer that is not of the online store at T: where it is from. "default" has no commits.
     """
 
     view: str
@@ -44,6 +46,12 @@ class Receipt:
     semantics: int = SEMANTICS
     applying: bool = False
     width: int | None = None
+    late: Late | None = None
+
+    @property
+    def seen_us(self) -> int:
+        """When its rows were seen: T, unless it is stale."""
+        return self.clock_us if self.late is None or self.late.read_us is None else self.late.read_us
 
     @property
     def clock(self) -> datetime:
@@ -54,7 +62,8 @@ class Receipt:
         """Return the receipt as a dict of JSON types.
 
         T is RFC 3339 text. A key that JSON does not know is a dict that names its type: `{"date": "2026-03-01"}`,
-        `{"timestamp": "2026-03-01T12:00:00Z"}`, `{"bytes": "AP8="}` (base64).
+        `{"timestamp": "2026-03-01T12:00:00Z"}`, `{"bytes": "AP8="}` (base64). Only a late answer has `late`, "stale"
+        or "default", and `read_at`, the T for which its rows were read.
         """
         return {
             "view": self.view,
@@ -65,6 +74,7 @@ class Receipt:
             "semantics": self.semantics,
             "applying": self.applying,
             "width": self.width,
+            **_late_document(self.late),
         }
 
     @classmethod
@@ -80,17 +90,37 @@ class Receipt:
                 view=str(given["view"]),
                 keys={str(name): _from_json(value) for name, value in given["keys"].items()},
                 request=msgspec.json.decode(request) if isinstance(request, str) else request,
-                clock_us=to_us(parse_time(clock) if isinstance(clock, str) else clock, what="clock"),
+                clock_us=_time_us(clock, "clock"),
                 commits=msgspec.convert(
                     msgspec.json.decode(commits) if isinstance(commits, str) else commits, dict[str, int]
                 ),
                 semantics=operator.index(given["semantics"]),
                 applying=bool(given["applying"]),
                 width=None if given.get("width") is None else operator.index(given["width"]),
+                late=_late_from(given),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise UsageError(f"this is no receipt: {what}", todo="pass what receipt.to_dict() gave") from error
+
+
+def _late_document(late: Late | None) -> dict[str, Value]:
+    if late is None:
+        return {}
+    return {"late": late.how, "read_at": None if late.read_us is None else show_us(late.read_us)}
+
+
+def _late_from(given: Mapping[str, Value]) -> Late | None:
+    if given.get("late") is None:
+        return None
+    how, read_at = msgspec.convert(given["late"], How), given.get("read_at")
+    if (how == "stale") != (read_at is not None):
+        raise ValueError("read_at goes with a stale answer")
+    return Late(how, None if read_at is None else _time_us(read_at, "read_at"))
+
+
+def _time_us(given: Value, what: str) -> int:
+    return to_us(parse_time(given) if isinstance(given, str) else given, what=what)
 
 
 def each_request(request: Requests, count: int) -> tuple[list[Mapping[str, Value] | None], list[str | None]]:

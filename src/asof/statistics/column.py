@@ -421,7 +421,7 @@ def _bytes(array: pa.Array) -> _Read:
 
 
 def _vector(array: pa.Array) -> _Read:
-    flat = pc.list_flatten(array).cast(pa.float64())
+    flat = pc.list_flatten(array).cast(pa.float64(), safe=False)  # a length of huge integers is rounded
     grid = np.asarray(pc.fill_null(flat, np.nan) if flat.null_count else flat).reshape(len(array), array.type.list_size)
     with np.errstate(over="ignore", invalid="ignore"):
         return _Read(np.sqrt(np.einsum("ij,ij->i", grid, grid)))

@@ -21,12 +21,13 @@ from hypothesis import strategies as st
 from asof.online.port import HEAD_BYTES, Applied, Change, OnlineStore, StaleSnapshotError, version_head, version_of
 from asof.testing.adapters import open_adapter
 from asof.testing.online_model import KEYS, Model, applied, change_of, changes_of, get, row_of
+from asof.testing.online_until import UntilSuite
 from asof.testing.processes import exit_code_of, in_processes
 
 searched = settings(suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow], deadline=None)
 
 
-class OnlineStoreSuite:
+class OnlineStoreSuite(UntilSuite):
     """What every online store must do; see `asof.online.port.OnlineStore`.
 
     Attributes:

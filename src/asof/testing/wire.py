@@ -29,6 +29,8 @@ class Proxy:
         self.skip = 0
         self.cut: Callable[[], object] = lambda: None
         self.answered_bytes = 0
+        self._free = threading.Event()
+        self._free.set()
         self._port_behind = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -37,10 +39,19 @@ class Proxy:
 
     def close(self) -> None:
         """Cut everything."""
+        self._free.set()
         self._listener.close()
         for wire in self._wires:
             _cut(wire)
             wire.close()
+
+    def hold(self) -> None:
+        """Hold back all answers, as a server that hangs does, until `let_go`."""
+        self._free.clear()
+
+    def let_go(self) -> None:
+        """Let answers through again."""
+        self._free.set()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -72,6 +83,7 @@ class Proxy:
     def _answers(self, front: socket.socket, back: socket.socket) -> None:
         with suppress(OSError):
             while data := back.recv(1 << 16):
+                self._free.wait()
                 self.answered_bytes += len(data)
                 front.sendall(data)
         _cut(front, back)

@@ -1,6 +1,6 @@
 """Point-in-time reads of views. Source: SEMANTICS sections 1 and 2."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from asof.arrow.conform import conform_column, conform_time
 from asof.arrow.frames import Frame, to_table
 from asof.arrow.types import TIMESTAMP, arrow_type
-from asof.clock import from_us, show_us, to_us
+from asof.clock import show_us, to_us
 from asof.definitions import Lookup
 from asof.derived import Derived, derived_of
 from asof.engine.port import (
@@ -28,7 +28,7 @@ from asof.engine.port import (
     Rows,
 )
 from asof.errors import DataError, NotFoundError, UsageError, warn
-from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, resolve, seen_pins
+from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, refuse_unknown, resolve, seen_pins
 from asof.progress import Progress, showing, unheard
 from asof.records import COMMIT_COLUMN, Status
 from asof.training.frame import HistoricalFrame
@@ -89,6 +89,28 @@ class Answered:
             "EXPIRED": int((rows == EXPIRED).sum()) * each,
             "RETIRED": int((rows == RETIRED).sum()) * each,
         }
+
+
+def moment_us(parts: Parts, question: Question, time: datetime | None) -> int:
+    """Return the one time of all rows: that which is given; of static groups now, if none is.
+
+    Raises:
+        UsageError: It is no aware datetime, or there is none, and a group needs one.
+    """
+    where, todo = f"view {question.ref}", 'pass time="column of the spine", or a datetime for all rows'
+    if isinstance(time, datetime):
+        return to_us(time, what="time")
+    if time is not None:
+        raise UsageError(f"time={time!r} is neither a column nor a datetime", where=where, todo=todo)
+    if any(not group.static for group in question.view.groups):
+        raise UsageError("at which time?", where=where, todo=todo)
+    return now_us(parts, [group.stored.id for group in question.groups.values()])
+
+
+def now_us(parts: Parts, groups: Iterable[int]) -> int:
+    """Return the T of an online answer: never before what was committed to a group, wherever the clock stands."""
+    heads = parts.log.heads()
+    return max([parts.now_us(), *(heads[each].committed_at_us for each in groups if each in heads)])
 
 
 class HistoricalReader:
@@ -224,27 +246,9 @@ class HistoricalReader:
         timezone: str | None,
         truncate: bool,
     ) -> pa.ChunkedArray:
-        if time is None:
-            if any(not group.static for group in question.view.groups):
-                raise UsageError(
-                    "at which time?",
-                    where=f"view {question.ref}",
-                    todo='pass time="column of the spine", or a datetime for all rows',
-                )
-            # As online: never before what was committed, or a clock that stands would hide it.
-            heads = self._parts.log.heads()
-            stored = [group.stored for group in question.groups.values()]
-            last_us = [heads[group.id].committed_at_us for group in stored if group.id in heads]
-            time = from_us(max([self._parts.now_us(), *last_us]))
-        if isinstance(time, datetime):
-            moment = pa.repeat(pa.scalar(to_us(time, what="time"), pa.int64()), spine.num_rows)
+        if not isinstance(time, str):
+            moment = pa.repeat(pa.scalar(moment_us(self._parts, question, time), pa.int64()), spine.num_rows)
             return pa.chunked_array([moment.cast(TIMESTAMP)])
-        if not isinstance(time, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
-            raise UsageError(
-                f"time={time!r} is neither a column nor a datetime",
-                where=f"view {question.ref}",
-                todo='pass time="column of the spine", or a datetime for all rows',
-            )
         if time not in spine.column_names:
             raise NotFoundError.named("spine column", time, spine.column_names, where="time=")
         where = f"spine column {time}"
@@ -258,20 +262,10 @@ class HistoricalReader:
         """Return the pinned history of each group by its name, with the horizon of its retention."""
         pins = given_pins(self._parts, commits)
         if isinstance(pins, Mapping):
-            self._refuse_unknown(question, pins)
+            refuse_unknown(self._parts, pins, question.groups.values())
         wanted = [(group, pin_of(pins, group)) for group in question.groups.values()]
         every = pinned_together(self._parts, wanted)
         return {name: (rows, s.horizon_us) for name, (rows, s) in zip(question.groups, every, strict=True)}
-
-    def _refuse_unknown(self, question: Question, pins: Pins) -> None:
-        """Refuse pins of what is no group: pins of a larger view serve a smaller one, a typing error serves nobody."""
-        asked = [each for group in question.groups.values() for each in (group, group.stored)]
-        known = {name for group in asked for name in (group.ref, group.definition.name)}
-        if pins.keys() <= known:
-            return
-        known |= {name for group in self._parts.registry.groups() for name in (group.ref, group.definition.name)}
-        for name in pins.keys() - known:
-            raise NotFoundError.named("group", name, known, where="commits=")
 
     def warn_if_unavailable(
         self,

@@ -24,7 +24,15 @@ PREFIX = "key."
 MOST = 150
 """Features of a page."""
 
-TONES: Mapping[str, str] = {"PRESENT": "good", "NULL": "", "MISSING": "warn", "EXPIRED": "warn", "RETIRED": "bad"}
+TONES: Mapping[str, str] = {
+    "PRESENT": "good",
+    "NULL": "",
+    "MISSING": "warn",
+    "EXPIRED": "warn",
+    "RETIRED": "bad",
+    "STALE": "warn",
+    "UNAVAILABLE": "bad",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ class Sight:
         """Have read nothing yet."""
         self._store = store
         self._defined: tuple[int, Seen, dict[frozenset[tuple[str, Role]], Seen]] = (-1, Seen((), ()), {})
-        self._reader = OnlineReader(self._parts)
+        self._reader = OnlineReader(self._parts, patient=True)
         self._totals: Cached[Mapping[int, Totals]] = Cached(lambda _: self._parts.log.totals())
         self._reports: Cached[Mapping[int, CheckReport]] = Cached(lambda _: self._newest_reports())
 

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from asof.online.port import version_of
 from asof.records import Status
+from asof.serving.late import How, Late
 from asof.serving.online import Vector, Vectors
 from asof.serving.plan import Plan
 from asof.wire.values import tagged
@@ -27,6 +29,8 @@ STATUSES: dict[str, Status] = {
     "M": "MISSING",
     "E": "EXPIRED",
     "R": "RETIRED",
+    "S": "STALE",
+    "U": "UNAVAILABLE",
 }
 
 NO_TIME = -(2**63)
@@ -68,6 +72,25 @@ class Card(msgspec.Struct, dict=True, frozen=True):
         return list(self.types.names)
 
 
+class LateAnswer(msgspec.Struct, array_like=True):
+    """What one answer of several does not share with the others: where it is from, if the online store was slow.
+
+    Attributes:
+        how: See `Late.how`; None: it is not late.
+        read_us: See `Late.read_us`.
+        commits: The applied commit of each group; empty if it was made from no rows.
+    """
+
+    how: How | None
+    read_us: int | None
+    commits: list[int]
+
+    @property
+    def late(self) -> Late | None:
+        """How it is late."""
+        return None if self.how is None else Late(self.how, self.read_us)
+
+
 class Answer(msgspec.Struct, array_like=True):
     """What the answers of one snapshot share.
 
@@ -77,6 +100,7 @@ class Answer(msgspec.Struct, array_like=True):
         commits: The applied commit of each group.
         applying: See `Receipt.applying`.
         card: The card, if the client has it not.
+        lates: Where each answer is from, if one of them is late; else empty.
     """
 
     digest: str
@@ -84,6 +108,7 @@ class Answer(msgspec.Struct, array_like=True):
     commits: list[int]
     applying: bool
     card: Card | None = None
+    lates: list[LateAnswer] = []
 
 
 class One(msgspec.Struct, array_like=True):
@@ -119,15 +144,14 @@ class Cards:
 
     def __init__(self) -> None:
         """Have none."""
-        self._made: dict[str, tuple[Plan, Card, bool]] = {}
+        self._made: WeakKeyDictionary[Plan, tuple[Card, bool]] = WeakKeyDictionary()
 
     def of(self, plan: Plan) -> tuple[Card, bool]:
         """Return the card of a plan, and whether msgpack says its values as they are."""
-        known = self._made.get(plan.ref)
-        if known is None or known[0] is not plan:
-            known = plan, *_card(plan)
-            self._made[plan.ref] = known
-        return known[1], known[2]
+        known = self._made.get(plan)
+        if known is None:
+            known = self._made[plan] = _card(plan)
+        return known
 
     def one(self, vector: Vector, *, has: str) -> One:
         """Return one answer as a message.
@@ -147,7 +171,10 @@ class Cards:
         ]
         if plan.on_demand is not None:
             times.append(NO_TIME)
-        return One(_shared(vector, card, has), values if plain else tagged(values), letters, times)
+        shared = _shared(vector, card, has)
+        if vector.late is not None:
+            shared.lates = [_late(vector)]
+        return One(shared, values if plain else tagged(values), letters, times)
 
     def many(self, vectors: Vectors, *, has: str) -> tuple[Answer, pa.Table]:
         """Return answers as a message, and as a table with their values, statuses and event times."""
@@ -158,7 +185,10 @@ class Cards:
         table = pa.table(columns, names=[*card.names, LETTERS, TIMES])
         if not len(vectors):  # then nobody asks what it was made from
             return Answer(card.digest, 0, [0] * len(card.groups), False, card), table  # noqa: FBT003 - a struct
-        return _shared(vectors[0], card, has), table
+        shared = _shared(vectors[0], card, has)
+        if any(vectors.lates):
+            shared.lates = list(map(_late, vectors))
+        return shared, table
 
 
 def cells(column: pa.ChunkedArray, kind: type[np.generic], width: int) -> np.ndarray:
@@ -188,6 +218,11 @@ def _shared(vector: Vector, card: Card, has: str) -> Answer:
     receipt = vector.receipt
     commits = list(receipt.commits.values())
     return Answer(card.digest, receipt.clock_us, commits, receipt.applying, None if card.digest == has else card)
+
+
+def _late(vector: Vector) -> LateAnswer:
+    late, commits = vector.late, list(vector.receipt.commits.values())
+    return LateAnswer(None, None, commits) if late is None else LateAnswer(late.how, late.read_us, commits)
 
 
 def _card(plan: Plan) -> tuple[Card, bool]:

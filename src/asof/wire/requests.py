@@ -324,6 +324,19 @@ class Commits(Request):
     limit: Given = None
 
 
+class Nearest(Request):
+    """For `nearest`."""
+
+    group: Given
+    feature: Given
+    vector: Given
+    k: Given = 10
+    metric: Given = "cosine"
+    where: Given = None
+    columns: Given = None
+    exact: Given = True
+
+
 class Audit(Request):
     """For `catalog.audit`."""
 

@@ -77,9 +77,10 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> Answer:
     """Make a training set: the values known at each time.
 
-    The spine is answered point in time: each row gets the values that were known at its own time. VIEW is a view or
-    a group. SPINE_FILE (Parquet, CSV or Arrow IPC) has its key columns and a column of times; its other columns are
-    kept as they are. JSON: `data` holds the rows, or null with --out; `plan` is null without --explain.
+    The spine is answered point in time: each row gets the values that were known at its own time. VIEW is a view or a
+    group, or features of several: weather:temp,planes:seats. SPINE_FILE (Parquet, CSV or Arrow IPC) has its key columns
+    and a column of times; its other columns are kept as they are. JSON: `data` holds the rows, or null with --out;
+    `plan` is null without --explain.
     """
     mode = known_mode(known)
     from asof.ingest.key_texts import key_types

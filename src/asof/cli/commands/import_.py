@@ -1,4 +1,4 @@
-"""`asof import csv`."""
+"""`asof import`: a folder of CSV files, or a repository of Feast."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 
 from asof.cli.command import Answer
 from asof.cli.command import command as asof_command
+from asof.cli.commands.import_feast import import_feast
 from asof.cli.documents import Document
 from asof.cli.screen import counted, progress
 
@@ -38,9 +39,9 @@ SHAPE: Document = {
 }
 
 
-@click.group("import", short_help="Load foreign data: a folder of CSV files.")
+@click.group("import", short_help="Take over a folder of CSV files, or the definitions of Feast.")
 def command() -> None:
-    """Load foreign data."""
+    """Take over what others have: data, or definitions."""
 
 
 @asof_command("csv", shape=SHAPE)
@@ -102,6 +103,7 @@ def import_csv(  # noqa: PLR0913, PLR0917 - one for each option
 
 
 command.add_command(import_csv)
+command.add_command(import_feast)
 
 
 def _wishes(

@@ -30,8 +30,8 @@ SHAPE: Document = {
 def command(store: str, view: str, keys: tuple[str, ...]) -> Answer:
     """Show the newest values of one key.
 
-    VIEW is a view or a group. KEY=VALUE for each of its keys, and for what it wants of a request; a time is written
-    as 2026-01-01T12:00:00Z, nothing after the `=` is null.
+    VIEW is a view or a group, or features of several: weather:temp,planes:seats. KEY=VALUE for each of its keys, and
+    for what it wants of a request; a time is written as 2026-01-01T12:00:00Z, nothing after the `=` is null.
     """
     given = pairs(keys, what="key")
     with open_store(store) as opened:

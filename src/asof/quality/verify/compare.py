@@ -15,6 +15,7 @@ from asof.parts import Parts, Question, pinned_rows
 from asof.quality.verify.result import Cause, Difference, Stage, StageName
 from asof.records import Status
 from asof.serving.online import Vector
+from asof.serving.replay import Replayed
 from asof.training.historical import Answered, HistoricalReader
 from asof.training.made import Made, shown
 
@@ -48,6 +49,9 @@ class Asked:
         facts = receipt.applying, receipt.request, receipt.commits
         return cls(receipt.clock_us, receipt.keys, vector.values, vector.statuses, *facts)
 
+
+Answer = tuple[Any, Status]
+"""A value with its status."""
 
 Why = Callable[[int, int, str], Cause]
 """Gives the cause of a difference: of which answer, in which look-up (their number: made on demand), which feature."""
@@ -140,15 +144,30 @@ class Tally:
                 for at, (each, value, state) in enumerate(zip(asked, values, states, strict=True)):
                     if name not in each.statuses or (among is not None and at not in among):
                         continue
-                    online = (each.values[name], each.statuses[name])
-                    self.compared[stage] += 1
-                    self.statuses[state] += 1
-                    if online[1] != state or not same(online[0], value):
+                    online: Answer = (each.values[name], each.statuses[name])
+                    if self._differ(stage, online, (value, state)):
                         differ.add(at)
                         cause = why(at, number, name)
                         difference = Difference(stage, each.t_us, each.keys, name, online, (value, state), cause)
                         self.differences.append(difference)
         return differ
+
+    def compare_again(self, stage: StageName, asked: Asked, again: Replayed) -> None:
+        """Compare an online answer with the same answer, made again."""
+        for name, value in again.values.items():
+            if name not in asked.statuses:
+                continue
+            online: Answer = (asked.values[name], asked.statuses[name])
+            offline: Answer = (value, again.statuses[name])
+            if self._differ(stage, online, offline):
+                cause: Cause = "applying" if asked.applying else "defect"
+                self.differences.append(Difference(stage, asked.t_us, asked.keys, name, online, offline, cause))
+
+    def _differ(self, stage: StageName, online: Answer, offline: Answer) -> bool:
+        """Count a value; return whether its sides say different things."""
+        self.compared[stage] += 1
+        self.statuses[offline[1]] = self.statuses.get(offline[1], 0) + 1
+        return online[1] != offline[1] or not same(online[0], offline[0])
 
     def skip(self, stage: StageName, reason: str, answers: int) -> None:
         """Count answers that cannot be compared."""

@@ -69,7 +69,8 @@ class Stage:
         compared: Values compared.
         causes: Differences by cause.
         skipped: Logged answers that could not be compared, by reason: "definition change" (their view is gone),
-            "retention" (rows that they saw are gone), "erased", "semantics" (other rules).
+            "retention" (rows that they saw are gone), "erased", "semantics" (other rules), "unavailable" (made from no
+            rows: the online store was slow).
     """
 
     name: StageName

@@ -17,7 +17,7 @@ from asof.quality.verify.compare import Asked, Tally, from_history, pinned_to, p
 from asof.records import SEMANTICS, Status
 from asof.registry.registered import RegisteredGroup
 from asof.serving.receipt import Receipt
-from asof.serving.replay import Definition
+from asof.serving.replay import Definition, replay
 from asof.training.historical import Answered, HistoricalReader
 
 
@@ -68,7 +68,9 @@ def _replay(parts: Parts, ref: str, answers: Sequence[Logged], tally: Tally) -> 
     except (NotFoundError, UsageError, ConflictError):
         tally.skip("served", "definition change", len(answers))
         return []
-    kept = _comparable(parts, question, answers, tally)
+    known = _comparable(parts, question, answers, tally)
+    kept = [answer for answer in known if answer.receipt.late is None]
+    _replay_stale(parts, [answer for answer in known if answer.receipt.late is not None], tally)
     if not kept:
         return []
     # Most rows that answer by now were in the history that the receipt names, and no look-up of its own is needed.
@@ -87,6 +89,19 @@ def _replay(parts: Parts, ref: str, answers: Sequence[Logged], tally: Tally) -> 
         if at not in settled and at not in gone:
             by_pins.setdefault(tuple(answer.receipt.commits.items()), []).append(answer)
     return equal + [pair for each in by_pins.values() for pair in _replay_pinned(parts, question, each, tally)]
+
+
+def _replay_stale(parts: Parts, answers: Sequence[Logged], tally: Tally) -> None:
+    """Compare stale answers with history, each by its receipt: they have two times, and are few."""
+    for answer in answers:
+        try:
+            again = replay(parts, answer.receipt)
+        except ConflictError:
+            tally.skip("served", "retention", 1)
+        except NotFoundError:
+            tally.skip("served", "erased", 1)
+        else:
+            tally.compare_again("served", answer.asked, again)
 
 
 def _replay_pinned(
@@ -108,9 +123,11 @@ def _comparable(parts: Parts, question: Question, answers: Sequence[Logged], tal
     """Return the answers that history can still tell; count the others."""
     ruled = [answer for answer in answers if answer.receipt.semantics == SEMANTICS]
     tally.skip("served", "semantics", len(answers) - len(ruled))
+    seen = [answer for answer in ruled if answer.receipt.late is None or answer.receipt.late.how == "stale"]
+    tally.skip("served", "unavailable", len(ruled) - len(seen))
     definition = Definition(parts, question)
-    same = [answer for answer in ruled if definition.answered(answer.receipt)]
-    tally.skip("served", "definition change", len(ruled) - len(same))
+    same = [answer for answer in seen if definition.answered(answer.receipt)]
+    tally.skip("served", "definition change", len(seen) - len(same))
     return same
 
 

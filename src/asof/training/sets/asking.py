@@ -11,7 +11,7 @@ from asof.definitions.splits import Split
 from asof.errors import NotFoundError, UsageError
 from asof.parts import Parts, Pins, resolve
 from asof.registry.registered import RegisteredGroup
-from asof.training.historical import known_mode
+from asof.training.historical import known_mode, moment_us, now_us
 from asof.training.sets.labelling import Labeller
 from asof.training.sets.recipe import Recipe, pinned_for
 
@@ -62,18 +62,10 @@ def recipe_of(parts: Parts, asked: Asked) -> Recipe:
     elif asked.label is not None and not isinstance(asked.label, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         todo = 'name a column of the spine, or pass group["feature"].after("12h")'
         raise UsageError(f"label={asked.label!r} is no label", todo=todo)
-    time, moment_us = asked.time if isinstance(asked.time, str) else "", None
+    time = asked.time if isinstance(asked.time, str) else ""
     recipe = Recipe(question, labeller, {}, time, None, known)
     recipe = replace(recipe, pins=pinned_for(parts, recipe.groups, asked.commits))
-    if not time:
-        if asked.time is not None and not isinstance(asked.time, datetime):
-            todo = 'pass time="column of the spine", or a datetime for all rows'
-            raise UsageError(f"time={asked.time!r} is neither a column nor a datetime", todo=todo)
-        moment_us = _now_us(parts) if asked.time is None else to_us(asked.time, what="time")
-        if asked.time is None and any(not group.static for group in question.view.groups):
-            todo = 'pass time="column of the spine", or a datetime for all rows'
-            raise UsageError("at which time?", where=f"view {question.ref}", todo=todo)
-    return replace(recipe, moment_us=moment_us)
+    return recipe if isinstance(asked.time, str) else replace(recipe, moment_us=moment_us(parts, question, asked.time))
 
 
 def version_of(group: FeatureGroup, read: Mapping[str, RegisteredGroup], every: Sequence[RegisteredGroup]) -> str:
@@ -96,11 +88,6 @@ def version_of(group: FeatureGroup, read: Mapping[str, RegisteredGroup], every: 
     return (equal or versions)[-1].ref
 
 
-def _now_us(parts: Parts) -> int:
-    """Return the T of an online answer: never before what was committed, wherever the clock stands."""
-    return max([parts.now_us(), *(head.committed_at_us for head in parts.log.heads().values())])
-
-
 def mature_until_us(parts: Parts, recipe: Recipe) -> int:
     """Return up to when everything is known that the pins of a label can know.
 
@@ -109,7 +96,7 @@ def mature_until_us(parts: Parts, recipe: Recipe) -> int:
     """
     assert recipe.labeller is not None  # noqa: S101 - asked for a label only
     group = recipe.labeller.group.stored
-    limits = [_now_us(parts)]
+    limits = [now_us(parts, parts.log.heads())]
     if group.definition.external is None:
         later = parts.log.commits(group, after=recipe.pins[group.ref])
         limits += [later[0].committed_at_us - 1] if later else []

@@ -78,6 +78,12 @@ class Inputs:
         found = [array for name, dtype in self.types.items() for array in _of_column(table.column(name), dtype)]
         return self._given(found, table.num_rows)
 
+    def row(self, given: Any, at: int) -> Any:  # noqa: ANN401 - of the kind that the model takes
+        """Return one row of what the model is given for a table, as if it were the only one."""
+        if self.takes == "arrow":
+            return given.slice(at, 1)
+        return given[at : at + 1].copy() if self.takes == "numpy" else given.iloc[at : at + 1]
+
     def of_row(self, row: Mapping[str, Value]) -> Any:  # noqa: ANN401 - of the kind that the model takes
         """Return what the model is given for one row."""
         if self.takes == "arrow":

@@ -10,9 +10,8 @@ from asof.clock import from_us
 from asof.definitions import FeatureView
 from asof.definitions.group import FeatureRef
 from asof.definitions.serving_log import derived_keys, ways
-from asof.definitions.types import DType
-from asof.errors import NotFoundError, UnsupportedError
-from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, resolve, seen_pins
+from asof.errors import UnsupportedError
+from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, refuse_unknown, resolve, seen_pins
 from asof.registry.registered import RegisteredGroup
 from asof.training.historical import HistoricalReader, known_mode
 from asof.training.report import Report
@@ -113,15 +112,13 @@ class Recipe:
         found = derived_keys(self.question.view)
         if not found:
             return pa.table({})
-        reader, lookups = HistoricalReader(parts), self.question.view.lookups()
+        sources = {name: source for name, (source, _) in found.items() if isinstance(source, tuple)}
+        last = max(at for at, _ in sources.values())
+        reader, lookups = HistoricalReader(parts), self.question.view.lookups()[: last + 1]
         pinned = reader.pin(self.question, self.pins)
         mode = None if self.known is None else known_mode(self.known)
         answered = reader.answer(self.question, lookups, spine, times, pinned, mode)
-        return pa.table({name: answered[at].found.column(feature) for name, ((at, feature), _) in _indexed(found)})
-
-
-def _indexed(found: Mapping[str, tuple[object, DType]]) -> list[tuple[str, tuple[tuple[int, str], DType]]]:
-    return [(name, (source, dtype)) for name, (source, dtype) in found.items() if isinstance(source, tuple)]
+        return pa.table({name: answered[at].found.column(feature) for name, (at, feature) in sources.items()})
 
 
 def pinned_for(parts: Parts, groups: Mapping[str, RegisteredGroup], commits: Pins | str | None) -> dict[str, int]:
@@ -133,11 +130,7 @@ def pinned_for(parts: Parts, groups: Mapping[str, RegisteredGroup], commits: Pin
     """
     pins = given_pins(parts, commits)
     if isinstance(pins, Mapping):
-        asked = [each for group in groups.values() for each in (group, group.stored)]
-        known = {name for group in asked for name in (group.ref, group.definition.name)}
-        every = {name for group in parts.registry.groups() for name in (group.ref, group.definition.name)}
-        for name in pins.keys() - known - every:
-            raise NotFoundError.named("group", name, known | every, where="commits=")
+        refuse_unknown(parts, pins, groups.values())
     wanted = [(group, pin_of(pins, group)) for group in groups.values()]
     found = pinned_together(parts, wanted)
     seen = seen_pins({ref: rows for group, (rows, _) in zip(groups.values(), found, strict=True) for ref in group.refs})

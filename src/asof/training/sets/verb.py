@@ -5,6 +5,7 @@ from datetime import datetime
 
 from asof.arrow.frames import Frame
 from asof.definitions import Label
+from asof.definitions.references import are_references
 from asof.definitions.splits import Split
 from asof.errors import UsageError
 from asof.ingest.write import Writer
@@ -95,4 +96,7 @@ def to_make(view: str | None, spine: Frame | None) -> bool:
         raise UsageError("a training set is made of a view and a spine", todo="pass both; or neither, to open one")
     if view is not None and not isinstance(view, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"{type(view).__name__} is no name of a view", todo="pass its name as text")
+    if are_references(view):
+        todo = "declare a FeatureView of these features, and apply it: it says later what the set is made of"
+        raise UsageError(f"{view!r} is no name of a view", todo=todo)
     return view is not None

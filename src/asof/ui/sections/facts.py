@@ -7,6 +7,7 @@ from asof.clock import show_us
 from asof.definitions import FeatureGroup, FeatureView
 from asof.definitions.durations import show_duration
 from asof.definitions.serving_log import log_name
+from asof.definitions.view import show_budget
 from asof.registry.registered import RegisteredGroup, RegisteredView
 from asof.ui.health import state_of
 from asof.ui.links import cell_of_ref
@@ -85,6 +86,8 @@ def _view(subject: Subject[RegisteredView]) -> Mapping[str, Any]:
         kept = "" if own.log_retention_us is None else f", kept for {show_duration(own.log_retention_us)}"
         name = log_name(own.name)
         facts.append(("serving log", [Cell(f"{own.log:.0%} of the answers{kept}", href=f"/groups/{name}")]))
+    if own.budget_us is not None:
+        facts.append(_fact("budget", show_budget(own.budget_us, own.on_slow)))
     facts.extend(_fact("transforms", str(chain)) for chain in own.transforms)
     return {
         "facts": [*facts, *_about(own), _fact("created", show_us(view.created_at_us)[:10])],
