@@ -21,6 +21,7 @@ ROOT = HERE.parent
 NAMES = (
     "online",
     "on_demand",
+    "predict",
     "nearest",
     "online_servers",
     "point_in_time",
