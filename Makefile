@@ -23,7 +23,7 @@ servers: $(VENV)/dev.stamp  ## install the servers that tests start, as root on 
 	@$(TURN) sh scripts/need_node.sh $(abspath $(BIN))/python & sh scripts/need_servers.sh; wait; \
 	$(TURN) sh scripts/need_expectations.sh $(abspath $(BIN))/python
 
-demo: $(VENV)/demo.stamp  ## from nothing to a served vector, on real flights
+demo: $(VENV)/demo.stamp  ## from nothing to a served vector and a model that predicts, on real flights
 	@$(BIN)/asof demo
 
 test: $(VENV)/dev.stamp servers  ## run all tests but the long ones

@@ -1,5 +1,6 @@
 """The demo runs, and what it shows is true."""
 
+import re
 import shlex
 import subprocess
 from io import StringIO
@@ -98,9 +99,19 @@ def test_a_window_is_explained_and_replayed_as_it_was_served(folder, shown):
             assert window.count == window.value == vector.values[name] > 0
 
 
-def test_the_screen_shows_nine_steps(shown):
+def test_the_screen_shows_ten_steps(shown):
     _, text = shown
-    assert [line[:3] for line in text.splitlines() if line[1:3] == "/9"] == [f"{n}/9" for n in range(1, 10)]
+    headings = [line.split()[0] for line in text.splitlines() if "/10 " in line[:6]]
+    assert headings == [f"{n}/10" for n in range(1, 11)]
+
+
+def test_it_ends_with_a_model_a_batch_and_online_predictions_that_are_the_same_to_the_bit(shown):
+    result, text = shown
+    said = result.pipelines["inference_pipeline.py"]
+    same, of = re.findall(r"(\d+) of (\d+) are the same online, to the bit", said)[0]
+    assert same == of != "0"
+    for line in "".join(result.pipelines.values()).splitlines():
+        assert " ".join(line.split()) in " ".join(text.split())
 
 
 def test_the_figures_of_the_result_are_those_on_the_screen(shown):

@@ -8,7 +8,7 @@ import pytest
 import asof
 from asof.demo.context import NOW
 from asof.demo.live import DELAY
-from asof.demo.source import flights_folder, load
+from asof.demo.source import example, load
 from asof.errors import MissingDependencyError
 
 
@@ -17,9 +17,9 @@ def features():
     return load("features")
 
 
-def test_the_example_is_found_in_a_checkout():
-    assert flights_folder().name == "flights"
-    assert {"data.py", "features.py"} <= {path.name for path in flights_folder().iterdir()}
+def test_the_examples_are_found_in_a_checkout():
+    assert {"data.py", "features.py"} <= {path.name for path in example("flights").iterdir()}
+    assert {"features.py", "README.md"} <= {path.name for path in example("fti").iterdir()}
 
 
 def test_every_column_of_a_table_is_declared_with_its_type(features):

@@ -12,6 +12,7 @@ import asof
 from asof.demo.context import NOW, Context, Hands
 from asof.demo.history import define, load_history, show_facts
 from asof.demo.live import Day, replay
+from asof.demo.pipelines import run_pipelines
 from asof.demo.result import DemoResult
 from asof.demo.screen import Screen
 from asof.demo.serving import serve, verify
@@ -20,7 +21,7 @@ from asof.demo.training import build, train
 from asof.demo.windows import roll
 from asof.errors import UsageError
 
-STEPS = 9
+STEPS = 10
 MARK = "made-by-asof-demo.txt"
 
 
@@ -47,6 +48,7 @@ def run_all(folder: Path, *, quick: bool, console: Console) -> DemoResult:
             latency, with_windows = serve(context, windows.model)
             live = replay(context, day)
         proof = verify(context)
+    pipelines = run_pipelines(screen, folder)
     _farewell(screen, folder)
     return DemoResult(
         folder=str(folder),
@@ -78,6 +80,7 @@ def run_all(folder: Path, *, quick: bool, console: Console) -> DemoResult:
         live_wrong=live.wrong,
         compared=proof.compared,
         differences=proof.differences,
+        pipelines=pipelines,
     )
 
 

@@ -41,6 +41,7 @@ class DemoResult:
         live_wrong: Carriers whose windows were otherwise than the file makes them, at the end of the day.
         compared: Values that verify compared.
         differences: Differences that it found.
+        pipelines: What the three pipelines printed, by their file.
     """
 
     folder: str
@@ -72,3 +73,4 @@ class DemoResult:
     live_wrong: int
     compared: int
     differences: int
+    pipelines: Mapping[str, str]

@@ -35,6 +35,11 @@ SHAPE: Document = {
     "live_worst_ms": 200.0,
     "compared": 20000,
     "differences": 0,
+    "pipelines": {
+        "feature_pipeline.py": "landings: 81,344 rows are new\n",
+        "training_pipeline.py": "late-departures@1: ROC AUC 0.667\n",
+        "inference_pipeline.py": "69 of 69 are the same online, to the bit\n",
+    },
 }
 
 
@@ -45,7 +50,8 @@ def command(folder: Path | None, quick: bool) -> Answer:  # noqa: FBT001 - click
     """Show the whole main job on real flights.
 
     It defines features, loads their history, trains on it point in time, also with windows over landings, serves
-    the same features, reads a day of landings as a live stream, and verifies all of them.
+    the same features, reads a day of landings as a live stream, and verifies all of them. Then three pipelines run as
+    processes of their own: features, training, inference; see `asof init --template fti`.
 
     Needs the extra `demo` (pip install "asof[demo]"). The store stays in FOLDER, by default demo-store. The exit
     code is 1 if online and history differ.

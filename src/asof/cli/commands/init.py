@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from asof.cli.screen import Screen
 
 PROJECT = Path(__file__).parent.parent / "project"
-SUFFIX = ".template"
-"""Ends the names of files that are examples, so that no tool takes them for code of ours."""
+TEMPLATES = ("start", "fti")
+"""The first is the default; the others are folders of `examples`."""
 
 SHAPE: Document = {
     "folder": "my-project",
@@ -26,40 +26,41 @@ SHAPE: Document = {
 
 
 @asof_command("init", shape=SHAPE)
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", default="my-project", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--template",
+    type=click.Choice(TEMPLATES),
+    default="start",
+    show_default=True,
+    help="start: a group and a view, with sample data. fti: three pipelines (features, training, inference) that meet"
+    " in the store, on real flights.",
+)
 @click.option("--bare", is_flag=True, help="Make FOLDER itself an empty store, and nothing else.")
-def command(folder: Path, bare: bool) -> Answer:  # noqa: FBT001 - click's flag
-    """Make a small working project in a new folder.
+def command(folder: Path, template: str, bare: bool) -> Answer:  # noqa: FBT001 - click's flag
+    """Make a small working project in a new folder, `my-project` if none is named.
 
-    It has definitions with comments, sample data, an empty store, and a README with the commands to type. Refuses a
-    folder with anything in it.
+    It has definitions with comments, data, an empty store, and a README with the commands to type. Refuses a folder
+    with anything in it.
     """
+    from asof.demo.source import copy, example
     from asof.errors import UsageError
 
+    if bare and template != TEMPLATES[0]:
+        raise UsageError(f"a bare store has no template {template!r}", todo="leave out one of the two")
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{str(folder)!r} is not empty", todo="choose a new folder")
     store = folder if bare else folder / "store"
-    files = [] if bare else _copy(folder)
+    files = [] if bare else copy(PROJECT if template == TEMPLATES[0] else example(template), folder)
     asof.open(store).close()
     following = [f"asof ls {store}"] if bare else [f"cd {folder}", *_commands(folder / "README.md")]
     document = {"folder": folder, "store": store, "files": files, "next": following}
     return Answer(document, lambda screen: _show(screen, store, files, following))
 
 
-def _copy(folder: Path) -> list[Path]:
-    made: list[Path] = []
-    for source in sorted(PROJECT.rglob("*")):
-        if not source.is_file():
-            continue
-        target = folder / source.relative_to(PROJECT).with_name(source.name.removesuffix(SUFFIX))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(source.read_bytes())
-        made.append(target)
-    return made
-
-
 def _commands(readme: Path) -> list[str]:
-    return [line.strip() for line in readme.read_text(encoding="utf-8").splitlines() if line.startswith("    asof ")]
+    """Return the commands of the first list of them."""
+    _, _, text = readme.read_text(encoding="utf-8").partition("\n    ")
+    return [line.strip() for line in text.partition("\n\n")[0].splitlines()]
 
 
 def _show(screen: "Screen", store: Path, files: list[Path], following: list[str]) -> None:
