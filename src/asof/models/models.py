@@ -1,15 +1,19 @@
 """`store.models`: keep models with the training set that each was fitted on, and predict with them."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from asof.arrow.frames import Frame
+from asof.clock import bounds_us
+from asof.definitions import Label
 from asof.definitions.code import Function
 from asof.errors import UsageError
 from asof.models.artefacts import Artefacts, loaded
 from asof.models.calling import Caller
 from asof.models.log import Predictions, counted_as
 from asof.models.predictor import Predictor, Reads
+from asof.models.quality import ModelQuality, QualityAsked, bucket_us, quality
 from asof.models.registering import Stage, Wanted, checked_stage, register
 from asof.parts import Parts
 from asof.serving.log import LogCounts, ServingLog
@@ -164,6 +168,39 @@ class Models:
         if flush:
             self._log().flush()
         return self._log().counts(counted_as(model.name))
+
+    def quality(
+        self,
+        name: str,
+        *,
+        outcomes: Label | Frame | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        every: str | timedelta = "1d",
+    ) -> ModelQuality:
+        """Return how good the online predictions of a model were, for each version and length of time.
+
+        Only predictions whose outcome can be known by now are measured; the others are counted. Those of this process
+        that wait to be logged are written first. In memory are a million predictions, or those of one bucket.
+
+        Args:
+            name: A model, of which all versions are measured, or a version, "delays@3".
+            outcomes: What became of the predictions: a label, `group["x"].after("12h")`; or rows with the keys of the
+                view, and the columns of time and label of the training set: then the first row of a key counts that is
+                not before the prediction. Default: the label of the training set, looked up as it was for that.
+            start: Exclusive lower bound of the clocks of predictions.
+            end: Inclusive upper bound.
+            every: The length of a bucket: whole multiples of it since the UTC epoch are its bounds.
+
+        Raises:
+            NotFoundError: Unknown model, or the rows lack a column. UsageError: An argument does not fit.
+        """
+        start_us, end_us = bounds_us(start, end)
+        found = self.get(name)
+        versions = [found] if name == found.ref else [each for each in self.all() if each.name == found.name]
+        self._log().flush()
+        asked = QualityAsked(name, {each.ref: each for each in versions}, start_us, end_us, bucket_us(every), outcomes)
+        return quality(self._parts, asked)
 
     @property
     def _artefacts(self) -> Artefacts:
