@@ -46,7 +46,7 @@ SHAPE: Document = {
     "--outcomes",
     type=FILE_IN,
     metavar="FILE",
-    help="Rows of keys, time and label; else the training set's label counts.",
+    help="Rows of keys, time and label; else that of the training set.",
 )
 def quality(  # noqa: PLR0917 - one for each option
     store: str, name: str, every: str, start: str | None, end: str | None, outcomes: Path | None

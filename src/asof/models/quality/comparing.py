@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.models.calling import PREDICTION
-from asof.models.model import Model
 from asof.models.quality.measures import Flags, Floats, of_classes, of_numbers, of_scores
+from asof.training.model import Model
 
 Kind = Literal["numbers", "scores", "classes"]
 """What is compared: amounts, scores of something that happens or not, or names of classes."""

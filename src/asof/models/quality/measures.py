@@ -1,5 +1,7 @@
 """The measures of predictions beside outcomes. None of them is made up: what is not defined is left out."""
 
+from sys import float_info
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,6 +10,9 @@ Flags = npt.NDArray[np.bool_]
 
 MEASURES = ("mae", "rmse", "bias", "r2", "auc", "log_loss", "brier", "accuracy")
 """In the order to show."""
+
+EPSILON = float_info.epsilon
+"""The least score, as scikit-learn has it, of which a logarithm is taken."""
 
 EVEN = 0.5
 """A score from here on says yes."""
@@ -44,11 +49,11 @@ def of_scores(outcome: Flags, score: Floats) -> dict[str, float]:
     found = _auc(outcome, score)
     if score.min() < 0 or score.max() > 1:
         return found
-    tiny = float(np.finfo(np.float64).eps)
-    inner = np.clip(score, tiny, 1 - tiny)
+    inner: Floats = np.clip(score, EPSILON, 1 - EPSILON)
+    right: Floats = np.where(outcome, inner, 1 - inner)
     return {
         **found,
-        "log_loss": float(-np.mean(np.where(outcome, np.log(inner), np.log1p(-inner)))),
+        "log_loss": float(-np.mean(np.log(right))),
         "brier": float(np.mean(np.square(score - outcome))),
         "accuracy": float(np.mean((score >= EVEN) == outcome)),
     }

@@ -17,9 +17,9 @@ from asof.clock import show_us
 from asof.definitions import Label
 from asof.engine.port import Known
 from asof.errors import NotFoundError, UsageError
-from asof.models.model import Model
 from asof.parts import Parts, pinned_rows
 from asof.training.historical import known_mode
+from asof.training.model import Model
 from asof.training.sets.asking import version_of
 from asof.training.sets.labelling import Labeller
 from asof.training.sets.manifest import LabelSaid, Manifest

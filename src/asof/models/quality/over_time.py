@@ -21,11 +21,11 @@ from asof.definitions.serving_log import CLOCK, MODEL, PREDICTION, PREDICTIONS_O
 from asof.engine.port import Rows
 from asof.engine.reads import StoredRead
 from asof.errors import UsageError
-from asof.models.model import Model
 from asof.models.quality.comparing import Compared, compared, kind_of
 from asof.models.quality.outcomes import Asked, Outcomes, outcomes_of
 from asof.models.quality.result import ModelQuality, QualityRow
 from asof.parts import Parts, pinned_rows
+from asof.training.model import Model
 
 RUN_ROWS = 1_000_000
 """Predictions that are compared at once: each run looks outcomes up in history again."""
