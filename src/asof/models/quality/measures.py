@@ -50,12 +50,14 @@ def of_scores(outcome: Flags, score: Floats) -> dict[str, float]:
     if score.min() < 0 or score.max() > 1:
         return found
     inner: Floats = np.clip(score, EPSILON, 1 - EPSILON)
+    misses: Floats = score - outcome.astype(np.float64)
+    said: Flags = score >= EVEN
     right: Floats = np.where(outcome, inner, 1 - inner)
     return {
         **found,
         "log_loss": float(-np.mean(np.log(right))),
-        "brier": float(np.mean(np.square(score - outcome))),
-        "accuracy": float(np.mean((score >= EVEN) == outcome)),
+        "brier": float(np.mean(misses * misses)),
+        "accuracy": float(np.count_nonzero(said == outcome)) / len(outcome),
     }
 
 
