@@ -14,7 +14,6 @@ SECTIONS = {
     "Define": ("plan", "apply"),
     "Write": ("write", "backfill", "materialize", "stream", "retire", "retract", "forget"),
     "Read": ("historical", "training-set", "online", "nearest", "read"),
-    "Read": ("historical", "training-set", "online", "read"),
     "Predict": ("model",),
     "Look around": ("ls", "describe", "search", "lineage", "commits", "explain", "tag"),
     "Trust": ("check", "reports", "quarantine", "statistics", "drift", "monitor", "verify", "doctor"),
