@@ -71,7 +71,7 @@ class Store(DeletesOf, FeaturesOf, TrainingSetsOf, NearestOf, OfParts):
         self.catalog = Catalog(parts, self._defined_anew)
         self._named = Named(self.catalog.groups, self.catalog.views)
         self.keys = Keys(parts)
-        self.models = Models(lambda: self._parts, self, lambda _: None)
+        self.models = Models(lambda: self._parts, self, lambda: self._log)
         self.quality = Quality(parts, self._writer, self._log)
         opened.add(self)
 

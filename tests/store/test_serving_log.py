@@ -21,6 +21,7 @@ from asof import Entity, Feature, FeatureGroup, FeatureView
 from asof.cli.app import app
 from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.serving import log as serving_log
+from asof.serving.log_rows import ANSWERS
 from asof.serving.receipt import Receipt
 
 
@@ -418,7 +419,7 @@ def test_an_answer_that_cannot_be_encoded_takes_no_other_with_it(logging):
     plan = logging._online.plan("departure")
     logging.online("departure", {"origin": "JFK"})
     for origin in (object(), "x" * 1_000_000):  # what no read lets pass
-        logging._log.put((plan, {"origin": origin}, None, [None], {}, 0))
+        logging._log.put((plan, {"origin": origin}, None, [None], {}, 0, None, ANSWERS, ()))
     logging.online("departure", {"origin": "LGA"})
     counts = logging.quality.serving_log("departure", flush=True)
     assert (counts.written, counts.failed) == (2, 2)

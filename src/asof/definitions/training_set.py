@@ -49,7 +49,7 @@ def checked_set_name(name: object, what: str = "training set") -> str:
         UsageError: No group's name can be made of it.
     """
     text = checked_tag(name, what)
-    made = _plain(text)
+    made = plain_name(text)
     if len(text) <= LONGEST and PATTERN.fullmatch(made) and "__" not in made:
         return text
     todo = f'use lower-case letters, digits and single dashes, a letter first, {LONGEST} at most: "departure-2026-11"'
@@ -58,7 +58,7 @@ def checked_set_name(name: object, what: str = "training set") -> str:
 
 def group_name(name: str, version: int) -> str:
     """Return the name of the group that keeps a version of a training set."""
-    return checked_name(f"{_plain(name)}_v{version}", "group")
+    return checked_name(f"{plain_name(name)}_v{version}", "group")
 
 
 def kept_columns(columns: Mapping[str, DType]) -> tuple[Kept, ...]:
@@ -134,5 +134,6 @@ def _struct(columns: Sequence[Kept]) -> DType:
     return DType("struct", (), tuple((column.field, kept_type(column.dtype)) for column in columns))
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return what of the name of a training set or model becomes part of a group's name."""
     return name.replace("-", "_").replace(".", "_")

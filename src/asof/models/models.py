@@ -1,15 +1,22 @@
 """`store.models`: keep models with the training set that each was fitted on, and predict with them."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from asof.arrow.frames import Frame
+from asof.clock import bounds_us
+from asof.definitions import Label
 from asof.definitions.code import Function
 from asof.errors import UsageError
 from asof.models.artefacts import Artefacts, loaded
 from asof.models.calling import Caller
-from asof.models.predictor import Log, Predictor, Reads
+from asof.models.log import Predictions, counted_as
+from asof.models.predictor import Predictor, Reads
+from asof.models.quality import ModelQuality, QualityAsked, bucket_us, quality
 from asof.models.registering import Stage, Wanted, checked_stage, register
 from asof.parts import Parts, open_models
+from asof.serving.log import LogCounts, ServingLog
 from asof.training.model import MLFLOW, Model
 from asof.training.sets.inputs import Inputs, Takes
 from asof.training.sets.training_set import TrainingSet
@@ -22,14 +29,14 @@ class Models:
     Args:
         parts: Gives the store's parts: in a forked child those that are opened there.
         reads: The store.
-        logs: Gives what is told of the online predictions of a model, None if nobody is.
+        log: Gives the log of what is answered online.
     """
 
-    def __init__(self, parts: Callable[[], Parts], reads: Reads, logs: Callable[[Model], Log | None]) -> None:
+    def __init__(self, parts: Callable[[], Parts], reads: Reads, log: Callable[[], ServingLog]) -> None:
         """Ask for the parts later."""
         self._asked = parts
         self._reads = reads
-        self._logs = logs
+        self._log = log
 
     @property
     def _parts(self) -> Parts:
@@ -49,6 +56,7 @@ class Models:
         metrics: Mapping[str, float] | None = None,
         description: str = "",
         log: float = 0.0,
+        log_retention: str | timedelta | None = None,
         code_commit: str | None = None,
     ) -> Model:
         """Keep a version of a model, with the training set that it was fitted on.
@@ -68,7 +76,9 @@ class Models:
             takes: As what it is given them: "pandas", "numpy" (a float64 matrix) or "arrow"; as `TrainingSet.xy` does.
             metrics: What you measured.
             description: For people.
-            log: The share of online predictions that is kept, with features and receipts, for `quality`.
+            log: The share of online predictions that is kept, with features and receipts, in the group
+                `<name>_predictions`, for `quality`.
+            log_retention: How long they are kept, of all versions; None: for ever.
             code_commit: Commit of the code that fitted it; default: what is checked out where this process stands.
 
         Raises:
@@ -78,8 +88,9 @@ class Models:
         """
         made = opened(self._asked, training_set) if isinstance(training_set, str) else training_set
         wanted = Wanted(
-            name, made, model, path, loader, stage, method, takes, metrics or {}, description, log, code_commit
-        )
+            name, made, model, path, loader, stage, method, takes, metrics or {}, description, log, log_retention,
+            code_commit,
+        )  # fmt: skip
         return register(self._parts, self._artefacts, wanted)
 
     def get(self, name: str) -> Model:
@@ -130,8 +141,7 @@ class Models:
 
         Raises:
             NotFoundError: Unknown name. PermanentError: Its files are damaged, or cannot be loaded.
-            ConflictError: It is archived; or its training set, transforms, rules, or the source of its loader are not
-                what they were.
+            ConflictError: Its training set, transforms, rules, or the source of its loader are not what they were.
             MissingDependencyError: MLflow keeps it, and is not installed.
         """
         model = self.get(name)
@@ -144,7 +154,56 @@ class Models:
         inputs = Inputs(model.inputs, model.said.takes)
         said = model.said
         call = Caller(found, said.method, inputs, outputs=model.outputs, alone=said.alone, where=where)
-        return Predictor(model, made, call, self._reads, self._logs(model))
+        told = None if not said.log else Predictions(model, made, self._log).told
+        return Predictor(model, made, call, self._reads, told)
+
+    def logged(self, name: str, *, flush: bool = False) -> LogCounts:
+        """Return what happened to the online predictions of a model that were to be logged, in this process.
+
+        Args:
+            name: A name of a model; of all its versions.
+            flush: Write what waits first; else it is written within some seconds, and when the store is closed.
+
+        Raises:
+            NotFoundError: With names that come close.
+        """
+        model = self.get(name)
+        if flush:
+            self._log().flush()
+        return self._log().counts(counted_as(model.name))
+
+    def quality(
+        self,
+        name: str,
+        *,
+        outcomes: Label | Frame | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        every: str | timedelta = "1d",
+    ) -> ModelQuality:
+        """Return how good the online predictions of a model were, for each version and length of time.
+
+        Only predictions whose outcome can be known by now are measured; the others are counted. Those of this process
+        that wait to be logged are written first. In memory are a million predictions, or those of one bucket.
+
+        Args:
+            name: A model, of which all versions are measured, or a version, "delays@3".
+            outcomes: What became of the predictions: a label, `group["x"].after("12h")`; or rows with the keys of the
+                view, and the columns of time and label of the training set: then the first row of a key counts that is
+                not before the prediction. Default: the label of the training set, looked up as it was for that.
+            start: Exclusive lower bound of the clocks of predictions.
+            end: Inclusive upper bound.
+            every: The length of a bucket: whole multiples of it since the UTC epoch are its bounds.
+
+        Raises:
+            NotFoundError: Unknown model, or the rows lack a column. UsageError: An argument does not fit.
+        """
+        start_us, end_us = bounds_us(start, end)
+        found = self.get(name)
+        versions = [found] if name == found.ref else [each for each in self.all() if each.name == found.name]
+        self._log().flush()
+        asked = QualityAsked(name, {each.ref: each for each in versions}, start_us, end_us, bucket_us(every), outcomes)
+        return quality(self._parts, asked)
 
     @property
     def _artefacts(self) -> Artefacts:

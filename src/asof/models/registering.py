@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -10,11 +11,14 @@ import msgspec
 import pyarrow as pa
 
 from asof.definitions.code import Function
+from asof.definitions.durations import duration_us
 from asof.definitions.names import checked_text
+from asof.definitions.serving_log import predictions_name
 from asof.definitions.training_set import checked_set_name
 from asof.errors import UsageError
 from asof.models.artefacts import Artefacts, copied, dumped, loaded, named_loader, version_of
 from asof.models.calling import BLOCK, Caller
+from asof.models.log import keep_predictions, refuse_taken
 from asof.parts import Parts
 from asof.registry.models import KeptModel
 from asof.training.model import SKOPS, Facts, Model
@@ -44,6 +48,7 @@ class Wanted:
         metrics: What was measured.
         description: For people.
         log: The share of online predictions that is logged.
+        log_retention: How long they are kept; None: for ever.
         code: Commit of the code that fitted it; None: what is checked out here.
     """
 
@@ -58,12 +63,18 @@ class Wanted:
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     description: str = ""
     log: float = 0.0
+    log_retention: str | timedelta | None = None
     code: str | None = None
 
     @property
     def where(self) -> str:
         """Whose it is, for messages."""
         return f"model {self.name}"
+
+    @property
+    def kept_us(self) -> int | None:
+        """How long predictions are kept, in microseconds; None: for ever."""
+        return None if self.log_retention is None else duration_us(self.log_retention, what="log_retention")
 
     def check(self) -> None:
         """Refuse words that do not fit.
@@ -79,6 +90,11 @@ class Wanted:
         checked_text(self.method, "method", where=where)
         if isinstance(self.log, bool) or not isinstance(self.log, int | float) or not 0 <= self.log <= 1:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
             raise UsageError(f"log={self.log!r} is no share", where=where, todo="pass a number from 0 to 1")
+        if self.log:
+            predictions_name(self.name)
+        elif self.kept_us is not None:
+            todo = "leave it out: what a log holds is kept as long as the last model said that logged"
+            raise UsageError("log_retention= needs log=", where=where, todo=todo)
         for name, value in self.metrics.items():
             checked_text(name, "the name of a metric", where=where)
             if isinstance(value, bool) or not math.isfinite(float(value)):
@@ -93,6 +109,8 @@ class Wanted:
 def register(parts: Parts, artefacts: Artefacts, wanted: Wanted) -> Model:
     """Keep a model; see `Models.register`."""
     wanted.check()
+    if wanted.log:
+        refuse_taken(parts, wanted.name)
     fill, said = _artefact(wanted)
     kept = artefacts.keep(fill)
     said = described(
@@ -127,6 +145,7 @@ def described(wanted: Wanted, said: Facts, load: Callable[[], object]) -> Facts:
         metrics={name: float(value) for name, value in wanted.metrics.items()},
         description=wanted.description,
         log=float(wanted.log),
+        log_retention_us=wanted.kept_us,
         code_commit=code_commit() if wanted.code is None else wanted.code,
         asof=version_of("asof"),
     )
@@ -136,6 +155,8 @@ def recorded(parts: Parts, wanted: Wanted, said: Facts, place: str, digest: str)
     """Return the record of a model: a new version, or the newest one if it says the same."""
     made, name = wanted.made, wanted.name
     facts = said.to_json()
+    if said.log:
+        keep_predictions(parts, name, said, made)
     for known in reversed([each for each in parts.models.all() if each.name == name]):
         if (known.training_digest, known.artefact, known.facts) == (made.digest, place, facts) and known.live:
             if wanted.stage not in {"none", known.stage}:

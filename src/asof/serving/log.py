@@ -1,7 +1,8 @@
 """The serving log: what was answered online, written to history in the background.
 
 A read appends its raw rows to a queue and goes on. One thread makes rows of them, in short steps with rests between, so
-that reads beside it do not wait for the interpreter, and writes them as commits of the view's log. Where the disk is
+that reads beside it do not wait for the interpreter, and writes them as commits of a group: the log of the view, or
+the predictions of a model, as the answer's shape says. Where the disk is
 slow the queue is full, and answers are dropped and counted; reads never wait and never fail for the log.
 
 A process that ends, or closes the store, writes what waits; one that is killed loses the last seconds of the log.
@@ -24,7 +25,7 @@ from asof.ingest.prepare import Options, prepare
 from asof.ingest.write import Writer
 from asof.parts import Parts, registered_as
 from asof.registry.registered import RegisteredGroup
-from asof.serving.log_rows import Answer, LogRows, row_bytes
+from asof.serving.log_rows import Answer, LogRows, Shape, row_bytes
 from asof.serving.plan import Plan
 
 QUEUE_ANSWERS = 100_000
@@ -61,7 +62,9 @@ RETRY_SECONDS = (0.2, 1.0, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class LogCounts:
-    """What happened to the answers of a view that were to be logged, in this process since the store was opened.
+    """What happened to the answers of a view, or of a model, that were to be logged, in this process.
+
+    Counted since the store was opened.
 
     Attributes:
         written: Rows in the log.
@@ -80,13 +83,18 @@ class LogCounts:
 
 @dataclass(slots=True)
 class _Batch:
-    """Rows of one plan that are to be written together."""
+    """Rows of one plan and shape that are to be written together."""
 
     rows: LogRows
-    view: str
+    name: str
+    todo: str
     since: float
     parts: list[pa.RecordBatch] = field(default_factory=list[pa.RecordBatch])
     count: int = 0
+
+
+_Place = tuple[Shape, str]
+"""Where answers wait to be written: those of one shape, and one version of a view."""
 
 
 class ServingLog:
@@ -107,7 +115,7 @@ class ServingLog:
         self._flushes = 0
         self._flushed = threading.Condition()
         self._done = 0
-        self._batches: dict[str, _Batch] = {}
+        self._batches: dict[_Place, _Batch] = {}
         self._counts: dict[str, Counter[str]] = {}
         self._errors: dict[str, str] = {}
         self._failing: dict[str, str] = {}
@@ -121,21 +129,21 @@ class ServingLog:
     def put(self, answer: Answer) -> None:
         """Hand over an answer; called by reads, so it does next to nothing."""
         if len(self._waiting) >= self._most:
-            self._count(answer[0].view.name, dropped=1)
+            self._count(_name_of(answer), dropped=1)
             return
         self._waiting.append(answer)
         if self._idle:
             self._begin()
 
-    def counts(self, view: str) -> LogCounts:
-        """Return what happened to the answers of a view."""
-        counted = self._counts.get(view, Counter[str]())
-        waiting = sum(answer[0].view.name == view for answer in (*self._encoding, *list(self._waiting)))
-        waiting += sum(batch.count for batch in list(self._batches.values()) if batch.view == view)
-        return LogCounts(counted["written"], waiting, counted["dropped"], counted["failed"], self._errors.get(view, ""))
+    def counts(self, name: str) -> LogCounts:
+        """Return what happened to the answers of a view ("departure"), or of a model ("model delays")."""
+        counted = self._counts.get(name, Counter[str]())
+        waiting = sum(_name_of(answer) == name for answer in (*self._encoding, *list(self._waiting)))
+        waiting += sum(batch.count for batch in list(self._batches.values()) if batch.name == name)
+        return LogCounts(counted["written"], waiting, counted["dropped"], counted["failed"], self._errors.get(name, ""))
 
     def failures(self) -> dict[str, str]:
-        """Return the views whose answers could not be logged the last time, with the reason."""
+        """Return whose answers could not be logged the last time, with the reason."""
         return dict(self._failing)
 
     def flush(self) -> None:
@@ -179,9 +187,9 @@ class ServingLog:
             flushes, closed = self._flushes, self._closed
             self._gather()
             now = time.monotonic()
-            for ref, batch in list(self._batches.items()):
+            for place, batch in list(self._batches.items()):
                 if closed or flushes > self._done or now - batch.since >= WRITE_SECONDS:
-                    self._write(ref)
+                    self._write(place)
             if flushes > self._done:
                 self._finish(flushes)
             if closed and not self._waiting:
@@ -210,32 +218,37 @@ class ServingLog:
         """Make rows of what waits."""
         for _ in range(len(self._waiting) // SLICE + 1):
             answers = [self._waiting.popleft() for _ in range(min(SLICE, len(self._waiting)))]
-            for plan in {id(answer[0]): answer[0] for answer in answers}.values():
-                self._encoding = [answer for answer in answers if answer[0] is plan]
+            for first in {(id(answer[0]), id(answer[7])): answer for answer in answers}.values():
+                plan, shape = first[0], first[7]
+                self._encoding = [answer for answer in answers if answer[0] is plan and answer[7] is shape]
                 try:
-                    self._add(plan, self._encoding)
+                    self._add(plan, shape, self._encoding)
                 except Exception as error:  # noqa: BLE001 - counted and told; the thread must live
-                    self._fail(plan.view.name, len(self._encoding), f"{type(error).__name__}: {error}")
+                    self._fail(shape.name(plan.view), len(self._encoding), f"{type(error).__name__}: {error}")
                 self._encoding = ()
 
-    def _add(self, plan: Plan, answers: Sequence[Answer]) -> None:
+    def _add(self, plan: Plan, shape: Shape, answers: Sequence[Answer]) -> None:
         sizes = [row_bytes(answer) for answer in answers]
         self._most = 0 if self._closed else min(QUEUE_ANSWERS, QUEUE_BYTES * len(sizes) // (sum(sizes) + 1) + 1)
         small = [answer for answer, size in zip(answers, sizes, strict=True) if size <= MOST_BYTES]
+        batch = self._batch(plan, shape)
         if len(small) < len(answers):
-            self._fail(plan.view.name, len(answers) - len(small), f"an answer has over {MOST_BYTES:,} bytes")
-        self._encode(batch := self._batch(plan), small)
+            self._fail(batch.name, len(answers) - len(small), f"an answer has over {MOST_BYTES:,} bytes")
+        self._encode(batch, small)
         if batch.count >= WRITE_ROWS:
-            self._write(plan.ref)
+            self._write((shape, plan.ref))
 
-    def _batch(self, plan: Plan) -> _Batch:
+    def _batch(self, plan: Plan, shape: Shape) -> _Batch:
         """Return the batch that takes answers of a plan: plans are compiled anew every few seconds, to the same."""
-        batch = self._batches.get(plan.ref)
+        place = shape, plan.ref
+        batch = self._batches.get(place)
         if batch is not None and not batch.rows.same(plan):  # a view of that name was removed, and another made
-            self._write(plan.ref)
+            self._write(place)
             batch = None
         if batch is None:
-            batch = self._batches[plan.ref] = _Batch(LogRows(plan), plan.view.name, time.monotonic())
+            rows = LogRows(plan, shape)
+            batch = _Batch(rows, shape.name(plan.view), shape.todo(plan.view), time.monotonic())
+            self._batches[place] = batch
         return batch
 
     def _encode(self, batch: _Batch, answers: Sequence[Answer]) -> None:
@@ -247,23 +260,23 @@ class ServingLog:
             batch.count += len(answers)
         except Exception as error:  # noqa: BLE001 - a value of any kind must not end the log
             if len(answers) == 1:
-                self._fail(batch.view, 1, f"{type(error).__name__}: {error}")
+                self._fail(batch.name, 1, f"{type(error).__name__}: {error}")
                 return
             for answer in answers:
                 self._encode(batch, [answer])
 
-    def _write(self, ref: str) -> None:
-        """Write the batch of a plan; an attempt that may have succeeded is not doubled by the next."""
-        batch = self._batches[ref]
+    def _write(self, place: _Place) -> None:
+        """Write a batch; an attempt that may have succeeded is not doubled by the next."""
+        batch = self._batches[place]
         try:
             if batch.count:
                 self._try(batch)
-                self._count(batch.view, written=batch.count)
-                self._failing.pop(batch.view, None)
+                self._count(batch.name, written=batch.count)
+                self._failing.pop(batch.name, None)
         except Exception as error:  # noqa: BLE001 - counted and told; the thread must live
             told = str(error) if isinstance(error, AsofError) else f"{type(error).__name__}: {error}"
-            self._fail(batch.view, batch.count, told)
-        del self._batches[ref]
+            self._fail(batch.name, batch.count, told)
+        del self._batches[place]
 
     def _try(self, batch: _Batch) -> None:
         table = batch.rows.table(batch.parts)
@@ -282,7 +295,7 @@ class ServingLog:
         table = without_erased(self._parts, group.definition, table)
         if not table.num_rows:
             return
-        meta = {"serving_log": batch.view}
+        meta = {"serving_log": batch.name}
         now_us = self._parts.now_us()
         last_us = max(now_us, int(pc.max(table.column("clock").cast(pa.int64())).as_py()))
         if table.num_rows < JOURNAL_ROWS and last_us == now_us:
@@ -301,8 +314,7 @@ class ServingLog:
         Raises:
             NotFoundError: It was removed.
         """
-        todo = f"apply the view {batch.view!r} again"
-        return registered_as(self._parts, batch.rows.group, what="serving log", todo=todo)
+        return registered_as(self._parts, batch.rows.group, what="serving log", todo=batch.todo)
 
     def _breathe(self) -> None:
         """Rest when short steps of work add up, so that reads get the interpreter; not if somebody waits for us."""
@@ -317,10 +329,15 @@ class ServingLog:
         while time.monotonic() < end and not self._closed:
             time.sleep(min(0.05, seconds))
 
-    def _fail(self, view: str, answers: int, why: str) -> None:
-        self._errors[view] = self._failing[view] = why
-        self._count(view, failed=answers)
+    def _fail(self, name: str, answers: int, why: str) -> None:
+        self._errors[name] = self._failing[name] = why
+        self._count(name, failed=answers)
 
-    def _count(self, view: str, **counts: int) -> None:
+    def _count(self, name: str, **counts: int) -> None:
         with self._lock:
-            self._counts.setdefault(view, Counter()).update(counts)
+            self._counts.setdefault(name, Counter()).update(counts)
+
+
+def _name_of(answer: Answer) -> str:
+    """Return whose answer it is."""
+    return answer[7].name(answer[0].view)

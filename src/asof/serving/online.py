@@ -25,6 +25,7 @@ from asof.serving.cached import Cached
 from asof.serving.columns import Letters, columns
 from asof.serving.late import Late, late_statuses
 from asof.serving.log import ServingLog
+from asof.serving.log_rows import ANSWERS, Answer, Beside, Shape
 from asof.serving.patience import Fetched, Patience, Raw
 from asof.serving.plan import Plan, RawRow, Value
 from asof.serving.receipt import Receipt, Requests, each_request, request_text
@@ -144,6 +145,13 @@ class Vector:
             width=self._plan.width,
             late=self._late,
         )
+
+    def logged(self, shape: Shape, beside: Beside) -> Answer:
+        """Return the answer as a log takes it, with what stands beside it."""
+        request = None if self._request is None else request_text(self._request)
+        return (
+            self._plan, self._keys, request, self._rows, self._applied, self._t_us, self._late, shape, beside,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         """Return the values, and the status of those that are not PRESENT."""
@@ -306,7 +314,7 @@ class OnlineReader:
         # Copies: the receipt is made when it is asked for, and by then the caller may have changed what he passed.
         keys = dict(keys)
         if plan.log and self._log is not None and random() < plan.log:  # noqa: S311 - a sample
-            self._log.put((plan, keys, inputs, rows, applied, t_us, late))
+            self._log.put((plan, keys, inputs, rows, applied, t_us, late, ANSWERS, ()))
         return Vector(plan, keys, own and dict(own), rows, applied, t_us, given, late)
 
     def read_many(self, name: str, keys: Sequence[Mapping[str, Value]], request: Requests = None) -> Vectors:
@@ -335,7 +343,7 @@ class OnlineReader:
         if plan.log and self._log is not None:
             for at, own in enumerate(rows):
                 if random() < plan.log:  # noqa: S311 - a sample
-                    self._log.put((plan, keys[at], texts[at], own, marks[at], t_us, late(at)))
+                    self._log.put((plan, keys[at], texts[at], own, marks[at], t_us, late(at), ANSWERS, ()))
 
         def vector(at: int) -> Vector:
             return Vector(plan, keys[at], requests[at], rows[at], marks[at], t_us, given[at], late(at))

@@ -43,6 +43,7 @@ def replay(parts: Parts, receipt: Receipt | Mapping[str, Any]) -> Replayed:
         NotFoundError: Its view is gone, or was made anew, or its keys were erased.
         ConflictError: Retention dropped rows that it saw.
     """
+    logged = None if isinstance(receipt, Receipt) else receipt.get("values")  # a row of a log says what it has
     if not isinstance(receipt, Receipt):
         receipt = Receipt.from_dict(receipt)
     if receipt.semantics != SEMANTICS:
@@ -81,7 +82,7 @@ def replay(parts: Parts, receipt: Receipt | Mapping[str, Any]) -> Replayed:
         events |= dict.fromkeys(made)
     if receipt.late is not None:
         statuses = late_statuses(statuses, receipt.late, looked_up(question.view))
-    order = _outputs(question, receipt)
+    order = [name for name in _outputs(question, receipt) if logged is None or name in logged]
     return Replayed(
         {n: values[n] for n in order}, {n: statuses[n] for n in order}, {n: events[n] for n in order}, receipt
     )

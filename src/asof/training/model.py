@@ -7,6 +7,8 @@ import msgspec
 
 from asof import notebook
 from asof.clock import from_us, show_us
+from asof.definitions.durations import show_duration
+from asof.definitions.serving_log import predictions_name
 from asof.definitions.types import DType, parse_type
 from asof.errors import PermanentError
 from asof.registry.models import KeptModel
@@ -36,6 +38,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         metrics: Measured by whoever fitted it.
         description: For people.
         log: The share of online predictions that is logged.
+        log_retention_us: How long they are kept; None: for ever.
         packages: Versions of the packages that it needs.
         code_commit: Commit of the code that fitted it.
         asof: Version of asof.
@@ -54,6 +57,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     description: str = ""
     log: float = 0.0
+    log_retention_us: int | None = None
     packages: dict[str, str] = {}
     code_commit: str = ""
     asof: str = ""
@@ -121,12 +125,12 @@ class Model:
     @property
     def inputs(self) -> dict[str, DType]:
         """Its columns: the features, or what the view's transforms make of them."""
-        return _typed(self.said.inputs)
+        return typed(self.said.inputs)
 
     @property
     def outputs(self) -> dict[str, DType]:
         """What it gives."""
-        return _typed(self.said.outputs)
+        return typed(self.said.outputs)
 
     def facts(self) -> Sequence[tuple[str, str]]:
         """Return what there is to know, (what, how) in the order to show."""
@@ -144,9 +148,16 @@ class Model:
             ("code", said.code_commit),
             ("artefact", f"{self.artefact}, {said.bytes:,} bytes, by {said.loader}"),
             ("packages", ", ".join(f"{name} {version}" for name, version in said.packages.items())),
-            ("logged", f"{said.log:.0%} of online predictions" if said.log else ""),
+            ("logged", self._logged()),
         ]
         return [(what, how) for what, how in facts if how]
+
+    def _logged(self) -> str:
+        said = self.said
+        if not said.log:
+            return ""
+        kept = "" if said.log_retention_us is None else f", kept for {show_duration(said.log_retention_us)}"
+        return f"{said.log:.0%} of online predictions, in {predictions_name(self.name)}{kept}"
 
     def __repr__(self) -> str:
         """Return what it is, a fact a line."""
@@ -161,5 +172,6 @@ def told(metrics: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 
-def _typed(columns: Sequence[tuple[str, str]]) -> dict[str, DType]:
+def typed(columns: Sequence[tuple[str, str]]) -> dict[str, DType]:
+    """Return columns with their types, of the texts that are kept."""
     return {name: parse_type(dtype) for name, dtype in columns}

@@ -4,7 +4,7 @@ Sizes are those of a box 440 wide; the page scales it to its column, so text sta
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -24,6 +24,12 @@ LEAST = 1e-300
 
 TICKS = 4
 """Numbers at the upright axis, about."""
+
+COLOURS = 4
+"""Of lines: the next ones begin again."""
+
+NAMED, NAME_WIDE, NAME_LETTERS = 3, 108, 15
+"""So many lines have their names above, each in so much room, cut to so many letters."""
 
 DAY_US = 86_400_000_000
 
@@ -86,10 +92,26 @@ def line(points: Sequence[Point], *, unit: str, about: str, level: float | None 
         level: A value that is drawn as a line across, such as a limit.
         named: What that line is.
     """
-    values = [point.value for point in points if point.value is not None] + ([] if level is None else [level])
+    return lines({"": points}, unit=unit, about=about, level=level, named=named)
+
+
+def lines(
+    series: Mapping[str, Sequence[Point]], *, unit: str, about: str, level: float | None = None, named: str = ""
+) -> Markup:
+    """Return a chart of several values over time: a line for each, named above.
+
+    Args:
+        series: The points of each line, by time, under its name. Of many the last ones have their names above.
+        unit: What the values are.
+        about: What the chart shows, for who cannot see it.
+        level: A value that is drawn as a line across, such as a limit.
+        named: What that line is.
+    """
+    every = [point for points in series.values() for point in points]
+    values = [point.value for point in every if point.value is not None] + ([] if level is None else [level])
     low = min(0.0, *values) if values else 0.0
     top, ticks = _scale(max(values, default=0.0), low)
-    first, last = (points[0].at_us, points[-1].at_us) if points else (0, 1)
+    first, last = min((p.at_us for p in every), default=0), max((p.at_us for p in every), default=1)
     wide = max(last - first, 1)
 
     def place(point: Point) -> tuple[float, float]:
@@ -103,16 +125,34 @@ def line(points: Sequence[Point], *, unit: str, about: str, level: float | None 
             f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text class="level-name" x="{WIDTH - RIGHT}" y="{y - 4:.1f}" text-anchor="end">{escape(named)}</text>'
         )
-    parts += [f'<polyline class="line" points="{run}"/>' for run in _runs(points, place)]
+    for number, (name, points) in enumerate(series.items()):
+        after = len(series) - 1 - number
+        parts.append(f'<g class="series-{number % COLOURS}">{_name_of_line(name, after)}')
+        parts += [*_drawn(points, place, unit if not name else f"{unit}, {name}"), "</g>"]
+    times = [first, (first + last) // 2, last] if last > first else [first]
+    places = [(LEFT + _across() * (at_us - first) / wide, _when(at_us, wide)) for at_us in times]
+    return _chart([*parts, _below(places)], about)
+
+
+def _name_of_line(name: str, after: int) -> str:
+    """Return the name of a line, above the chart; `after` lines stand to its right."""
+    if not name or after >= NAMED:
+        return ""
+    short_name = name if len(name) <= NAME_LETTERS else f"…{name[1 - NAME_LETTERS :]}"
+    x = WIDTH - RIGHT - after * NAME_WIDE
+    return f'<text x="{x}" y="12" text-anchor="end"><title>{escape(name)}</title>{escape(short_name)}</text>'
+
+
+def _drawn(points: Sequence[Point], place: Callable[[Point], tuple[float, float]], unit: str) -> list[str]:
+    """Return a line, and its points with what is said of them."""
+    parts = [f'<polyline class="line" points="{run}"/>' for run in _runs(points, place)]
     for point in points:
         if point.value is not None:
             x, y = place(point)
             hover = escape(f"{moment(point.at_us)}: {point.value:,.6g} {unit}")
             parts.append(f'<g class="mark"><title>{hover}</title><circle class="hit" cx="{x:.1f}" cy="{y:.1f}" r="7"/>')
             parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2"/></g>')
-    times = [first, (first + last) // 2, last] if last > first else [first]
-    places = [(LEFT + _across() * (at_us - first) / wide, _when(at_us, wide)) for at_us in times]
-    return _chart([*parts, _below(places)], about)
+    return parts
 
 
 def sparkline(values: Sequence[float], *, about: str) -> Markup:

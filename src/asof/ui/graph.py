@@ -1,4 +1,7 @@
-"""What is made of what: sources, groups, views and logs, as a graph that is laid out in layers from left to right."""
+"""What is made of what, as a graph that is laid out in layers from left to right.
+
+Its boxes are sources, groups, views, models and logs.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,10 +11,11 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 from asof.definitions.quarantine import is_quarantine
-from asof.definitions.serving_log import log_name
+from asof.definitions.serving_log import PREDICTIONS_OF, is_log, log_name
 from asof.definitions.training_set import MADE_WITH, is_training_set
 from asof.registry.registered import RegisteredGroup
-from asof.ui.links import page_of
+from asof.training.model import Model
+from asof.ui.links import model_page, page_of
 from asof.ui.sight import Seen, Sight
 
 WIDE, HIGH = 176, 34
@@ -29,11 +33,11 @@ MOST = 80
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A box: a source outside, a group, a view.
+    """A box: a source outside, a group, a view, a model.
 
     Attributes:
         id: Its name: "weather@1", "parquet:/data".
-        kind: "source", "group", "view" or "log": what asof keeps beside them.
+        kind: "source", "group", "view", "model" or "log": what asof keeps beside them.
         href: Its page; "" if it has none.
     """
 
@@ -78,8 +82,14 @@ class Graph:
         return found
 
 
-def graph_of(seen: Seen) -> Graph:
-    """Return the graph of all groups and views, with the places outside where rows of groups stay."""
+def graph_of(seen: Seen, models: Sequence[Model] = (), fitted: Mapping[str, str] | None = None) -> Graph:
+    """Return the graph of all groups and views, with the places outside where rows of groups stay.
+
+    Args:
+        seen: What the caller may read.
+        models: Versions of models: the live ones among them are in the graph.
+        fitted: The groups that keep the training sets of models, by their versions.
+    """
     nodes: dict[str, Node] = {}
     edges: set[tuple[str, str]] = set()
     logs = {log_name(view.definition.name): view for view in seen.newest_views.values() if view.definition.log}
@@ -103,6 +113,14 @@ def graph_of(seen: Seen) -> Graph:
     for view in seen.views:
         nodes[view.ref] = Node(view.ref, "view", page_of(view, seen))
         edges |= {(group.ref, view.ref) for group in view.groups.values()}
+    for model in (each for each in models if each.live):
+        nodes[model.ref] = Node(model.ref, "model", model_page(model.name))
+        edges.add(((fitted or {}).get(model.training_set, model.view), model.ref))
+    for group in seen.newest_groups.values():
+        of = group.definition.tags.get(PREDICTIONS_OF) if is_log(group.definition) else None
+        if of is not None:
+            nodes[group.ref] = replace(nodes[group.ref], kind="log")
+            edges |= {(each.ref, group.ref) for each in models if each.live and each.name == of and each.said.log}
     return Graph(nodes, frozenset(edge for edge in edges if nodes.keys() >= set(edge)))
 
 

@@ -22,6 +22,11 @@ def page_of_ref(ref: str, seen: Seen) -> str:
     return "" if found is None else page_of(found, seen)
 
 
+def model_page(name: str) -> str:
+    """Return the page of a model."""
+    return f"/models/{quote(name)}"
+
+
 def cell_of_ref(ref: str, seen: Seen) -> Cell:
     """Return a cell that leads to a version."""
     return Cell(ref, ref, page_of_ref(ref, seen))

@@ -17,6 +17,7 @@ from asof.definitions.names import checked_text
 from asof.errors import NotFoundError
 from asof.ingest.materialize import state_of
 from asof.ingest.take import is_taken, told_positions
+from asof.models.quality import ModelQuality
 from asof.parts import Parts
 from asof.quality.explanation import Explanation
 from asof.quality.verify import Verification
@@ -28,7 +29,9 @@ from asof.serving.online import OnlineReader, Vector
 from asof.statistics import GroupStatistics
 from asof.statistics.drift import Drift
 from asof.store import Store
+from asof.training.model import Model
 from asof.training.read import read_rows
+from asof.training.sets.manifest import Manifest
 
 Registered = TypeVar("Registered", RegisteredGroup, RegisteredView)
 
@@ -262,6 +265,26 @@ class Sight:
     def serving_log(self, view: RegisteredView) -> LogCounts:
         """Return what happened to the answers of a view that were to be logged, in this process."""
         return self._store.quality.serving_log(view.definition.name)
+
+    def models(self, seen: Seen) -> list[Model]:
+        """Return every version of the models that read what is seen, by name and version."""
+        return [each for each in self._store.models.all() if each.view in seen.refs]
+
+    def fitted_on(self, models: Sequence[Model]) -> Mapping[str, str]:
+        """Return by the version of each training set that models were fitted on the group that keeps its rows."""
+        names = {each.training_set for each in models}
+        return {each.ref: each.group for each in self._parts.training_sets.all() if each.ref in names}
+
+    def labels(self, model: str) -> set[str]:
+        """Return the groups of which the labels of a model's versions are looked up."""
+        names = {each.training_set for each in self._store.models.all() if each.name == model}
+        kept = [each for each in self._parts.training_sets.all() if each.ref in names]
+        said = [Manifest.from_json(each.manifest).label for each in kept]
+        return {label.group for label in said if label is not None and label.group}
+
+    def model_quality(self, model: str, *, every: str, start: datetime) -> ModelQuality:
+        """Return how good the online predictions of a model were since a time."""
+        return self._store.models.quality(model, every=every, start=start)
 
     def progress(self, group: RegisteredGroup) -> Progress:
         """Return how far the rows of a group are made, that are made from others or taken from outside."""

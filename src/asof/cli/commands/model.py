@@ -1,4 +1,4 @@
-"""`asof model`: ls, show, register, stage, rm."""
+"""`asof model`: ls, show, register, stage, quality, rm."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -7,6 +7,7 @@ import click
 
 from asof.cli.command import Answer, open_store, pairs, store_argument
 from asof.cli.command import command as asof_command
+from asof.cli.commands.model_quality import quality
 from asof.cli.documents import Document
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ SHAPE: Document = {
 STAGES = ("none", "staging", "production", "archived")
 
 
-@click.group("model", short_help="List, show, register, stage and remove models.")
+@click.group("model", short_help="List, show, register, stage, judge and remove models.")
 def command() -> None:
     """Models: which training set each was fitted on, and which version is in production.
 
@@ -158,7 +159,7 @@ def rm(store: str, name: str) -> Answer:
     return Answer({"removed": gone}, lambda screen: screen.line(f"removed {', '.join(gone)}", style="green"))
 
 
-for each in (ls, show, register, stage, rm):
+for each in (ls, show, register, stage, quality, rm):
     command.add_command(each)
 
 

@@ -1,7 +1,7 @@
 """Definitions in the registry's database."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -17,7 +17,7 @@ from asof.definitions.documents import (
     view_identity,
 )
 from asof.definitions.quarantine import is_quarantine, quarantine_group, quarantine_name
-from asof.definitions.serving_log import is_log, log_group, log_name
+from asof.definitions.serving_log import is_log, log_group, log_name, predictions_name
 from asof.definitions.training_set import is_training_set
 from asof.errors import ConflictError, NotFoundError, UsageError
 from asof.records import Deed
@@ -28,6 +28,7 @@ from asof.registry.split import checked_cold
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.deeds import keep_commits, record
 from asof.registry.sql.generation import generation_of, next_generation
+from asof.registry.sql.models import logging_models
 from asof.registry.sql.tables import (
     check_report,
     commit_record,
@@ -194,22 +195,28 @@ def _refuse_if_used(connection: Connection, gone: Sequence[RegisteredGroup]) -> 
             todo=f"remove the {kind} first: asof remove {first.partition('@')[0]}",
             data={"dependants": [reader.partition(" ")[2] for reader in readers]},
         )
+    for what, kept, todo, dependant in _written_to(connection, views, groups):
+        if dependant not in refs and _newest_ref(connection, kept) in refs:
+            raise ConflictError(f"{what} {kept}", todo=todo, data={"dependants": [dependant]})
+
+
+def _written_to(
+    connection: Connection, views: Sequence[Record], groups: Sequence[Record]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Return what asof itself still writes to: (who does, group, what to do first, who depends on it)."""
     for row in {group.name: group for group in groups}.values():  # the newest of each name
-        ref = f"{row.name}@{row.version}"
-        kept = json.loads(row.body)["on_violation"] == "quarantine" and ref not in refs
-        if kept and _newest_ref(connection, quarantine_name(row.name)) in refs:
-            raise ConflictError(
-                f"group {ref} keeps rows that break checks in {quarantine_name(row.name)}",
-                todo=f"apply the group with another on_violation= first, or remove it: asof remove {row.name}",
-                data={"dependants": [ref]},
-            )
+        if json.loads(row.body)["on_violation"] == "quarantine":
+            ref = f"{row.name}@{row.version}"
+            todo = f"apply the group with another on_violation= first, or remove it: asof remove {row.name}"
+            yield f"group {ref} keeps rows that break checks in", quarantine_name(row.name), todo, ref
     for row in {view.name: view for view in views}.values():  # the newest of each name
-        if json.loads(row.body).get("log") and _newest_ref(connection, log_name(row.name)) in refs:
-            raise ConflictError(
-                f"view {row.name}@{row.version} logs its answers in {log_name(row.name)}",
-                todo=f"apply the view with log=0 first, or remove it: asof remove {row.name}",
-                data={"dependants": [f"{row.name}@{row.version}"]},
-            )
+        if json.loads(row.body).get("log"):
+            ref = f"{row.name}@{row.version}"
+            todo = f"apply the view with log=0 first, or remove it: asof remove {row.name}"
+            yield f"view {ref} logs its answers in", log_name(row.name), todo, ref
+    for ref in logging_models(connection):
+        todo = f"archive the model first: asof model stage STORE {ref} archived"
+        yield f"model {ref} logs its predictions in", predictions_name(ref.partition("@")[0]), todo, ref
 
 
 def _newest_ref(connection: Connection, name: str) -> str:

@@ -1,5 +1,6 @@
 """Models in the registry's database."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -101,6 +102,12 @@ def refuse_if_fitted_on(connection: Connection, refs: Sequence[str]) -> None:
             todo=f"archive the model first: asof model stage STORE {users[0].ref} archived",
             data={"dependants": [each.ref for each in users]},
         )
+
+
+def logging_models(connection: Connection) -> list[str]:
+    """Return the live versions of models that log their predictions."""
+    kept = map(_kept, connection.execute(_ordered()).all())
+    return [each.ref for each in kept if each.live and json.loads(each.facts).get("log")]
 
 
 def _moved(connection: Connection, kept: KeptModel) -> list[KeptModel]:

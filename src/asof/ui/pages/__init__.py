@@ -10,6 +10,7 @@ from asof.ui.pages.group import group, groups
 from asof.ui.pages.home import home
 from asof.ui.pages.jobs import jobs
 from asof.ui.pages.lineage import lineage
+from asof.ui.pages.model import QUALITY, model, models
 from asof.ui.pages.searching import hits, searching
 from asof.ui.pages.view import view, views
 
@@ -19,6 +20,8 @@ LIGHT: Mapping[str, Callable[[Asked], Page]] = {
     "/search/hits": hits,
     "/groups": groups,
     "/views": views,
+    "/models": models,
+    "/models/{name}": model,
     "/entities": entities,
     "/lineage": lineage,
     "/lineage/{name}": lineage,
@@ -40,5 +43,6 @@ HISTORY: Mapping[str, Callable[[Asked], Page]] = {
     "/groups/{name}/lookup": partial(group, tab="lookup"),
     "/views/{name}/lookup": partial(view, tab="lookup"),
     "/views/{name}/proof": partial(view, tab="proof"),
+    "/models/{name}/quality": partial(model, tab=QUALITY),
 }
 """Pages that may read history: a server counts them as jobs."""

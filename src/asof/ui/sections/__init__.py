@@ -11,6 +11,7 @@ from asof.ui.sections import (
     features,
     freshness,
     lookup,
+    models,
     proof,
     quarantine,
     reads,
@@ -45,6 +46,7 @@ OF_VIEW: tuple[Section[RegisteredView], ...] = (
     reads.OF_VIEW,
     lookup.OF_VIEW,
     training_sets.OF_VIEW,
+    models.OF_VIEW,
     proof.OF_VIEW,
     versions.OF_VIEW,
 )

@@ -10,7 +10,8 @@ from asof.ui.page import Section, Subject
 
 def _made(subject: Subject[Any]) -> Mapping[str, Any] | None:
     asked, ref = subject.asked, subject.registered.ref
-    graph = graph_of(asked.seen).around(ref)
+    models = asked.sight.models(asked.seen)
+    graph = graph_of(asked.seen, models, asked.sight.fitted_on(models)).around(ref)
     if len(graph.nodes) <= MOST:
         graph = with_streams(graph, asked.sight, asked.seen)
     if not graph.edges:
