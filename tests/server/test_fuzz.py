@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 OPERATIONS = (
     "online", "historical", "rows", "push", "replay", "plan", "apply", "groups", "views", "describe", "lineage", "commits", "search",
-    "statistics",
+    "statistics", "nearest", "predict", "models",
     "feast_online", "feast_push", "feast_write", "health", "ready", "server",
 )  # fmt: skip
 NAMES = ("risk", "spending", "everything", "nightly", "logged", "spending@1", "risk@1")
