@@ -54,12 +54,17 @@ def empty(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def apart(monkeypatch, tmp_path):
-    """Have MLflow, which keeps what it was told in its modules and the environment, forget it after each test."""
+    """Have MLflow, which keeps what it was told in its modules and the environment, forget it around each test."""
+    forget()
     monkeypatch.chdir(tmp_path)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
     yield
+    forget()
+
+
+def forget():
     while mlflow.active_run() is not None:
         mlflow.end_run()
     mlflow.set_tracking_uri(None)
