@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -48,7 +49,8 @@ def at(hour):
 def empty(tmp_path_factory):
     """Give a database of MLflow with its tables: making them takes seconds."""
     folder = tmp_path_factory.mktemp("mlflow")
-    mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+    with chdir(folder):  # where files of the default experiment go is what MLflow notes as well
+        mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
     return folder / "mlflow.db"
 
 
