@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -48,18 +49,24 @@ def at(hour):
 def empty(tmp_path_factory):
     """Give a database of MLflow with its tables: making them takes seconds."""
     folder = tmp_path_factory.mktemp("mlflow")
-    mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+    with chdir(folder):  # where files of the default experiment go is what MLflow notes as well
+        mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
     return folder / "mlflow.db"
 
 
 @pytest.fixture(autouse=True)
 def apart(monkeypatch, tmp_path):
-    """Have MLflow, which keeps what it was told in its modules and the environment, forget it after each test."""
+    """Have MLflow, which keeps what it was told in its modules and the environment, forget it around each test."""
+    forget()
     monkeypatch.chdir(tmp_path)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
     yield
+    forget()
+
+
+def forget():
     while mlflow.active_run() is not None:
         mlflow.end_run()
     mlflow.set_tracking_uri(None)
