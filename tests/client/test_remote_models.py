@@ -66,6 +66,10 @@ def test_records_are_read_staged_and_removed_as_where_they_lie(behind, remote):
 def test_a_model_is_registered_where_the_store_lies(remote):
     with pytest.raises(UnsupportedError, match=r"models are code.*MLflow"):
         remote.models.register("linear", object(), training_set="departure-1")
+    with pytest.raises(UnsupportedError, match="asof model quality STORE linear"):
+        remote.models.quality("linear")
+    with pytest.raises(UnsupportedError, match="asof describe STORE linear_predictions"):
+        remote.models.logged("linear")
 
 
 @pytest.mark.parametrize("name", ["linear", "trees@production", "trees@1"])

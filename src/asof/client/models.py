@@ -1,7 +1,7 @@
 """Models of a remote store: their records are there, and those that the server answers with predict there."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,13 +12,16 @@ from asof.arrow.frames import Frame
 from asof.client.link import Link
 from asof.client.vectors import RemoteVector
 from asof.definitions.code import Function
+from asof.definitions.label import Label
 from asof.errors import TransientError, UnsupportedError, UsageError
 from asof.models import Model, Models, Prediction, Predictor
 from asof.models.predictor import Keys, Value, parts_of_spine
+from asof.models.quality import ModelQuality
 from asof.models.registering import Stage
 from asof.parts import Pins
 from asof.progress import Progress, showing, unheard
 from asof.registry.models import KeptModel
+from asof.serving.log import LogCounts
 from asof.serving.receipt import Requests, each_request, requests_text
 from asof.training.sets.inputs import Takes
 from asof.training.sets.training_set import TrainingSet
@@ -63,6 +66,7 @@ class RemoteModels(Models):
         metrics: Mapping[str, float] | None = None,
         description: str = "",
         log: float = 0.0,
+        log_retention: str | timedelta | None = None,
         code_commit: str | None = None,
     ) -> Model:
         """Refuse: a model is code, and no server takes code.
@@ -70,7 +74,8 @@ class RemoteModels(Models):
         Raises:
             UnsupportedError: Always.
         """
-        del model, training_set, path, loader, stage, method, takes, metrics, description, log, code_commit
+        del model, training_set, path, loader, stage, method, takes, metrics, description, log, log_retention
+        del code_commit
         todo = "register it where the store can be opened itself (asof.open of its folder, `asof model register`)"
         what = "models are code, which no server takes over the network"
         raise UnsupportedError(what, where=f"model {name}", todo=f"{todo}, or keep it in MLflow")
@@ -91,6 +96,34 @@ class RemoteModels(Models):
     def remove(self, name: str) -> list[str]:
         """See `Models.remove`."""
         return record(list[str], self._link.act("models.remove", requests.Named(name=name), again=False, long=True))
+
+    def logged(self, name: str, *, flush: bool = False) -> LogCounts:
+        """Refuse: each process of the server counts for itself.
+
+        Raises:
+            UnsupportedError: Always.
+        """
+        del flush
+        todo = f"look how many rows the log has: asof describe STORE {name.replace('-', '_')}_predictions"
+        raise UnsupportedError("each process of the server counts what it logs", where=f"model {name}", todo=todo)
+
+    def quality(
+        self,
+        name: str,
+        *,
+        outcomes: Label | Frame | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        every: str | timedelta = "1d",
+    ) -> ModelQuality:
+        """Refuse: it is measured where the store is opened itself, and shown on the server's pages.
+
+        Raises:
+            UnsupportedError: Always.
+        """
+        del outcomes, start, end, every
+        todo = f"open the page of the model, or run `asof model quality STORE {name}` where the store lies"
+        raise UnsupportedError("quality is measured where the store lies", where=f"model {name}", todo=todo)
 
     def load(self, name: str) -> Predictor:
         """Return what predicts on the server, if the server was started with the model.
