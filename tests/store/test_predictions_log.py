@@ -96,6 +96,20 @@ def test_a_model_of_a_group_logs_the_features_that_it_learned_from(store, made, 
         assert store.replay(row).values == row["values"]
 
 
+def test_predictions_of_a_view_that_answers_late_say_so_and_are_replayed(store, made, weather, at):
+    group = weather(ttl=None)
+    features = [group["temp"], group["visib"]]
+    store.apply(group, FeatureView("patient", features=features, budget="5s", on_slow="default"))
+    spine = [{"origin": "JFK", "t": at(h + 0.25), "delay": float(h)} for h in range(12)]
+    late = store.training_set("patient-2024", view="patient", spine=spine, time="t", label="delay")
+    registered(store, late)
+    said = store.models.load("delays").predict_one({"origin": "JFK"})
+    assert store.models.logged("delays", flush=True).written == 1
+    (row,) = logged(store)
+    assert (row["late"], row["read_at"], row["prediction"]) == (None, None, said.values)
+    assert store.replay(row).values == said.features
+
+
 def test_predictions_are_kept_as_long_as_it_says(store, made, clock, monkeypatch):
     monkeypatch.setattr(serving_log, "JOURNAL_ROWS", 1)
     registered(store, made, log_retention="30d")

@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
+from sklearn.linear_model import LinearRegression
 from tests.ui.conftest import NOW
 
 import asof
@@ -13,6 +14,8 @@ from asof.access.caller import EVERYBODY
 from asof.catalog.search import Index
 from asof.clock import to_us
 from asof.errors import NotFoundError
+from asof.ui.page import Asked
+from asof.ui.pages.model import model
 from asof.ui.sight import MOST_ROLES, Sight
 
 SHOP = Entity("shop", keys={"country": "string", "number": "int64"})
@@ -110,3 +113,25 @@ def test_hits_are_made_when_they_are_asked_for_and_are_the_same(store):
     (best, *_) = index.found("paid")
     assert (best.name, best.where, best.kind) == ("sales.paid", "name", "feature")
     assert to_us(NOW) == Sight(store).now_us
+
+
+def test_who_may_not_read_the_outcomes_sees_no_quality_and_who_may_not_read_the_view_no_model(tmp_path):
+    moment = [NOW]
+    hidden = FeatureGroup("ends", entity=SHOP, event_time="at", features=[Feature("y", "float64")], project="hidden")
+    with asof.open(tmp_path / "models", clock=lambda: moment[0]) as opened:
+        opened.apply(SALES, hidden, FeatureView("shops", features=[SALES]))
+        opened.backfill("sales", [row for hour in range(2, 9) for row in rows(hour, KEYS[:2], paid=float(hour))])
+        opened.backfill("ends", [row for hour in range(1, 9) for row in rows(hour - 0.5, KEYS[:2], y=2.0 * hour)])
+        spine = [row for hour in range(3, 9) for row in rows(hour, KEYS[:2])]
+        made = opened.training_set("shops", view="shops", spine=spine, time="at", label=hidden["y"].after("1h"))
+        opened.models.register("shops-model", LinearRegression().fit(*made.xy()), training_set=made, log=1.0)
+        opened.models.load("shops-model").predict_one({"country": "at", "number": 0})
+        sight = Sight(opened)
+        asked = {"url": "/models/shops-model", "path": {"name": "shops-model"}, "query": {}, "sight": sight}
+        ((_, data),) = model(Asked(caller=Caller("key:a", {"": "reader"}), **asked), tab="quality").data["sections"]
+        assert "may not read" in data["problem"]
+        assert not data["charts"]
+        ((_, data),) = model(Asked(caller=Caller("key:b", {"*": "reader"}), **asked), tab="quality").data["sections"]
+        assert data["charts"]
+        with pytest.raises(NotFoundError, match="shops-model"):
+            model(Asked(caller=Caller("key:c", {"hidden": "reader"}), **asked))
