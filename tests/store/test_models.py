@@ -357,6 +357,28 @@ def test_a_model_keeps_what_it_was_fitted_on(filled, plain, limit):
         filled.models.load("warm")
 
 
+def test_another_training_set_of_that_name(filled, spine, plain, limit):
+    filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=plain)
+    filled.models.move("warm@1", "archived")
+    filled.catalog.remove_training_set("departures")
+    assert made_of(filled, spine[1:], view="plain").ref == "departures@1"
+    with pytest.raises(ConflictError, match="departures@1 is another training set than the model was fitted on"):
+        filled.models.load("warm@1")
+    with pytest.raises(ConflictError, match="departures@1 is another one than the model was fitted on"):
+        filled.models.move("warm@1", "production")
+
+
+def test_predictions_know_what_the_training_set_knew(filled, spine, limit, at, clock):
+    made = made_of(filled, spine, view="plain", known="event")
+    filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=made)
+    clock.move(hours=1)
+    rest = dict.fromkeys(("visib", "gusts", "sky", "emb", "calm"))
+    filled.write("weather", [{"origin": "JFK", "at": at(0.25), "temp": 70.0, **rest}])  # known only at one
+    predictor, rows = filled.models.load("warm"), [{"origin": "JFK", "t": at(0.5)}]
+    assert predictor.predict(rows, time="t").to_arrow()["prediction"].to_pylist() == [20.0]
+    assert predictor.predict(rows, time="t", known="served").to_arrow()["prediction"].to_pylist() != [20.0]
+
+
 def test_transforms_that_were_erased(filled, spine):
     made = made_of(filled, spine)
     filled.models.register("delays", DecisionTreeRegressor(max_depth=4).fit(*made.xy()), training_set=made)
