@@ -25,6 +25,12 @@ class Warm:
     def fewer(self, frame):
         return self.predict(frame)[1:]
 
+    def ragged(self, frame):
+        return [[1.0], [1.0, 2.0]]
+
+    def one(self, frame):
+        return {"prediction": 0.5}
+
     def broken(self, frame):
         raise RuntimeError("no such weather")
 

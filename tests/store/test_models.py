@@ -269,6 +269,8 @@ def test_a_folder_and_other_methods(filled, plain, limit, tmp_path):
         ({"path": "limit", "loader": "tests.saved_models:warm", "method": "guess"}, UsageError, "no method 'guess'"),
         ({"path": "limit", "loader": "tests.saved_models:warm", "method": ""}, UsageError, "is no function"),
         ({"path": "limit", "loader": "tests.saved_models:warm", "method": "fewer"}, DataError, "4,095 values"),
+        ({"path": "limit", "loader": "tests.saved_models:warm", "method": "ragged"}, DataError, "no column holds"),
+        ({"path": "limit", "loader": "tests.saved_models:warm", "method": "one"}, DataError, "gave 1 values"),
         ({"path": "limit", "loader": "tests.saved_models:warm", "method": "broken"}, DataError, "no such weather"),
         ({"path": "limit", "loader": "tests.saved_models:warm", "stage": "live"}, UsageError, "stage='live' is no stage"),
         ({"path": "limit", "loader": "tests.saved_models:warm", "log": 2}, UsageError, "log=2 is no share"),
@@ -368,6 +370,7 @@ def test_another_training_set_of_that_name(filled, spine, plain, limit):
         filled.models.move("warm@1", "production")
 
 
+@pytest.mark.filterwarnings("ignore::asof.errors.DataWarning")  # that event time alone gives it is the point
 def test_predictions_know_what_the_training_set_knew(filled, spine, limit, at, clock):
     made = made_of(filled, spine, view="plain", known="event")
     filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=made)
@@ -394,6 +397,53 @@ def test_a_column_that_the_model_gives(filled, plain, limit):
     filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=plain)
     with pytest.raises(DataError, match="the spine has a column 'prediction', which the model gives"):
         filled.models.load("warm").predict([{"origin": "JFK", "prediction": 1}], time=datetime(2024, 1, 1, tzinfo=UTC))
+
+
+def test_keeping_it_again_mends_its_files(filled, folder, plain, limit):
+    words = {"path": limit, "loader": saved_models.warm, "training_set": plain}
+    kept = filled.models.register("warm", **words)
+    (Path(folder) / kept.artefact / "limit.json").write_text("nothing")
+    assert filled.models.register("warm", **words).ref == "warm@1"
+    assert filled.models.load("warm").predict_one({"origin": "JFK"})
+
+
+def test_what_is_refused_leaves_no_files(filled, folder, plain, limit):
+    left = Path(folder) / "models" / ".new-1"  # of a process that was killed
+    left.mkdir(parents=True)
+    with pytest.raises(DataError):
+        filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=plain, method="broken")
+    assert list((Path(folder) / "models").iterdir()) == []
+
+
+def test_folders_that_are_read_only_linked_or_empty(filled, folder, plain, limit, tmp_path):
+    words = {"loader": "tests.saved_models:of_folder", "training_set": plain}
+    parts = tmp_path / "model" / "parts"
+    parts.mkdir(parents=True)
+    with pytest.raises(UsageError, match="there are no files"):
+        filled.models.register("warm", path=tmp_path / "model", **words)
+    (parts / "limit.json").symlink_to(limit)
+    with pytest.raises(UsageError, match="is a link"):
+        filled.models.register("warm", path=tmp_path / "model", **words)
+    (parts / "limit.json").unlink()
+    shutil.copy(limit, parts / "limit.json")
+    parts.chmod(0o555)
+    kept = filled.models.register("warm", path=tmp_path / "model", **words)
+    filled.models.remove("warm")
+    assert not (Path(folder) / kept.artefact).exists()
+    parts.chmod(0o755)
+
+
+def test_two_inputs_of_one_name(store, at):
+    pair = FeatureGroup(
+        "pair", entity=Entity("airport", keys={"origin": "string"}), event_time="at",
+        features=[Feature("emb", "vector<float64, 2>"), Feature("emb_0", "float64")],
+    )  # fmt: skip
+    store.apply(pair)
+    store.backfill("pair", [{"origin": "JFK", "at": at(-1), "emb": [1.0, 2.0], "emb_0": 3.0}])
+    rows = [{"origin": "JFK", "t": at(-0.5), "late": 1.0}]
+    made = store.training_set("pair", view="pair", spine=rows, time="t", label="late")
+    with pytest.raises(UnsupportedError, match="two inputs of the model are named 'emb_0'"):
+        made.xy()
 
 
 # ---- what is known of it

@@ -4,14 +4,15 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from asof.definitions.code import Function, digest_of, imported, name_of, unchanged
 from asof.errors import ConflictError, MissingDependencyError, PermanentError, UsageError, warn
+from asof.file_locks import turn
 from asof.fitted.archive import read, written
 from asof.training.model import SKOPS, Facts, Model
 
@@ -19,9 +20,6 @@ FOLDER = "models"
 FILE = "model.skops"
 UNFINISHED = ".new-"
 WHAT = "loader"
-
-OLD_SECONDS = 86_400
-"""Files that nobody finished for so long are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +48,13 @@ class Artefacts:
         """Keep the folder; it is made with the first artefact."""
         self.root = root
 
-    def keep(self, fill: Callable[[Path], None]) -> Kept:
-        """Put an artefact into the folder.
+    @contextmanager
+    def keeping(self, fill: Callable[[Path], None], used: Callable[[], set[str]]) -> Generator[Kept]:
+        """Put an artefact into the folder while the block records it; if that fails it goes again. Others wait.
 
         Args:
             fill: Writes it into a folder.
+            used: Gives the places that models use.
 
         Raises:
             PermanentError: The folder cannot be written.
@@ -62,26 +62,38 @@ class Artefacts:
         folder = self.root / FOLDER
         try:
             folder.mkdir(exist_ok=True)
-            unfinished = folder / f"{UNFINISHED}{uuid.uuid4().hex[:12]}"
-            unfinished.mkdir()
-            try:
-                fill(unfinished)
-                files = _files(unfinished)
-                for file in files:
-                    _synced(file)
-                digest, size = _digest(unfinished, files), sum(file.stat().st_size for file in files)
-                place = folder / digest[:32]
-                if not place.exists():
-                    with suppress(OSError):  # another process was first: it has the same bytes
-                        unfinished.rename(place)
-                if not place.exists():
-                    raise PermanentError(f"{place} cannot be made", where="models")
-                _synced(folder)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
         except OSError as error:
-            what = f"the model cannot be kept: {error.strerror}"
-            raise PermanentError(what, where=str(folder), todo="look at the disk and its permissions") from error
+            raise _unwritten(folder, error) from error
+        with turn(folder):
+            try:
+                kept = self._kept(folder, fill)
+            except OSError as error:
+                raise _unwritten(folder, error) from error
+            try:
+                yield kept
+            except BaseException:
+                self._drop([kept.place], used())
+                raise
+
+    def _kept(self, folder: Path, fill: Callable[[Path], None]) -> Kept:
+        unfinished = folder / f"{UNFINISHED}{uuid.uuid4().hex[:12]}"
+        unfinished.mkdir()
+        try:
+            fill(unfinished)
+            files, folders = _files(unfinished), [unfinished, *(p for p in unfinished.rglob("*") if p.is_dir())]
+            for each in folders:
+                each.chmod(0o755)  # what was copied may be read-only, and could not be deleted then
+            for each in (*files, *folders):
+                _synced(each)
+            digest, size = _digest(unfinished, files), sum(file.stat().st_size for file in files)
+            place = folder / digest[:32]
+            if place.exists() and _digest(place, _files(place)) != digest:
+                shutil.rmtree(place)  # damaged: these are the bytes that it had
+            if not place.exists():
+                unfinished.rename(place)
+            _synced(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
         return Kept(f"{FOLDER}/{place.name}", digest, size)
 
     def path(self, model: Model) -> Path:
@@ -102,28 +114,35 @@ class Artefacts:
             raise PermanentError(what, where=where, todo=todo)
         return place
 
-    def drop(self, places: Sequence[str], used: set[str]) -> None:
+    def drop(self, places: Sequence[str], used: Callable[[], set[str]]) -> None:
         """Delete artefacts that no model uses, and what was never finished."""
+        folder = self.root / FOLDER
+        if folder.is_dir():
+            with turn(folder):
+                self._drop(places, used())
+
+    def _drop(self, places: Sequence[str], used: set[str]) -> None:
         for place in set(places) - used:
             if place.startswith(f"{FOLDER}/"):
                 shutil.rmtree(self.root / place, ignore_errors=True)
-        for unfinished in (self.root / FOLDER).glob(f"{UNFINISHED}*"):
-            with suppress(OSError):
-                age = (self.root / FOLDER).stat().st_mtime - unfinished.stat().st_mtime
-                if age > OLD_SECONDS:
-                    shutil.rmtree(unfinished, ignore_errors=True)
+        for unfinished in (self.root / FOLDER).glob(f"{UNFINISHED}*"):  # nobody fills one while it is our turn
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def copied(source: Path, *, where: str) -> Callable[[Path], None]:
     """Return what copies a file or folder.
 
     Raises:
-        UsageError: There is none, or it holds links.
+        UsageError: There is none, or it holds links, or no files.
     """
     if not source.exists():
         raise UsageError(f"there is no {str(source)!r}", where=where, todo="pass the file or folder of the model")
-    if source.is_dir() and not any(source.rglob("*")):
-        raise UsageError(f"{str(source)!r} is empty", where=where)
+    links = [file for file in (source, *source.rglob("*")) if file.is_symlink() and file != source]
+    if links:
+        todo = "pass a folder that holds the files themselves"
+        raise UsageError(f"{str(links[0])!r} is a link", where=where, todo=todo)
+    if source.is_dir() and not _files(source):
+        raise UsageError(f"there are no files in {str(source)!r}", where=where)
 
     def copy(folder: Path) -> None:
         if source.is_dir():
@@ -195,13 +214,18 @@ def version_of(package: str) -> str:
         return ""
 
 
+def _unwritten(folder: Path, error: OSError) -> PermanentError:
+    what = f"the model cannot be kept: {error.strerror or error}"
+    return PermanentError(what, where=str(folder), todo="look at the disk and its permissions")
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
 def digest_of_folder(folder: Path, without: str) -> tuple[str, int]:
-    """Return the hash of the names and bytes of a folder's files, and how many bytes: of all but one name."""
-    files = [file for file in _files(folder) if file.name != without]
+    """Return the hash of the names and bytes of a folder's files, and how many bytes: of all but one of its files."""
+    files = [file for file in _files(folder) if file != folder / without]
     return _digest(folder, files), sum(file.stat().st_size for file in files)
 
 

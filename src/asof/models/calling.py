@@ -121,7 +121,10 @@ class Caller:
         except Exception as error:  # a model may raise anything
             what = f"the model failed: {type(error).__name__}: {error}"
             raise DataError(what, where=self._where, todo="look at its inputs") from error
-        columns = _columns(found, self._classes)
+        try:
+            columns = _columns(found, self._classes)
+        except Exception as error:  # of a foreign kind
+            raise DataError(f"the model gave what no column holds: {error}", where=self._where) from error
         for name, column in columns.items():
             if len(column) != rows:
                 what = f"the model gave {len(column):,} values of {name!r} for {rows:,} rows"
@@ -137,9 +140,9 @@ class Caller:
 def _columns(found: Any, classes: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a model gives
     """Return what a model gave as columns: `prediction`, or one for each class, key or column."""
     if isinstance(found, Mapping):
-        return {str(name): np.asarray(column) for name, column in found.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - foreign
+        return {str(name): np.atleast_1d(np.asarray(column)) for name, column in found.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - foreign
     if hasattr(found, "columns"):  # a frame
-        return {str(name): np.asarray(found[name]) for name in found.columns}
+        return {str(name): np.atleast_1d(np.asarray(found[name])) for name in found.columns}
     array = np.asarray(found)
     if array.ndim == 2 and array.shape[1] == 1 and classes is None:  # noqa: PLR2004 - a column
         array = array[:, 0]

@@ -14,7 +14,7 @@ from asof.models.calling import Caller
 from asof.models.log import Predictions, counted_as
 from asof.models.predictor import Predictor, Reads
 from asof.models.quality import ModelQuality, QualityAsked, bucket_us, quality
-from asof.models.registering import Stage, Wanted, checked_stage, register
+from asof.models.registering import Stage, Wanted, checked_stage, places_used, register
 from asof.parts import Parts, open_models
 from asof.serving.log import LogCounts, ServingLog
 from asof.training.model import MLFLOW, Model
@@ -133,7 +133,7 @@ class Models:
         """
         parts = self._parts
         gone = parts.models.remove(_text(name), now_us=parts.now_us(), writer=parts.writer)
-        self._artefacts.drop([kept.artefact for kept in gone], {kept.artefact for kept in parts.models.all()})
+        self._artefacts.drop([kept.artefact for kept in gone], lambda: places_used(parts))
         return [kept.ref for kept in gone]
 
     def load(self, name: str) -> Predictor:

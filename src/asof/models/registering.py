@@ -112,13 +112,18 @@ def register(parts: Parts, artefacts: Artefacts, wanted: Wanted) -> Model:
     if wanted.log:
         refuse_taken(parts, wanted.name)
     fill, said = _artefact(wanted)
-    kept = artefacts.keep(fill)
-    said = described(
-        wanted,
-        msgspec.structs.replace(said, bytes=kept.bytes),
-        lambda: loaded(said, artefacts.root / kept.place, where=wanted.where),
-    )
-    return recorded(parts, wanted, said, kept.place, kept.digest)
+    with artefacts.keeping(fill, lambda: places_used(parts)) as kept:
+        said = described(
+            wanted,
+            msgspec.structs.replace(said, bytes=kept.bytes),
+            lambda: loaded(said, artefacts.root / kept.place, where=wanted.where),
+        )
+        return recorded(parts, wanted, said, kept.place, kept.digest)
+
+
+def places_used(parts: Parts) -> set[str]:
+    """Return where the artefacts of models lie."""
+    return {kept.artefact for kept in parts.models.all()}
 
 
 def described(wanted: Wanted, said: Facts, load: Callable[[], object]) -> Facts:

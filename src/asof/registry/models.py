@@ -21,7 +21,7 @@ class KeptModel:
         training_digest: The digest of that.
         view: The view, or group, that it reads, "departure@1".
         artefact: Where what predicts lies: "models/<digest>" in the store's folder, or "models:/delays/3" of MLflow.
-        digest: Hash of its bytes; "" if another registry keeps them.
+        digest: Hash of its files, whoever keeps them.
         created_at_us: When it was kept.
         writer: Who kept it.
         facts: How it is loaded and called, and what else was said of it, as JSON.
@@ -54,7 +54,7 @@ class Models(Protocol):
     """The versions of models. Atomic, and safe to call from several threads and processes."""
 
     def add(self, kept: KeptModel) -> KeptModel:
-        """Keep a version under the next number, and return it; a deed of its writer.
+        """Keep a version under the next number, which no other ever had, and return it; a deed of its writer.
 
         In a stage that has one version, it takes the place of the one before, which is archived.
 

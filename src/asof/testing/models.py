@@ -110,3 +110,13 @@ class ModelsSuite(OpensRegistry):
         assert kept.models.remove("delays") == [first, replace(third, stage="archived")]
         with pytest.raises(NotFoundError):
             kept.models.remove("delays")
+        assert kept.models.add(_model()).ref == "delays@4", "no number is given again"
+        assert kept.models.add(_model("delay")).ref == "delay@1"
+
+    def test_a_stage_is_no_version(self, kept: Metadata) -> None:
+        for _ in range(2):
+            kept.models.add(_model())
+        for change in (lambda: kept.models.remove("delays@none"), lambda: kept.models.move("delays@none", "staging")):
+            with pytest.raises(NotFoundError, match="delays@"):
+                change()
+        assert [each.stage for each in kept.models.all()] == ["none", "none"]

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from asof.errors import ConflictError, NotFoundError
 from asof.records import Deed
 from asof.registry.models import ARCHIVED, KeptModel
 from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.deeds import record
-from asof.registry.sql.tables import model, training_set
+from asof.registry.sql.tables import deed, model, training_set
 
 _C = model.c
 
@@ -36,8 +36,7 @@ class SqlModels:
         """See `Models.add`."""
         with self._database.write() as connection:
             _refuse_without(connection, kept)
-            last = connection.execute(select(func.max(_C.version)).where(_C.name == kept.name)).scalar()
-            kept = replace(kept, version=int(last or 0) + 1)
+            kept = replace(kept, version=_last(connection, kept.name) + 1)
             others = _moved(connection, kept) if kept.stage in ALONE else []
             connection.execute(insert(model).values({name: getattr(kept, name) for name in _COLUMNS}))
             note = "; ".join([f"of {kept.training_set}, {kept.stage}", *(f"{each.ref} archived" for each in others)])
@@ -48,7 +47,7 @@ class SqlModels:
     def get(self, name: str) -> KeptModel:
         """See `Models.get`."""
         with self._database.read() as connection:
-            found = _found(connection, name)
+            found = _found(connection, name, stages=True)
             return ([each for each in found if each.live] or found)[-1]
 
     @repeated
@@ -142,18 +141,29 @@ def _ordered() -> Select[Any]:
     return select(model).order_by(_C.name, _C.version)
 
 
-def _found(connection: Connection, name: str) -> list[KeptModel]:
-    """Return the versions of a name, or the one of "name@2" or "name@production".
+def _last(connection: Connection, name: str) -> int:
+    """Return the last number that a version of a name had, also of one that was removed; 0 if there was none.
+
+    Logs of predictions name versions: a number is never given again.
+    """
+    named = deed.c.about.startswith(f"{name}@", autoescape=True)
+    every = connection.execute(select(deed.c.about).where(deed.c.what == "model", named)).scalars()
+    return max((int(about.rpartition("@")[2]) for about in every), default=0)
+
+
+def _found(connection: Connection, name: str, *, stages: bool = False) -> list[KeptModel]:
+    """Return the versions of a name, the one of "name@2", or with stages those of "name@production".
 
     Raises:
         NotFoundError: There is none.
     """
     base, at, which = name.partition("@")
     every = [_kept(row) for row in connection.execute(_ordered().where(_C.name == base)).all()]
-    found = [each for each in every if not at or which in {str(each.version), each.stage}]
+    found = [each for each in every if not at or which == str(each.version) or (stages and which == each.stage)]
     if not found:
-        known = {ref for each in every for ref in (each.ref, f"{each.name}@{each.stage}")}
-        known = known or set(connection.execute(select(_C.name)).scalars())
+        known = [each.ref for each in every] + [f"{each.name}@{each.stage}" for each in every if stages]
+        if not every:
+            known = [str(other) for other in connection.execute(select(_C.name)).scalars()]
         raise NotFoundError.named("model", name, known)
     return found
 

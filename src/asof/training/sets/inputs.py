@@ -54,7 +54,8 @@ class Inputs:
         """Refuse columns that do not fit.
 
         Raises:
-            UnsupportedError: One is neither a number nor a vector, and the model takes a matrix; or it is a struct.
+            UnsupportedError: One is neither a number nor a vector, and the model takes a matrix; or it is a struct; or
+                two of them have the same name.
         """
         for name, dtype in self.types.items():
             number = dtype.name in _NUMBERS or (dtype.name == "vector" and dtype.fields[0][1].name in _NUMBERS)
@@ -63,6 +64,10 @@ class Inputs:
                 continue
             todo = "encode it by a transform of the view, or leave it out" if plain else 'pass takes="arrow"'
             raise UnsupportedError(f"{name!r} of type {dtype} is no input of a model", todo=todo)
+        names = self.names
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UnsupportedError(f"two inputs of the model are named {twice!r}", todo="alias one of them in the view")
 
     @property
     def names(self) -> list[str]:
