@@ -34,8 +34,8 @@ def close(file: IO[bytes] | IO[str]) -> None:
 
 
 @contextmanager
-def turn(place: Path, *, wait: bool = True) -> Generator[bool]:
-    """Wait for our turn at a file or folder among the threads and processes of this machine.
+def turn(place: Path, *, wait: bool = True, shared: bool = False) -> Generator[bool]:
+    """Wait for our turn at a file or folder among the threads and processes of this machine; or shared, for those.
 
     Without waiting, say whether it is ours.
 
@@ -44,7 +44,7 @@ def turn(place: Path, *, wait: bool = True) -> Generator[bool]:
     """
     handle = os.open(place, os.O_RDONLY)
     try:
-        ours = lock(handle, wait=wait)
+        ours = lock(handle, wait=wait, shared=shared)
         try:
             yield ours
         finally:

@@ -93,7 +93,11 @@ def digest_of(function: Function, *, where: str) -> str:
     """
     plain = inspect.unwrap(function)
     current_source(sys.modules[plain.__module__], [plain], where=where)
-    return hash_of(inspect.getsource(plain))
+    try:
+        return hash_of(inspect.getsource(plain))
+    except OSError as error:
+        todo = "define it at the top level of a module that lies in a file"
+        raise UsageError(f"{plain.__qualname__} has no source to hash", where=where, todo=todo) from error
 
 
 def hash_of(text: str) -> str:

@@ -5,7 +5,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,7 +50,7 @@ class Artefacts:
 
     @contextmanager
     def keeping(self, fill: Callable[[Path], None], used: Callable[[], set[str]]) -> Generator[Kept]:
-        """Put an artefact into the folder while the block records it; if that fails it goes again. Others wait.
+        """Put an artefact into the folder while the block records it; if that fails it goes again.
 
         Args:
             fill: Writes it into a folder.
@@ -64,21 +64,17 @@ class Artefacts:
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise _unwritten(folder, error) from error
-        with turn(folder):
-            try:
-                kept = self._kept(folder, fill)
-            except OSError as error:
-                raise _unwritten(folder, error) from error
-            try:
-                yield kept
-            except BaseException:
-                self._drop([kept.place], used())
-                raise
+        try:
+            with turn(folder, shared=True):  # others may too; but nobody deletes meanwhile
+                yield self._kept(folder, fill)
+        except BaseException:
+            self.sweep(used)
+            raise
 
     def _kept(self, folder: Path, fill: Callable[[Path], None]) -> Kept:
         unfinished = folder / f"{UNFINISHED}{uuid.uuid4().hex[:12]}"
-        unfinished.mkdir()
         try:
+            unfinished.mkdir()
             fill(unfinished)
             files, folders = _files(unfinished), [unfinished, *(p for p in unfinished.rglob("*") if p.is_dir())]
             for each in folders:
@@ -87,11 +83,15 @@ class Artefacts:
                 _synced(each)
             digest, size = _digest(unfinished, files), sum(file.stat().st_size for file in files)
             place = folder / digest[:32]
-            if place.exists() and _digest(place, _files(place)) != digest:
-                shutil.rmtree(place)  # damaged: these are the bytes that it had
-            if not place.exists():
+            if place.exists() and _digest(place, _files(place)) != digest:  # damaged: these are the bytes that it had
+                place.rename(folder / f"{UNFINISHED}{uuid.uuid4().hex[:12]}")
+            with suppress(OSError):  # another process was first: it has the same bytes
                 unfinished.rename(place)
+            if not place.exists():
+                raise PermanentError(f"{place} cannot be made", where="models")
             _synced(folder)
+        except OSError as error:
+            raise _unwritten(folder, error) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         return Kept(f"{FOLDER}/{place.name}", digest, size)
@@ -114,19 +114,18 @@ class Artefacts:
             raise PermanentError(what, where=where, todo=todo)
         return place
 
-    def drop(self, places: Sequence[str], used: Callable[[], set[str]]) -> None:
-        """Delete artefacts that no model uses, and what was never finished."""
+    def sweep(self, used: Callable[[], set[str]]) -> None:
+        """Delete what no model uses, and what was never finished; not now, if somebody registers a model."""
         folder = self.root / FOLDER
-        if folder.is_dir():
-            with turn(folder):
-                self._drop(places, used())
-
-    def _drop(self, places: Sequence[str], used: set[str]) -> None:
-        for place in set(places) - used:
-            if place.startswith(f"{FOLDER}/"):
-                shutil.rmtree(self.root / place, ignore_errors=True)
-        for unfinished in (self.root / FOLDER).glob(f"{UNFINISHED}*"):  # nobody fills one while it is our turn
-            shutil.rmtree(unfinished, ignore_errors=True)
+        if not folder.is_dir():
+            return
+        with turn(folder, wait=False) as ours:
+            if not ours:
+                return
+            kept = used()
+            for place in folder.iterdir():
+                if f"{FOLDER}/{place.name}" not in kept:
+                    shutil.rmtree(place, ignore_errors=True)
 
 
 def copied(source: Path, *, where: str) -> Callable[[Path], None]:

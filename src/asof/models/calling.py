@@ -108,7 +108,7 @@ class Caller:
             batches.append(self._batch(self._inputs.row(given, at), 1))
             if not at % FEW:
                 told(at)
-        return pa.Table.from_batches(batches, self._schema)
+        return pa.Table.from_batches(batches, self._schema).combine_chunks()
 
     def _batch(self, given: object, rows: int) -> pa.RecordBatch:
         """Call the model, and return its columns.
@@ -125,15 +125,17 @@ class Caller:
             columns = _columns(found, self._classes)
         except Exception as error:  # of a foreign kind
             raise DataError(f"the model gave what no column holds: {error}", where=self._where) from error
+        if not columns:
+            raise DataError("the model gave nothing", where=self._where, todo="let it give a value for each row")
         for name, column in columns.items():
             if len(column) != rows:
-                what = f"the model gave {len(column):,} values of {name!r} for {rows:,} rows"
+                what = f"the model gave {len(column):,} values of {name!r} for a block of {rows:,} rows"
                 raise DataError(what, where=self._where, todo="let it give one for each row")
         try:
             arrays = [pa.array(column, from_pandas=False) for column in columns.values()]
             batch = pa.RecordBatch.from_arrays(arrays, names=list(columns))
             return batch if self._schema is None else batch.cast(self._schema)
-        except (pa.ArrowException, ValueError, KeyError) as error:
+        except (pa.ArrowException, ValueError, KeyError, OverflowError) as error:
             raise DataError(f"the model gave what no column holds: {error}", where=self._where) from error
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from asof.definitions import Entity, Feature, FeatureGroup, FeatureView
 from asof.definitions.names import suggest_name
 from asof.definitions.types import DType
-from asof.errors import UsageError
+from asof.errors import DataError, UsageError
 from asof.training.model import Model
 from asof.training.sets.digest import TableDigest
 
@@ -109,7 +109,16 @@ def held(
 
 
 def _rows_of(predicted: pa.Table, group: FeatureGroup, time: str, ref: str) -> pa.Table:
+    """Return predictions as rows of their group.
+
+    Raises:
+        DataError: A key is null, of which a group has no row.
+    """
     columns = {name: predicted.column(name) for name in group.keys}
+    for name, column in columns.items():
+        if column.null_count:
+            what = f"key {name!r} is null in {column.null_count:,} rows, and a group has no row of that"
+            raise DataError(what, where=f"group {group.name}", todo="leave these rows out, or write a file with --out")
     columns[group.event_time or time] = predicted.column(time)
     made = {feature_name(name): name for name in predicted.column_names}  # what the model gives is last
     columns |= {each.name: predicted.column(made[each.name]) for each in group.features if each.name != MODEL}

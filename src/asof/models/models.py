@@ -8,13 +8,13 @@ from asof.arrow.frames import Frame
 from asof.clock import bounds_us
 from asof.definitions import Label
 from asof.definitions.code import Function
-from asof.errors import UsageError
+from asof.errors import ConflictError, UsageError
 from asof.models.artefacts import Artefacts, loaded
 from asof.models.calling import Caller
 from asof.models.log import Predictions, counted_as
 from asof.models.predictor import Predictor, Reads
 from asof.models.quality import ModelQuality, QualityAsked, bucket_us, quality
-from asof.models.registering import Stage, Wanted, checked_stage, places_used, register
+from asof.models.registering import Stage, Wanted, checked_set, checked_stage, places_used, register
 from asof.parts import Parts, open_models
 from asof.serving.log import LogCounts, ServingLog
 from asof.training.model import MLFLOW, Model
@@ -86,7 +86,7 @@ class Models:
             DataError: The model cannot predict its rows. UsageError: An argument does not fit.
             UnsupportedError: skops cannot keep it, or it takes no features of a type.
         """
-        made = opened(self._asked, training_set) if isinstance(training_set, str) else training_set
+        made = opened(self._asked, checked_set(training_set))
         wanted = Wanted(
             name, made, model, path, loader, stage, method, takes, metrics or {}, description, log, log_retention,
             code_commit,
@@ -133,7 +133,7 @@ class Models:
         """
         parts = self._parts
         gone = parts.models.remove(_text(name), now_us=parts.now_us(), writer=parts.writer)
-        self._artefacts.drop([kept.artefact for kept in gone], lambda: places_used(parts))
+        self._artefacts.sweep(lambda: places_used(parts))
         return [kept.ref for kept in gone]
 
     def load(self, name: str) -> Predictor:
@@ -141,11 +141,15 @@ class Models:
 
         Raises:
             NotFoundError: Unknown name. PermanentError: Its files are damaged, or cannot be loaded.
-            ConflictError: Its training set, transforms, rules, or the source of its loader are not what they were.
+            ConflictError: No version is live, and none was named; or its training set, transforms, rules, or the source
+                of its loader are not what they were.
             MissingDependencyError: MLflow keeps it, and is not installed.
         """
         model = self.get(name)
         where = f"model {model.ref}"
+        if not model.live and name != model.ref:
+            todo = f'load("{model.ref}") loads it all the same; move it to a stage, if it is to be used'
+            raise ConflictError(f"{model.ref} is archived, and no other version is live", where=where, todo=todo)
         made = opened(self._asked, model.training_set)
         if model.said.loader == MLFLOW:
             found = open_models(MLFLOW)(self._parts, model)

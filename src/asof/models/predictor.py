@@ -219,6 +219,8 @@ class Predictor:
         Raises:
             As `online`. DataError: The model failed.
         """
+        if not isinstance(keys, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(f"{type(keys).__name__} is no key set", where=self.model.view, todo="pass a dict")
         return self._one(self._reads.online(self.model.view, keys, request=request))
 
     def predict_many(self, keys: Sequence[Keys], request: Requests = None) -> list[Prediction]:
@@ -231,6 +233,8 @@ class Predictor:
         Raises:
             As `online`. DataError: The model failed.
         """
+        if isinstance(keys, Mapping):
+            raise UsageError("one key set is no list of them", where=self.model.view, todo="pass a list of dicts")
         return [self._one(vector) for vector in self._reads.online(self.model.view, keys, request=request)]
 
     def __repr__(self) -> str:
@@ -265,7 +269,7 @@ def parts_of_spine(spine: Frame, rows: int | None) -> tuple[Iterator[pa.Table], 
     """Return a spine in tables of about so many rows, or in one; and how many rows it has, 0 if nobody knows."""
     if rows is None:
         return iter([to_table(whole(spine), where="spine")[0]]), 0
-    if rows < 1:
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"batch_rows={rows!r} is no number of rows", todo="pass 1 or more")
     batches = to_batches(spine, where="spine")
     if batches is not None:

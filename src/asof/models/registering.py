@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from numbers import Real
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -95,10 +96,15 @@ class Wanted:
         elif self.kept_us is not None:
             todo = "leave it out: what a log holds is kept as long as the last model said that logged"
             raise UsageError("log_retention= needs log=", where=where, todo=todo)
+        if not isinstance(self.metrics, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(f"metrics={self.metrics!r} is no dict", where=where, todo='pass {"mae": 9.5}')
         for name, value in self.metrics.items():
-            checked_text(name, "the name of a metric", where=where)
-            if isinstance(value, bool) or not math.isfinite(float(value)):
+            if not checked_text(name, "the name of a metric", where=where).isprintable() or not name.strip():
+                raise UsageError(f"{name!r} is no name of a metric", where=where)
+            if isinstance(value, bool) or not isinstance(value, Real) or not _finite(value):
                 raise UsageError(f"the metric {name}={value!r} is no finite number", where=where)
+        if self.path is not None and not isinstance(self.path, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            raise UsageError(f"path={self.path!r} is no path", where=where)
         if self.path is None and (self.model is None or self.loader is not None):
             raise UsageError("which model?", where=where, todo="pass the model; or path= of its file, and loader=")
         if self.path is not None and (self.model is not None or self.loader is None):
@@ -135,7 +141,6 @@ def described(wanted: Wanted, said: Facts, load: Callable[[], object]) -> Facts:
         load: Loads it, from where it is kept: not the one of the caller, but that which will predict.
     """
     made = wanted.made
-    fitted = made.manifest.transforms is not None
     inputs = Inputs(made.inputs, wanted.takes)
     caller = Caller(load(), wanted.method, inputs, where=wanted.where)
     outputs, alone = caller.tried(_rows(made))
@@ -146,7 +151,7 @@ def described(wanted: Wanted, said: Facts, load: Callable[[], object]) -> Facts:
         inputs=tuple((name, str(dtype)) for name, dtype in made.inputs.items()),
         outputs=tuple((name, str(dtype)) for name, dtype in outputs.items()),
         alone=alone,
-        transforms=made.fitted.digest if fitted else "",
+        transforms="" if made.transforming is None else made.transforming.digest,
         metrics={name: float(value) for name, value in wanted.metrics.items()},
         description=wanted.description,
         log=float(wanted.log),
@@ -163,7 +168,8 @@ def recorded(parts: Parts, wanted: Wanted, said: Facts, place: str, digest: str)
     if said.log:
         keep_predictions(parts, name, said, made)
     for known in reversed([each for each in parts.models.all() if each.name == name]):
-        if (known.training_digest, known.artefact, known.facts) == (made.digest, place, facts) and known.live:
+        same = (known.training_set, known.view, known.artefact, known.facts) == (made.ref, made.view, place, facts)
+        if same and known.training_digest == made.digest and known.live:
             if wanted.stage not in {"none", known.stage}:
                 parts.models.move(known.ref, wanted.stage, now_us=parts.now_us(), writer=parts.writer)
             return Model(parts.models.get(known.ref))
@@ -172,6 +178,26 @@ def recorded(parts: Parts, wanted: Wanted, said: Facts, place: str, digest: str)
         name, 0, wanted.stage, made.ref, made.digest, made.view, place, digest, parts.now_us(), parts.writer, facts
     )
     return Model(parts.models.add(kept))
+
+
+def checked_set(given: object) -> str:
+    """Return the name of a training set, the version of one that is given.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if isinstance(given, TrainingSet):
+        return given.ref
+    if not isinstance(given, str):
+        raise UsageError(f"{type(given).__name__} is no training set", todo="pass one, or its name")
+    return given
+
+
+def _finite(value: Real) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
 
 
 def checked_stage(given: object) -> Stage:
@@ -204,5 +230,5 @@ def _rows(made: TrainingSet) -> pa.Table:
     for batch in made.batches(rows=BLOCK):
         if batch.num_rows:
             answers = pa.Table.from_batches([batch]).select(list(made.features))
-            return answers if made.manifest.transforms is None else made.fitted.table(answers)
+            return answers if made.transforming is None else made.transforming.table(answers)
     return pa.table({name: [] for name in made.inputs})

@@ -202,10 +202,24 @@ class TrainingSet:
         return transformed(self.fitted, given, raw=raw)
 
     @property
+    def transforming(self) -> Fitted | None:
+        """The view's fitted transforms; None if it has none.
+
+        Raises:
+            As `fitted`.
+        """
+        declared = self.manifest.documents.get(self.view, {}).get("transforms")
+        return self.fitted if declared or self.manifest.transforms is not None else None
+
+    @property
     def inputs(self) -> dict[str, DType]:
-        """The columns that a model of it is given: the features, or what the view's transforms make of them."""
-        if self.manifest.transforms is not None:
-            return dict(self.fitted.outputs)
+        """The columns that a model of it is given: the features, or what the view's transforms make of them.
+
+        Raises:
+            ConflictError: What the transforms learned went with rows that were erased.
+        """
+        if self.transforming is not None:
+            return dict(self.transforming.outputs)
         return {column.name: column.kept.dtype for column in self.manifest.answers}
 
     def xy(self, split: str | None = None, *, takes: Takes = "pandas") -> tuple[Any, np.ndarray]:
@@ -231,7 +245,7 @@ class TrainingSet:
         table = self.to_arrow(split)
         table = table.filter(pc.is_valid(table.column(self.label)))
         answers = table.select(list(self.features))
-        found = answers if self.manifest.transforms is None else self.fitted.table(answers)
+        found = answers if self.transforming is None else self.transforming.table(answers)
         return inputs.of_table(found), table.column(self.label).to_numpy()
 
     def batches(self, split: str | None = None, *, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
