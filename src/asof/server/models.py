@@ -192,15 +192,35 @@ def need(store: Store, model: Model, role: Role) -> None:
 
 
 def moved(store: Store, asked: requests.MoveModel) -> list[KeptModel]:
-    """Put a version of a model into a stage."""
-    found(store, asked.name, "writer")
+    """Put a version of a model into a stage.
+
+    Raises:
+        DeniedError: Who calls may not write the view of it, or that of the version whose place it takes.
+    """
+    model = found(store, asked.name, "writer")
+    if asked.stage in ("staging", "production"):  # the version that is there is archived
+        for other in _versions(store, f"{model.name}@{asked.stage}"):
+            need(store, other, "writer")
     return [model.kept for model in store.models.move(asked.name, asked.stage)]
 
 
 def removed(store: Store, asked: requests.Named) -> list[str]:
-    """Remove a version of a model, or all."""
+    """Remove a version of a model, or all.
+
+    Raises:
+        DeniedError: Who calls is not admin of the views of all that would go.
+    """
     found(store, asked.name, "admin")
+    for each in _versions(store, asked.name):
+        need(store, each, "admin")
     return store.models.remove(asked.name)
+
+
+def _versions(store: Store, name: str) -> list[Model]:
+    """Return all versions that a name stands for: those of "delays", of "delays@3" or of "delays@archived"."""
+    base, at, which = name.partition("@")
+    every = [each for each in store.models.all() if each.name == base]
+    return [each for each in every if not at or which in (str(each.version), each.stage)]
 
 
 def _same(model: Model) -> tuple[str, str, str]:
