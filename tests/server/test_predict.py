@@ -5,15 +5,24 @@ import struct
 import time
 from datetime import datetime
 
+import anyio
 import pyarrow as pa
 import pytest
-from tests.predictions import AIRPORTS, another, made
+from sklearn.linear_model import LinearRegression
+from tests.predictions import AIRPORTS, airport, another, made, spine, weather
 from tests.server.conftest import Asof, Server
 
 import asof
+from asof import FeatureGroup, FeatureView
+from asof.access import Caller
 from asof.clock import system_clock
-from asof.errors import ConflictError, NotFoundError
+from asof.errors import ConflictError, DeniedError, NotFoundError
+from asof.server.messages import PredictRequest
+from asof.server.metrics import Metrics
 from asof.server.models import REFRESH_SECONDS, ServedModels
+from asof.server.openapi import Asked
+from asof.server.predict import Predicting
+from asof.transforms import Impute
 
 pytestmark = pytest.mark.slow
 
@@ -234,3 +243,35 @@ def test_a_key_reads_the_models_of_its_projects(kept, tmp_path):
         assert server.post("/v1/predict/linear", asked)[0] == 401
     finally:
         server.stop()
+
+
+def test_rights_are_those_of_the_model_that_answers_whatever_the_name_meant_before(store):
+    def of(project):
+        """Return the definitions, their view in a project."""
+        lent = FeatureGroup(
+            "weather", entity=airport, event_time="time_hour", features=weather.features, ttl="12h", online=True,
+            shared_with=["fraud"],
+        )  # fmt: skip
+        view = FeatureView("plain", features=[lent["temp"]], transforms={"temp": Impute("mean")}, project=project)
+        return lent, view
+
+    made = store.training_set("plain-1", "plain", spine(system_clock(), 40), time="at", label="late", known="event")
+    store.models.register("plain", LinearRegression().fit(*made.xy()), training_set=made)
+    models = ServedModels(store, ["plain"], seconds=3600)
+    predict = Predicting(store, models, Metrics(store), most_rows=10).operations()[0].handler
+
+    def asked(*projects):
+        caller = Caller("key:own", dict.fromkeys(projects, "reader"))
+        return Asked({"model": "plain"}, {}, PredictRequest({"origin": AIRPORTS[0]}), caller)
+
+    try:
+        assert anyio.run(predict, asked("")).model == "plain@1"
+        with pytest.raises(DeniedError, match="'reader' in the default project"):
+            anyio.run(predict, asked("fraud"))
+        store.apply(*of("fraud"))
+        models.refresh()
+        assert anyio.run(predict, asked("fraud")).model == "plain@1"
+        with pytest.raises(DeniedError, match="'reader' in project 'fraud'"):
+            anyio.run(predict, asked(""))
+    finally:
+        models.close()

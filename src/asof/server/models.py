@@ -7,10 +7,10 @@ every few seconds; another version is loaded beside, while the one before answer
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asof.access import Caller
-from asof.access.caller import calling
+from asof.access.caller import Definition, calling
 from asof.errors import AsofError, ConflictError, NotFoundError, TransientError
 from asof.models import Model, Predictor
 from asof.records import Role
@@ -34,10 +34,12 @@ class Served:
     Attributes:
         name: As what it is asked for: "delays", "delays@3" or "delays@production".
         predictor: Answers.
+        definition: The view that it reads, or group: who may read that may ask. As it stood at the last look.
     """
 
     name: str
     predictor: Predictor
+    definition: Definition
 
     @property
     def model(self) -> Model:
@@ -62,7 +64,7 @@ class ServedModels:
         self._store = store
         self._names = tuple(dict.fromkeys(names))
         self._seconds = seconds
-        self._served = {name: Served(name, _live(store.models.load(name))) for name in self._names}
+        self._served = {name: self._loaded(name) for name in self._names}
         self._troubles: dict[str, str] = {}
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -126,11 +128,20 @@ class ServedModels:
             self._withdraw(name, "it was archived")
         elif served is None or _same(served.model) != _same(model):
             self._load(name, served)
+        else:
+            self._served = {**self._served, name: replace(served, definition=self._definition(model))}
+
+    def _loaded(self, name: str) -> Served:
+        predictor = _live(self._store.models.load(name))
+        return Served(name, predictor, self._definition(predictor.model))
+
+    def _definition(self, model: Model) -> Definition:
+        return self._store.catalog.find(model.view).definition
 
     def _load(self, name: str, before: Served | None) -> None:
         """Load the version that a name means now; if that fails the one before goes on, and it is tried again."""
         try:
-            served = Served(name, _live(self._store.models.load(name)))
+            served = self._loaded(name)
         except AsofError as error:
             answers = "nothing" if before is None else before.model.ref
             self._tell(name, f"model {name} cannot be loaded, {answers} answers: {error}")
