@@ -5,15 +5,18 @@ import struct
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from sklearn.linear_model import LinearRegression
 from tests.client.conftest import Served, everybody
-from tests.predictions import AIRPORTS, NOW, another, made, spine
+from tests.predictions import AIRPORTS, NOW, airport, another, made, spine, weather
 
 import asof
+from asof import FeatureGroup, FeatureView
 from asof.access.caller import EVERYBODY, Caller, answering
 from asof.errors import ConflictError, DeniedError, NotFoundError, UnsupportedError, UsageError
 from asof.server import models as served_models
 from asof.server.limits import Limits
 from asof.server.verbs import VERBS
+from asof.transforms import Impute
 from asof.wire import requests
 
 pytestmark = pytest.mark.slow
@@ -164,3 +167,34 @@ def test_who_may_not_read_the_view_hears_of_no_model(behind):
     with pytest.raises(DeniedError, match="'admin'"):
         act(reader, "models.remove", requests.Named(name="linear"))
     assert served_models.readable(behind, other) == []
+
+
+def test_who_may_not_change_one_version_does_not_change_it_by_the_name_or_by_the_stage(behind):
+    lent = FeatureGroup(
+        "weather", entity=airport, event_time="time_hour", features=weather.features, ttl="12h", online=True,
+        shared_with=["fraud"],
+    )  # fmt: skip
+    behind.apply(
+        lent, FeatureView("other", features=[lent["temp"]], project="fraud", transforms={"temp": Impute("mean")})
+    )
+    made = behind.training_set("other-1", "other", spine(count=40), time="at", label="late", known="event")
+    behind.models.register("linear", LinearRegression().fit(*made.xy()), training_set=made)
+    behind.models.move("linear@1", "production")
+
+    def act(roles, verb, asked):
+        with answering(Caller("key:fraud", roles)):
+            return VERBS[verb].act(behind, asked, False)
+
+    move = requests.MoveModel(name="linear@2", stage="production")
+    fraud, both = {"fraud": "admin"}, {"fraud": "admin", "": "admin"}
+    with pytest.raises(DeniedError, match="'writer' in the default project"):
+        act(fraud, "models.move", move)
+    assert act(fraud, "models.move", requests.MoveModel(name="linear@2", stage="none")) == []
+    assert act({**fraud, "": "reader"}, "models.get", requests.Named(name="linear@1")).stage == "production"
+    behind.models.move("linear@1", "archived")
+    for name in ("linear", "linear@archived"):
+        with pytest.raises(DeniedError, match="'admin' in the default project"):
+            act(fraud, "models.remove", requests.Named(name=name))
+    assert [each.ref for each in act(fraud, "models.move", move)] == ["linear@2"]
+    behind.models.move("linear@2", "none")
+    assert act(both, "models.remove", requests.Named(name="linear")) == ["linear@1", "linear@2"]

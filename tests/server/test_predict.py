@@ -1,19 +1,32 @@
 """`asof serve --model`: predictions over HTTP, of the models that were named, as the registry moves on."""
 
 import shutil
+import signal
 import struct
 import time
 from datetime import datetime
+from itertools import pairwise
 
+import anyio
 import pyarrow as pa
 import pytest
-from tests.predictions import AIRPORTS, another, made
+from sklearn.linear_model import LinearRegression
+from sqlalchemy import update
+from tests.predictions import AIRPORTS, airport, another, made, spine, weather
 from tests.server.conftest import Asof, Server
 
 import asof
+from asof import FeatureGroup, FeatureView
+from asof.access import Caller
 from asof.clock import system_clock
-from asof.errors import ConflictError, NotFoundError
+from asof.errors import ConflictError, DeniedError, NotFoundError, PermanentError
+from asof.registry.sql.tables import model
+from asof.server.messages import PredictRequest
+from asof.server.metrics import Metrics
 from asof.server.models import REFRESH_SECONDS, ServedModels
+from asof.server.openapi import Asked
+from asof.server.predict import Predicting
+from asof.transforms import Impute
 
 pytestmark = pytest.mark.slow
 
@@ -215,6 +228,31 @@ def test_workers_predict_and_follow_too(kept, tmp_path):
         assert server.stop() == 0
 
 
+def test_a_worker_that_starts_after_a_model_was_archived_goes_on_without_it(kept, tmp_path):
+    folder = shutil.copytree(kept, tmp_path / "store")
+    server = Server(folder, ("--workers", "2", "--model", "linear", "--model", "classes@1"))
+
+    def wait(count):
+        """Wait until so many processes said that the model is gone."""
+        end = time.monotonic() + 60
+        while sum("classes@1 is not served any more" in line for line in server.lines) < count:
+            assert time.monotonic() < end, server.lines
+            time.sleep(0.05)
+
+    try:
+        with asof.open(folder) as store:
+            store.models.move("classes@1", "archived")
+        wait(3)  # the first process, and two workers
+        server.process.send_signal(signal.SIGHUP)
+        wait(5)
+        asked = {"keys": {"origin": AIRPORTS[0]}, "request": {"hour": 3}}
+        assert server.post("/v1/predict/linear", asked)[0] == 200
+        assert server.post("/v1/predict/classes@1", asked)[0] == 404
+        assert not [line for line in server.lines if "ended: 1" in line or "did not answer" in line]
+    finally:
+        assert server.stop() == 0
+
+
 def test_a_key_reads_the_models_of_its_projects(kept, tmp_path):
     folder = shutil.copytree(kept, tmp_path / "store")
     with asof.open(folder) as store:
@@ -234,3 +272,89 @@ def test_a_key_reads_the_models_of_its_projects(kept, tmp_path):
         assert server.post("/v1/predict/linear", asked)[0] == 401
     finally:
         server.stop()
+
+
+def test_rights_are_those_of_the_model_that_answers_whatever_the_name_meant_before(store):
+    def of(project):
+        """Return the definitions, their view in a project."""
+        lent = FeatureGroup(
+            "weather", entity=airport, event_time="time_hour", features=weather.features, ttl="12h", online=True,
+            shared_with=["fraud"],
+        )  # fmt: skip
+        view = FeatureView("plain", features=[lent["temp"]], transforms={"temp": Impute("mean")}, project=project)
+        return lent, view
+
+    made = store.training_set("plain-1", "plain", spine(system_clock(), 40), time="at", label="late", known="event")
+    store.models.register("plain", LinearRegression().fit(*made.xy()), training_set=made)
+    models = ServedModels(store, ["plain"], seconds=3600)
+    predict = Predicting(store, models, Metrics(store), most_rows=10).operations()[0].handler
+
+    def asked(*projects):
+        caller = Caller("key:own", dict.fromkeys(projects, "reader"))
+        return Asked({"model": "plain"}, {}, PredictRequest({"origin": AIRPORTS[0]}), caller)
+
+    try:
+        assert anyio.run(predict, asked("")).model == "plain@1"
+        with pytest.raises(DeniedError, match="'reader' in the default project"):
+            anyio.run(predict, asked("fraud"))
+        store.apply(*of("fraud"))
+        models.refresh()
+        assert anyio.run(predict, asked("fraud")).model == "plain@1"
+        with pytest.raises(DeniedError, match="'reader' in project 'fraud'"):
+            anyio.run(predict, asked(""))
+    finally:
+        models.close()
+
+
+def test_a_name_in_trouble_is_told_once_and_stops_no_other(store, caplog):
+    models = ServedModels(store, ["classes@1", "linear"], seconds=3600)
+    try:
+        another(store)
+        with store._parts.registry._database.write() as connection:
+            connection.execute(update(model).where(model.c.name == "classes").values(facts="no facts"))
+        with caplog.at_level("WARNING"):
+            models.refresh()
+            models.refresh()
+        assert models.need("linear").model.ref == "linear@2"
+        assert models.need("classes@1").model.ref == "classes@1"
+        assert caplog.text.count("model classes@1") == 1
+    finally:
+        models.close()
+
+
+def test_a_version_that_cannot_be_loaded_is_tried_again_with_longer_pauses(store, tmp_path, monkeypatch):
+    tries, fails = tmp_path / "tries", tmp_path / "fails"
+    (tmp_path / "failing_loader.py").write_text(
+        "import pathlib, time\n"
+        "def load(path):\n"
+        f"    with open({str(tries)!r}, 'a') as file:\n"
+        "        file.write(f'{time.monotonic()}\\n')\n"
+        f"    if pathlib.Path({str(fails)!r}).exists():\n"
+        "        raise ValueError('not now')\n"
+        "    return lambda frame: frame['temp'].to_numpy()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "model.txt"
+    path.write_text("temp")
+    made = store.training_set("departure-1")
+    store.models.register("own", path=path, loader="failing_loader:load", training_set=made, method="")
+    tries.unlink()
+    fails.touch()
+    with pytest.raises(PermanentError, match="not now"):
+        ServedModels(store, ["own"])
+    tries.unlink()
+    pause = 0.05
+    models = ServedModels(store, ["linear", "own"], seconds=pause, strict=False)
+    try:
+        assert {each.name for each in models.all()} == {"linear"}
+        end = time.monotonic() + 60
+        while len(at := list(map(float, tries.read_text().split()))) < 5 and time.monotonic() < end:
+            time.sleep(0.01)
+        gaps = [after - before for before, after in pairwise(at)]
+        assert all(gap >= pause * 2**number for number, gap in enumerate(gaps)), gaps
+        assert len(gaps) >= 4
+        fails.unlink()
+        models.refresh()
+        assert models.need("own").model.ref == "own@1"
+    finally:
+        models.close()

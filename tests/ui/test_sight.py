@@ -135,3 +135,25 @@ def test_who_may_not_read_the_outcomes_sees_no_quality_and_who_may_not_read_the_
         assert data["charts"]
         with pytest.raises(NotFoundError, match="shops-model"):
             model(Asked(caller=Caller("key:c", {"hidden": "reader"}), **asked))
+
+
+def test_only_versions_whose_views_are_seen_are_measured(tmp_path):
+    lent = FeatureGroup(
+        "sales", entity=SHOP, event_time="at", features=SALES.features, online=True, shared_with=["hidden"]
+    )
+    views = FeatureView("shops", features=[lent]), FeatureView("others", features=[lent], project="hidden")
+    with asof.open(tmp_path / "models", clock=lambda: NOW) as opened:
+        opened.apply(lent, *views)
+        opened.backfill("sales", [row for hour in range(2, 9) for row in rows(hour, KEYS[:2], paid=float(hour))])
+        spine = [{**row, "y": 2.0 * hour} for hour in range(3, 9) for row in rows(hour, KEYS[:2])]
+        for view in ("shops", "others"):
+            made = opened.training_set(view, view=view, spine=spine, time="at", label="y")
+            fitted = LinearRegression(fit_intercept=view == "shops").fit(*made.xy())
+            opened.models.register("shared", fitted, training_set=made, log=1.0)
+        for ref in ("shared@1", "shared@2"):
+            opened.models.load(ref).predict_one({"country": "at", "number": 0})
+        sight = Sight(opened)
+        for roles, seen in (({"": "reader"}, {"shared@1"}), ({"*": "reader"}, {"shared@1", "shared@2"})):
+            asked = Asked("/models/shared", {"name": "shared"}, {}, Caller("key:a", roles), sight)
+            ((_, data),) = model(asked, tab="quality").data["sections"]
+            assert {row[0].text for row in data["table"].rows} == seen

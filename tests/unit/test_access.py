@@ -182,5 +182,10 @@ def test_names_are_told_to_who_may_read_all():
     error = NotFoundError.named("group", "owm", ["own"])
     assert told(error, Caller("key:k", {"*": "reader"})) is error
     assert "'own'" not in str(told(error, Caller("key:k", {"a": "admin"})))
+    model = NotFoundError.named("model", "delay", ["delays"])
+    assert "'delays'" not in str(told(model, Caller("key:k", {"a": "admin"})))
+    assert told(model, EVERYBODY) is model
+    served = NotFoundError.named("served model", "delay", ["delays"])  # made with those that the caller may read
+    assert told(served, Caller("key:k", {"a": "admin"})) is served
     other = NotFoundError.named("column", "owm", ["own"])
     assert told(other, Caller("key:k", {"a": "admin"})) is other

@@ -220,9 +220,10 @@ def token_of(authorization: str | None) -> str | None:
 
 
 def told(error: Exception, caller: Caller) -> Exception:
-    """Return an error without the names of what its caller may not read."""
-    kind = error.data.get("kind", "") if isinstance(error, NotFoundError) else ""
-    if isinstance(error, NotFoundError) and not caller.reads_all and ("group" in str(kind) or "view" in str(kind)):
+    """Return an error without the names of what its caller may not read; those of served models are such as he may."""
+    kind = str(error.data.get("kind", "")) if isinstance(error, NotFoundError) else ""
+    hides = "group" in kind or "view" in kind or kind == "model"
+    if isinstance(error, NotFoundError) and not caller.reads_all and hides:
         return NotFoundError(error.what, where=error.where, data=error.data)
     return error
 

@@ -86,11 +86,17 @@ class Predicting:
         return await to_thread.run_sync(self._listed, asked.caller, abandon_on_cancel=True, limiter=self._others)
 
     async def _answer(self, name: str, caller: Caller, work: Callable[..., Any], body: Any) -> Any:  # noqa: ANN401 - a message
-        """Have a model answer in one of its threads."""
+        """Have a model answer in one of its threads.
+
+        Raises:
+            DeniedError: The caller may not read the view of just this model: when his rights were looked at, the name
+                may have meant another one.
+        """
         begun = time.perf_counter()
         served = self._models.find(name)
         if served is None:
             served = await to_thread.run_sync(self._need, name, caller, limiter=self._others)
+        caller.need("reader", served.definition)
         threads = self._threads.setdefault(served.name, CapacityLimiter(THREADS))
         found = await to_thread.run_sync(work, served.predictor, body, abandon_on_cancel=True, limiter=threads)
         ref = served.model.ref

@@ -106,10 +106,10 @@ def serve(settings: Settings, *, ready: Callable[[str, int | None], None], note:
                         LeavingServer(config).run(sockets=[taken])
 
 
-def _shared(store: Store, settings: Settings) -> "Shared":
+def _shared(store: Store, settings: Settings, *, strict: bool = True) -> "Shared":
     from asof.server.shared import shared  # noqa: PLC0415 - the metrics look at the environment when they are imported
 
-    return shared(store, settings.limits, settings.models)
+    return shared(store, settings.limits, settings.models, strict=strict)
 
 
 def _config(settings: Settings, store: Store, access: Access, own: "Shared") -> uvicorn.Config:
@@ -189,7 +189,7 @@ def application() -> ASGIApp:
     log_to_stderr()
     store = Store.open(settings.store, create=False)
     access = open_access(settings.security, store.keys)
-    own = _shared(store, settings)
+    own = _shared(store, settings, strict=False)  # a model may be archived since the server was started
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncGenerator[None]:

@@ -29,10 +29,10 @@ class Shared:
         self.models.close()
 
 
-def shared(store: Store, limits: Limits, models: Sequence[str] = ()) -> Shared:
+def shared(store: Store, limits: Limits, models: Sequence[str] = (), *, strict: bool = True) -> Shared:
     """Return what the transports of a store share; whoever asks for models closes it.
 
     Raises:
         As `ServedModels`.
     """
-    return Shared(Metrics(store), Jobs(limits.jobs), ServedModels(store, models))
+    return Shared(Metrics(store), Jobs(limits.jobs), ServedModels(store, models, strict=strict))

@@ -17,7 +17,7 @@ from asof.definitions.names import checked_text
 from asof.errors import NotFoundError
 from asof.ingest.materialize import state_of
 from asof.ingest.take import is_taken, told_positions
-from asof.models.quality import ModelQuality
+from asof.models.quality import ModelQuality, QualityAsked, bucket_us, quality
 from asof.parts import Parts
 from asof.quality.explanation import Explanation
 from asof.quality.verify import Verification
@@ -275,16 +275,19 @@ class Sight:
         names = {each.training_set for each in models}
         return {each.ref: each.group for each in self._parts.training_sets.all() if each.ref in names}
 
-    def labels(self, model: str) -> set[str]:
-        """Return the groups of which the labels of a model's versions are looked up."""
-        names = {each.training_set for each in self._store.models.all() if each.name == model}
+    def labels(self, models: Sequence[Model]) -> set[str]:
+        """Return the groups of which the labels of models are looked up."""
+        names = {each.training_set for each in models}
         kept = [each for each in self._parts.training_sets.all() if each.ref in names]
         said = [Manifest.from_json(each.manifest).label for each in kept]
         return {label.group for label in said if label is not None and label.group}
 
-    def model_quality(self, model: str, *, every: str, start: datetime) -> ModelQuality:
-        """Return how good the online predictions of a model were since a time."""
-        return self._store.models.quality(model, every=every, start=start)
+    def model_quality(self, versions: Sequence[Model], *, every: str, start: datetime) -> ModelQuality:
+        """Return how good the online predictions of some versions of a model were since a time."""
+        name = versions[0].name
+        self._store.models.logged(name, flush=True)
+        known = {each.ref: each for each in versions}
+        return quality(self._parts, QualityAsked(name, known, to_us(start), None, bucket_us(every), None))
 
     def progress(self, group: RegisteredGroup) -> Progress:
         """Return how far the rows of a group are made, that are made from others or taken from outside."""

@@ -59,7 +59,7 @@ def model(asked: Asked, tab: str = OVERVIEW) -> Page:
     if tab not in tabs:
         raise NotFoundError.named("tab", tab, [each for each in tabs if each], where=f"model {name}")
     chosen = _chosen(versions)
-    sections = _overview(asked, versions, chosen) if tab == OVERVIEW else _over_time(asked, name)
+    sections = _overview(asked, versions, chosen) if tab == OVERVIEW else _over_time(asked, versions)
     data = {
         "kind": "model",
         "about": chosen.said,
@@ -89,18 +89,18 @@ def _overview(asked: Asked, versions: Sequence[Model], chosen: Model) -> list[tu
     ]
 
 
-def _over_time(asked: Asked, name: str) -> list[tuple[Part, Mapping[str, Any]]]:
-    """Return how many predictions there were, and how good they were, of each version."""
+def _over_time(asked: Asked, versions: Sequence[Model]) -> list[tuple[Part, Mapping[str, Any]]]:
+    """Return how many predictions there were, and how good they were, of each version that is seen."""
     every = asked.query.get("every", "1d")
     every = every if every in PERIODS else "1d"
-    data: dict[str, Any] = {"url": model_page(name), "every": every, "periods": list(PERIODS), "notes": ()}
+    data: dict[str, Any] = {"url": model_page(versions[0].name), "every": every, "periods": list(PERIODS), "notes": ()}
     data |= {"problem": "", "charts": (), "table": None}
-    hidden = asked.sight.labels(name) - asked.seen.refs.keys()
+    hidden = asked.sight.labels(versions) - asked.seen.refs.keys()
     if hidden:
         data["problem"] = "What became of the predictions is in a group that you may not read."
         return [(Part("Quality over time", "sections/quality.html"), data)]
     start = from_us(asked.sight.now_us) - timedelta(days=PERIODS[every])
-    found = asked.sight.model_quality(name, every=every, start=start)
+    found = asked.sight.model_quality(versions, every=every, start=start)
     data["notes"] = [f"predictions after {show_us(to_us(start))}", *found.notes]
     if found.rows:
         data["charts"] = [_volume(found), *(_measure(found, each) for each in found.measures)]
