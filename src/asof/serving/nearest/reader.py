@@ -67,8 +67,9 @@ class NearestReader:
         """Look definitions up anew at the next question; indexes of groups that are gone go."""
         self._plans.forget()
         known = {group.id for group in self._parts.registry.groups()} if self._indexes else set[int]()
-        for key in [key for key in self._indexes if key[0] not in known]:
-            del self._indexes[key]
+        for key in list(self._indexes):  # others add meanwhile, and forget too
+            if key[0] not in known:
+                self._indexes.pop(key, None)
 
     def drop(self) -> None:
         """Hold no rows any more: some are to be forgotten."""
