@@ -104,6 +104,10 @@ class State:
     segments: tuple[Segment, ...]
     alive: tuple[Truths, ...]
 
+    def has(self, commit: int, columns: frozenset[str]) -> bool:
+        """Return whether it is that of a commit, or of a later one, and has some columns."""
+        return self.commit >= commit and columns <= self.columns
+
     def after(self, new: Segment, commit: int) -> "State":
         """Return the state after some rows; one that is not newer than the row of its key does not count."""
         fresh = np.ones(len(new), bool)
@@ -166,9 +170,12 @@ class Index:
         Raises:
             ConflictError: The group was removed. TransientError: Retention is ahead of the commit.
         """
+        state = self._state
+        if state is not None and state.has(commit, columns):  # not behind who reads history for another question
+            return state
         with self._lock:
             state = self._state
-            if state is not None and state.commit >= commit and columns <= state.columns:
+            if state is not None and state.has(commit, columns):
                 return state
             if state is None or not columns <= state.columns or self._took_back(state.commit):
                 wanted = columns if state is None else columns | state.columns
