@@ -29,6 +29,7 @@ from asof.errors import (
     UnsupportedError,
     UsageError,
 )
+from asof.mlflow.package import asking
 from asof.training.sets.training_set import TrainingSet
 from asof.transforms import Impute, Standard
 
@@ -303,6 +304,18 @@ def test_a_function_of_python_is_called_by_the_interface_of_mlflow(store, spine)
     assert str(rows.column("prediction").to_pylist()) == "[32.0, nan]"
 
 
+def test_how_long_predictions_are_kept_is_said_with_the_model(store, made):
+    said = asof.mlflow.log_model(fitted(made), training_set=made, name="delays", log=0.5, log_retention="90d").said
+    assert (said.log, said.log_retention_us) == (0.5, 90 * 24 * 3600 * 1_000_000)
+
+
+def test_a_password_in_what_mlflow_says_is_not_told():
+    for error in (mlflow.MlflowException, ValueError):
+        with pytest.raises(BackendError) as told, asking("log", where="mlflow"):
+            raise error("cannot reach http://ana:p@ss@tracking:5000/api or postgresql://bo:word@db/x of a@b")
+        assert "http://tracking:5000/api or postgresql://db/x of a@b" in str(told.value)
+
+
 def test_a_model_from_code_is_no_pickle(store, made, tmp_path):
     file = tmp_path / "tripled.py"
     file.write_text(
@@ -474,6 +487,8 @@ def test_a_training_set_that_goes_meanwhile_leaves_nothing(store, made, monkeypa
         ({"method": "prophesy"}, UsageError, "the model has no method 'prophesy'"),
         ({"takes": "xarray"}, UsageError, "takes='xarray'"),
         ({"metrics": {"mae": float("inf")}}, UsageError, "the metric mae=inf is no finite number"),
+        ({"log_retention": "30d"}, UsageError, "log_retention= needs log="),
+        ({"log": 1.0, "log_retention": "soon"}, UsageError, "log_retention"),
         ({"flavor": np}, UsageError, "is no flavour of MLflow"),
         ({"input_example": [1]}, UsageError, "its rows would lie where `forget` does not reach"),
         ({"registered_model_name": "x"}, UsageError, "registered_model_name= is no option here"),
