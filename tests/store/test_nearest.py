@@ -191,6 +191,23 @@ def test_the_online_store_may_be_built_anew(filled):
     assert filled.nearest("products", "e", near).to_arrow() == wanted
 
 
+@pytest.mark.embedded("asks within a state of the online store that is held open")
+def test_an_index_that_is_ahead_of_a_question_is_kept(filled, at):
+    filled.nearest("products", "e", [1.0, 0.0])
+    (index,) = filled._nearest._indexes.values()
+    parts = filled._parts
+    group = parts.registry.group("products")
+    with parts.online.snapshot() as snapshot:
+        before = snapshot.applied[group.id].commit
+        filled.push("products", row(at, 7, [1.0, 0.0], country="aa", hour=2))
+        filled.nearest("products", "e", [1.0, 0.0])
+        state = index._state
+        assert state.commit > before
+        assert index.at(before, frozenset()) is state
+    assert ids(filled.nearest("products", "e", [1.0, 0.0], 1)) == [7]
+    assert index._state is state
+
+
 @pytest.mark.embedded("a step of a load is applied by hand")
 def test_a_load_that_is_half_applied_is_told_and_answers_as_online_does(filled, at):
     near = [1.0, 0.0]

@@ -100,15 +100,17 @@ class NearestReader:
         the little that is left is read within.
         """
         wanted = asked.where.columns - frozenset(group.definition.keys)
-        state = index.at(self._applied(group).commit, wanted)
+        known = self._applied(group).commit
+        state = index.at(known, wanted)
+        if state.commit > known and self._applied(group).commit < state.commit:
+            index.drop()  # the online store was built anew, and is not done; else another thread was ahead of us
+            return None
         with self._parts.online.snapshot() as snapshot:
             now_us = self._parts.now_us()
             applied = snapshot.applied.get(group.id, Applied())
             if applied.commit > state.commit and inside:
                 state = index.at(applied.commit, wanted)
             if applied.commit != state.commit:
-                if applied.commit < state.commit:  # the online store was built anew, and is not done
-                    index.drop()
                 return None
             t_us = plan.clock_us({group.id: applied}, now_us)
             ttl_us = plan.steps[0].ttl_us
