@@ -1,6 +1,8 @@
 """`store.nearest`: what may answer, in which order, and what every way of changing a row does to it."""
 
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import numpy as np
@@ -14,6 +16,7 @@ from asof.arrow.keys import encode_keys
 from asof.clock import to_us
 from asof.errors import MissingDependencyError, NotFoundError, UnsupportedError, UsageError
 from asof.online.port import Change, version_head
+from asof.serving.nearest import search
 
 shop = Entity("product", keys={"country": "string", "id": "int64"})
 
@@ -409,6 +412,30 @@ def test_likely_neighbours_state_their_recall_and_keep_every_rule(many, at, cloc
     filtered = store.nearest("many", "e", vectors[1], where={"parity": 0}, exact=False, metric=metric)
     assert filtered.exact
     assert filtered.to_arrow() == store.nearest("many", "e", vectors[1], where={"parity": 0}, metric=metric).to_arrow()
+
+
+@pytest.mark.embedded("looks at what this process holds")
+def test_questions_at_once_make_lists_once(many, monkeypatch):
+    store, vectors = many
+    made = []
+
+    class Counted(search.Lists):
+        def __init__(self, *given):
+            made.append(given[0])
+            super().__init__(*given)
+
+    monkeypatch.setattr(search, "Lists", Counted)
+    everyone = threading.Barrier(4)
+
+    def ask(n):
+        everyone.wait(20)
+        return store.nearest("many", "e", vectors[n], 1, exact=False)
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(ask, range(1, 5)))
+    assert [ids(each) for each in answers] == [[1], [2], [3], [4]]
+    assert not any(each.exact for each in answers)
+    assert made == ["cosine"]
 
 
 def test_an_approximate_question_without_faiss_names_the_extra(many, monkeypatch):

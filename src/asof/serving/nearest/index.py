@@ -6,7 +6,7 @@ segments are many, or much is hidden, they are put together.
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,7 @@ class Segment:
             or a number beyond `LARGEST`.
         tame: Whether float32 does for bounds.
         lists: By metric, what finds near rows faster; made when it is asked for.
+        making: Held while such are made.
     """
 
     table: pa.Table
@@ -62,6 +63,7 @@ class Segment:
     points: Truths
     tame: bool
     lists: dict[Metric, Lists]
+    making: threading.Lock = field(default_factory=threading.Lock)
 
     def __len__(self) -> int:
         """Return the number of rows."""

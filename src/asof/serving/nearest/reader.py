@@ -19,7 +19,7 @@ from asof.serving.columns import columns
 from asof.serving.nearest.answer import DISTANCE, Found, Neighbours
 from asof.serving.nearest.asking import Question, checked
 from asof.serving.nearest.index import Index, State, segment_of
-from asof.serving.nearest.search import Hit, Search
+from asof.serving.nearest.search import Hit, Search, prepare
 from asof.serving.nearest.where import Conditions
 from asof.serving.plan import Plan, RawRow
 
@@ -105,6 +105,7 @@ class NearestReader:
         if state.commit > known and self._applied(group).commit < state.commit:
             index.drop()  # the online store was built anew, and is not done; else another thread was ahead of us
             return None
+        prepare(state, asked)
         with self._parts.online.snapshot() as snapshot:
             now_us = self._parts.now_us()
             applied = snapshot.applied.get(group.id, Applied())
