@@ -1,5 +1,6 @@
 """Models in MLflow, with a real one on SQLite: what is logged with them, how they are loaded, and what is refused."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -35,6 +36,7 @@ from asof.transforms import Impute, Standard
 
 mlflow = import_module("mlflow")
 fluent = import_module("mlflow.tracking.fluent")
+repositories = import_module("mlflow.store.artifact.artifact_repository_registry")
 
 pytestmark = pytest.mark.slow
 
@@ -314,6 +316,42 @@ def test_a_password_in_what_mlflow_says_is_not_told():
         with pytest.raises(BackendError) as told, asking("log", where="mlflow"):
             raise error("cannot reach http://ana:p@ss@tracking:5000/api or postgresql://bo:word@db/x of a@b")
         assert "http://tracking:5000/api or postgresql://db/x of a@b" in str(told.value)
+
+
+@pytest.fixture
+def far(store, s3_server, monkeypatch, tmp_path):
+    """Have MLflow keep files in object storage, and give the folder of temporary files."""
+    for name, value in {**s3_server.environment(), "MLFLOW_S3_ENDPOINT_URL": s3_server.endpoint}.items():
+        monkeypatch.setenv(name, value)
+    client(store).create_experiment("asof", artifact_location=f"s3://{s3_server.BUCKET}/{tmp_path.name}")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    return tmp_path / "temporary"
+
+
+def copies(folder):
+    gc.collect()
+    return list(folder.glob("asof-mlflow-*"))
+
+
+def test_the_copy_of_files_that_lie_elsewhere_goes_with_the_model(store, made, far):
+    asof.mlflow.log_model(Doubled(), training_set=made, name="doubled", **QUICK)
+    assert copies(far) == []
+    predictor = asof.mlflow.load("models:/doubled/1", store=store)
+    assert len(copies(far)) == 1
+    assert predictor.predict_one({"origin": "JFK"}).value is not None
+    del predictor
+    assert list(far.iterdir()) == copies(far) == []
+
+
+def test_the_copy_of_files_that_are_refused_goes(store, made, far, tmp_path):
+    asof.mlflow.log_model(fitted(made), training_set=made, name="delays")
+    (tmp_path / "model.skops").write_bytes(b"other")
+    place = client(store).get_model_version_download_uri("delays", "1")
+    repositories.get_artifact_repository(place).log_artifact(str(tmp_path / "model.skops"))
+    with pytest.raises(PermanentError, match="are not those that were logged"):
+        store.models.load("delays")
+    assert list(far.iterdir()) == copies(far) == []
 
 
 def test_a_model_from_code_is_no_pickle(store, made, tmp_path):

@@ -88,14 +88,15 @@ def log_model(  # noqa: PLR0913 - those of `store.models.register`, and MLflow's
             wanted = replace(wanted, metrics=tracking.metrics(run))
         info = flavors.logged(model, name, flavor, inputs, options, where=wanted.where)
         with _or_undone(lambda: tracking.client.delete_logged_model(info.model_id)):
-            files = tracking.logged(info.model_id)
-            said = Facts(loader=MLFLOW, inputs=(), outputs=(), packages=packages(), bytes=digest_of(files)[1])
-            said = described(wanted, said, lambda: flavors.opened(files, where=wanted.where))
+            with tracking.logged(info.model_id) as files:
+                said = Facts(loader=MLFLOW, inputs=(), outputs=(), packages=packages(), bytes=digest_of(files)[1])
+                said = described(wanted, said, lambda: flavors.opened(files, where=wanted.where))
             tags = tags_of(parts.root, made, said)
             tracking.tell_run(dataset_of(parts.root, made), tags, metrics or {}, info.model_id)
             version = tracking.register(name, info, tags, description)
             with _or_undone(lambda: tracking.client.delete_model_version(version.name, version.number)):
-                digest, _ = digest_of(tracking.files(version))
+                with tracking.files(version) as files:
+                    digest, _ = digest_of(files)
                 return recorded(parts, wanted, said, version.uri, digest)
 
 
