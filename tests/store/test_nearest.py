@@ -16,6 +16,7 @@ from asof.arrow.keys import encode_keys
 from asof.clock import to_us
 from asof.errors import MissingDependencyError, NotFoundError, UnsupportedError, UsageError
 from asof.online.port import Change, version_head
+from asof.serving.nearest import reader as nearest_reader
 from asof.serving.nearest import search
 
 shop = Entity("product", keys={"country": "string", "id": "int64"})
@@ -436,6 +437,27 @@ def test_questions_at_once_make_lists_once(many, monkeypatch):
     assert [ids(each) for each in answers] == [[1], [2], [3], [4]]
     assert not any(each.exact for each in answers)
     assert made == ["cosine"]
+
+
+@pytest.mark.embedded("looks at what this process holds")
+def test_what_was_asked_longest_ago_goes_when_memory_is_short(filled, at, monkeypatch):
+    filled.apply(products(features=[*products().features, Feature("f", "vector<float64, 1>")]))
+    filled.push("products", row(at, 2, [1.0, 1.0], hour=2, d=[1, 1], f=[2.0]))
+
+    def asked(feature, vector):
+        assert 2 in ids(filled.nearest("products", feature, vector, metric="l2"))
+        return [each for _, each in filled._nearest._indexes]
+
+    asked("e", [1.0, 1.0])
+    asked("d", [1, 1])
+    assert asked("e", [1.0, 1.0]) == ["d", "e"]
+    reader = filled._nearest
+    assert all(each > 8 * 40 for each in reader._bytes.values())
+    monkeypatch.setattr(nearest_reader, "LARGEST_BYTES", sum(reader._bytes.values()) + 1)
+    assert asked("f", [2.0]) == ["e", "f"]
+    monkeypatch.setattr(nearest_reader, "LARGEST_BYTES", 1)
+    assert asked("d", [1, 1]) == ["d"]
+    assert asked("d", [1, 1]) == ["d"]
 
 
 def test_an_approximate_question_without_faiss_names_the_extra(many, monkeypatch):

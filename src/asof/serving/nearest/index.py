@@ -69,6 +69,13 @@ class Segment:
         """Return the number of rows."""
         return len(self.events_us)
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes, with its lists."""
+        columns = (self.events_us, self.commits, self.matrix, self.squares, self.points)
+        held = sum(each.nbytes for each in columns) + self.table.nbytes + self.keys.nbytes
+        return held + sum(each.nbytes for each in list(self.lists.values()))
+
     def places_of(self, keys: pa.Array) -> Integers:
         """Return the place of each key; -1 if it is not here."""
         if len(keys) > len(self):
@@ -105,6 +112,11 @@ class State:
     columns: frozenset[str]
     segments: tuple[Segment, ...]
     alive: tuple[Truths, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory its segments take."""
+        return sum(segment.nbytes for segment in self.segments)
 
     def has(self, commit: int, columns: frozenset[str]) -> bool:
         """Return whether it is that of a commit, or of a later one, and has some columns."""
