@@ -93,6 +93,11 @@ def test_a_saved_model_is_registered_with_its_loader(document, error, store, sav
         {"mae": 3.0},
         0.5,
     )
+    kept = ("--log", "0.5", "--log-retention", "90d", "--metric", "mae=4")
+    document("model", "register", store, *words, *kept)
+    with asof.open(store) as opened:
+        assert opened.models.get("constant").said.log_retention_us == 90 * 24 * 3600 * 1_000_000
+    assert "log_retention= needs log=" in error("model", "register", store, *words, *kept[2:4], code=2)
     out = tmp_path / "out.arrow"
     document("predict", store, "constant@staging", asked, "--time", "at", "--out", out)
     assert set(feather.read_table(out)["prediction"].to_pylist()) == {12.5}

@@ -1,5 +1,6 @@
 """Models in MLflow, with a real one on SQLite: what is logged with them, how they are loaded, and what is refused."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -29,11 +30,13 @@ from asof.errors import (
     UnsupportedError,
     UsageError,
 )
+from asof.mlflow.package import asking
 from asof.training.sets.training_set import TrainingSet
 from asof.transforms import Impute, Standard
 
 mlflow = import_module("mlflow")
 fluent = import_module("mlflow.tracking.fluent")
+repositories = import_module("mlflow.store.artifact.artifact_repository_registry")
 
 pytestmark = pytest.mark.slow
 
@@ -303,6 +306,54 @@ def test_a_function_of_python_is_called_by_the_interface_of_mlflow(store, spine)
     assert str(rows.column("prediction").to_pylist()) == "[32.0, nan]"
 
 
+def test_how_long_predictions_are_kept_is_said_with_the_model(store, made):
+    said = asof.mlflow.log_model(fitted(made), training_set=made, name="delays", log=0.5, log_retention="90d").said
+    assert (said.log, said.log_retention_us) == (0.5, 90 * 24 * 3600 * 1_000_000)
+
+
+def test_a_password_in_what_mlflow_says_is_not_told():
+    for error in (mlflow.MlflowException, ValueError):
+        with pytest.raises(BackendError) as told, asking("log", where="mlflow"):
+            raise error("cannot reach http://ana:p@ss@tracking:5000/api or postgresql://bo:word@db/x of a@b")
+        assert "http://tracking:5000/api or postgresql://db/x of a@b" in str(told.value)
+
+
+@pytest.fixture
+def far(store, s3_server, monkeypatch, tmp_path):
+    """Have MLflow keep files in object storage, and give the folder of temporary files."""
+    for name, value in {**s3_server.environment(), "MLFLOW_S3_ENDPOINT_URL": s3_server.endpoint}.items():
+        monkeypatch.setenv(name, value)
+    client(store).create_experiment("asof", artifact_location=f"s3://{s3_server.BUCKET}/{tmp_path.name}")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    return tmp_path / "temporary"
+
+
+def copies(folder):
+    gc.collect()
+    return list(folder.glob("asof-mlflow-*"))
+
+
+def test_the_copy_of_files_that_lie_elsewhere_goes_with_the_model(store, made, far):
+    asof.mlflow.log_model(Doubled(), training_set=made, name="doubled", **QUICK)
+    assert copies(far) == []
+    predictor = asof.mlflow.load("models:/doubled/1", store=store)
+    assert len(copies(far)) == 1
+    assert predictor.predict_one({"origin": "JFK"}).value is not None
+    del predictor
+    assert list(far.iterdir()) == copies(far) == []
+
+
+def test_the_copy_of_files_that_are_refused_goes(store, made, far, tmp_path):
+    asof.mlflow.log_model(fitted(made), training_set=made, name="delays")
+    (tmp_path / "model.skops").write_bytes(b"other")
+    place = client(store).get_model_version_download_uri("delays", "1")
+    repositories.get_artifact_repository(place).log_artifact(str(tmp_path / "model.skops"))
+    with pytest.raises(PermanentError, match="are not those that were logged"):
+        store.models.load("delays")
+    assert list(far.iterdir()) == copies(far) == []
+
+
 def test_a_model_from_code_is_no_pickle(store, made, tmp_path):
     file = tmp_path / "tripled.py"
     file.write_text(
@@ -474,6 +525,8 @@ def test_a_training_set_that_goes_meanwhile_leaves_nothing(store, made, monkeypa
         ({"method": "prophesy"}, UsageError, "the model has no method 'prophesy'"),
         ({"takes": "xarray"}, UsageError, "takes='xarray'"),
         ({"metrics": {"mae": float("inf")}}, UsageError, "the metric mae=inf is no finite number"),
+        ({"log_retention": "30d"}, UsageError, "log_retention= needs log="),
+        ({"log": 1.0, "log_retention": "soon"}, UsageError, "log_retention"),
         ({"flavor": np}, UsageError, "is no flavour of MLflow"),
         ({"input_example": [1]}, UsageError, "its rows would lie where `forget` does not reach"),
         ({"registered_model_name": "x"}, UsageError, "registered_model_name= is no option here"),

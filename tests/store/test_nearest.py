@@ -1,6 +1,8 @@
 """`store.nearest`: what may answer, in which order, and what every way of changing a row does to it."""
 
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import numpy as np
@@ -14,6 +16,8 @@ from asof.arrow.keys import encode_keys
 from asof.clock import to_us
 from asof.errors import MissingDependencyError, NotFoundError, UnsupportedError, UsageError
 from asof.online.port import Change, version_head
+from asof.serving.nearest import reader as nearest_reader
+from asof.serving.nearest import search
 
 shop = Entity("product", keys={"country": "string", "id": "int64"})
 
@@ -189,6 +193,23 @@ def test_the_online_store_may_be_built_anew(filled):
     assert ids(filled.nearest("products", "e", near)) == []
     filled._writer.feed.catch_up(group)
     assert filled.nearest("products", "e", near).to_arrow() == wanted
+
+
+@pytest.mark.embedded("asks within a state of the online store that is held open")
+def test_an_index_that_is_ahead_of_a_question_is_kept(filled, at):
+    filled.nearest("products", "e", [1.0, 0.0])
+    (index,) = filled._nearest._indexes.values()
+    parts = filled._parts
+    group = parts.registry.group("products")
+    with parts.online.snapshot() as snapshot:
+        before = snapshot.applied[group.id].commit
+        filled.push("products", row(at, 7, [1.0, 0.0], country="aa", hour=2))
+        filled.nearest("products", "e", [1.0, 0.0])
+        state = index._state
+        assert state.commit > before
+        assert index.at(before, frozenset()) is state
+    assert ids(filled.nearest("products", "e", [1.0, 0.0], 1)) == [7]
+    assert index._state is state
 
 
 @pytest.mark.embedded("a step of a load is applied by hand")
@@ -392,6 +413,51 @@ def test_likely_neighbours_state_their_recall_and_keep_every_rule(many, at, cloc
     filtered = store.nearest("many", "e", vectors[1], where={"parity": 0}, exact=False, metric=metric)
     assert filtered.exact
     assert filtered.to_arrow() == store.nearest("many", "e", vectors[1], where={"parity": 0}, metric=metric).to_arrow()
+
+
+@pytest.mark.embedded("looks at what this process holds")
+def test_questions_at_once_make_lists_once(many, monkeypatch):
+    store, vectors = many
+    made = []
+
+    class Counted(search.Lists):
+        def __init__(self, *given):
+            made.append(given[0])
+            super().__init__(*given)
+
+    monkeypatch.setattr(search, "Lists", Counted)
+    everyone = threading.Barrier(4)
+
+    def ask(n):
+        everyone.wait(20)
+        return store.nearest("many", "e", vectors[n], 1, exact=False)
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(ask, range(1, 5)))
+    assert [ids(each) for each in answers] == [[1], [2], [3], [4]]
+    assert not any(each.exact for each in answers)
+    assert made == ["cosine"]
+
+
+@pytest.mark.embedded("looks at what this process holds")
+def test_what_was_asked_longest_ago_goes_when_memory_is_short(filled, at, monkeypatch):
+    filled.apply(products(features=[*products().features, Feature("f", "vector<float64, 1>")]))
+    filled.push("products", row(at, 2, [1.0, 1.0], hour=2, d=[1, 1], f=[2.0]))
+
+    def asked(feature, vector):
+        assert 2 in ids(filled.nearest("products", feature, vector, metric="l2"))
+        return [each for _, each in filled._nearest._indexes]
+
+    asked("e", [1.0, 1.0])
+    asked("d", [1, 1])
+    assert asked("e", [1.0, 1.0]) == ["d", "e"]
+    reader = filled._nearest
+    assert all(each > 8 * 40 for each in reader._bytes.values())
+    monkeypatch.setattr(nearest_reader, "LARGEST_BYTES", sum(reader._bytes.values()) + 1)
+    assert asked("f", [2.0]) == ["e", "f"]
+    monkeypatch.setattr(nearest_reader, "LARGEST_BYTES", 1)
+    assert asked("d", [1, 1]) == ["d"]
+    assert asked("d", [1, 1]) == ["d"]
 
 
 def test_an_approximate_question_without_faiss_names_the_extra(many, monkeypatch):

@@ -1,5 +1,10 @@
 """Load a model of MLflow to predict with: only one that the store has a record of, and only as it was logged."""
 
+import atexit
+import weakref
+from collections.abc import Callable
+from contextlib import ExitStack
+
 from asof.errors import ConflictError, PermanentError, UsageError
 from asof.mlflow import flavors
 from asof.mlflow.tags import refuse_other, unknown
@@ -45,12 +50,23 @@ def loaded(parts: Parts, model: Model) -> object:
     tracking = Tracking(parts)
     version, _ = tracking.version(model.artefact)
     refuse_other(version.tags, model, where=where)
-    files = tracking.files(version)
-    if digest_of(files)[0] != model.kept.digest:  # looked at before anything of it runs
-        what = f"the files of {model.artefact} are not those that were logged"
-        raise PermanentError(what, where=where, todo="log the model again")
-    tell_other_packages(model.said, where=where)
-    return flavors.opened(files, where=where)
+    with ExitStack() as kept:
+        files = kept.enter_context(tracking.files(version))
+        if digest_of(files)[0] != model.kept.digest:  # looked at before anything of it runs
+            what = f"the files of {model.artefact} are not those that were logged"
+            raise PermanentError(what, where=where, todo="log the model again")
+        tell_other_packages(model.said, where=where)
+        found = flavors.opened(files, where=where)
+        _with(found, kept.pop_all().close)
+    return found
+
+
+def _with(found: object, end: Callable[[], None]) -> None:
+    """Have something called when an object is collected, or the process ends: it may read its files until then."""
+    try:
+        weakref.finalize(found, end)
+    except TypeError:  # a class with slots, of which nobody is told that it goes
+        atexit.register(end)
 
 
 def _ref(parts: Parts, uri: str) -> str:

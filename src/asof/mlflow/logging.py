@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
@@ -35,6 +36,7 @@ def log_model(  # noqa: PLR0913 - those of `store.models.register`, and MLflow's
     metrics: Mapping[str, float] | None = None,
     description: str = "",
     log: float = 0.0,
+    log_retention: str | timedelta | None = None,
     code_commit: str | None = None,
     **options: Any,  # noqa: ANN401 - those of the flavour
 ) -> Model:
@@ -57,6 +59,7 @@ def log_model(  # noqa: PLR0913 - those of `store.models.register`, and MLflow's
         metrics: What you measured, logged to the run too; default: those that the run has already.
         description: For people.
         log: As for `store.models.register`.
+        log_retention: As for `store.models.register`.
         code_commit: As for `store.models.register`.
         **options: Those of the flavour's `log_model`.
 
@@ -76,7 +79,7 @@ def log_model(  # noqa: PLR0913 - those of `store.models.register`, and MLflow's
 
     wanted = Wanted(
         name, made, model, stage=stage, method=method, takes=takes, metrics=metrics or {}, description=description,
-        log=log, code=code_commit,
+        log=log, log_retention=log_retention, code=code_commit,
     )  # fmt: skip
     wanted.check()
     inputs = Inputs(made.inputs, takes)
@@ -85,14 +88,15 @@ def log_model(  # noqa: PLR0913 - those of `store.models.register`, and MLflow's
             wanted = replace(wanted, metrics=tracking.metrics(run))
         info = flavors.logged(model, name, flavor, inputs, options, where=wanted.where)
         with _or_undone(lambda: tracking.client.delete_logged_model(info.model_id)):
-            files = tracking.logged(info.model_id)
-            said = Facts(loader=MLFLOW, inputs=(), outputs=(), packages=packages(), bytes=digest_of(files)[1])
-            said = described(wanted, said, lambda: flavors.opened(files, where=wanted.where))
+            with tracking.logged(info.model_id) as files:
+                said = Facts(loader=MLFLOW, inputs=(), outputs=(), packages=packages(), bytes=digest_of(files)[1])
+                said = described(wanted, said, lambda: flavors.opened(files, where=wanted.where))
             tags = tags_of(parts.root, made, said)
             tracking.tell_run(dataset_of(parts.root, made), tags, metrics or {}, info.model_id)
             version = tracking.register(name, info, tags, description)
             with _or_undone(lambda: tracking.client.delete_model_version(version.name, version.number)):
-                digest, _ = digest_of(tracking.files(version))
+                with tracking.files(version) as files:
+                    digest, _ = digest_of(files)
                 return recorded(parts, wanted, said, version.uri, digest)
 
 

@@ -1,5 +1,6 @@
 """MLflow itself: of an extra, and seconds to import."""
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
@@ -27,6 +28,9 @@ ERRORS: dict[str, type[AsofError]] = {
     "UNAUTHENTICATED": DeniedError,
 }
 """Ours for the codes of MLflow; any other is a BackendError."""
+
+_USER = re.compile(r"://[^/\s]+@")
+"""User and password in a URL."""
 
 
 def package() -> Any:  # noqa: ANN401 - what we use of it takes and gives anything
@@ -59,6 +63,13 @@ def asking(what: str, *, where: str) -> Generator[None]:
         raise
     except MlflowException as error:
         kind = ERRORS.get(error.error_code, BackendError)
-        raise kind(f"MLflow cannot {what}: {error.message}", where=where) from error
+        raise kind(f"MLflow cannot {what}: {_without_users(error.message)}", where=where) from error
     except Exception as error:  # a database's driver, a client of object storage: whatever they raise
-        raise BackendError(f"MLflow cannot {what}: {type(error).__name__}: {error}", where=where) from error
+        raise BackendError(
+            f"MLflow cannot {what}: {type(error).__name__}: {_without_users(str(error))}", where=where
+        ) from error
+
+
+def _without_users(text: str) -> str:
+    """Return a text without what URLs in it keep secret."""
+    return _USER.sub("://", text)

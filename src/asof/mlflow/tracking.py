@@ -1,13 +1,17 @@
 """Where a store's MLflow is, and what it keeps of models."""
 
 import math
+import os
 import re
+import shutil
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
+from urllib.parse import urlsplit
 
 from asof.client.store import RemoteStore
 from asof.errors import ConflictError, UnsupportedError, UsageError
@@ -25,6 +29,9 @@ SERVERS = ("http://", "https://", "databricks", "uc:")
 
 REGISTERED = "registered_model_meta"
 """A file that MLflow adds to a model that is registered, and writes again for each name that it is registered under."""
+
+_HERE = ("", "file")
+"""Schemes of places on this machine: their files are read where they lie."""
 
 _SQLITE = "sqlite:///"
 _VERSION = re.compile(r"models:/(?P<name>[^/@]+)(/(?P<version>\d+)|@(?P<alias>[^/@]+))")
@@ -209,18 +216,31 @@ class Tracking:
             )
         return Version(name, str(made.version), dict(tags))
 
-    def files(self, version: Version) -> Path:
-        """Return a folder of this machine with the files of a version: those in place, if they are here."""
-        with asking("fetch the model", where=version.uri):
-            return self._fetched(self.client.get_model_version_download_uri(version.name, version.number))
+    @contextmanager
+    def files(self, version: Version) -> Generator[Path]:
+        """Give a folder of this machine with the files of a version: those in place, or a copy that goes at the end."""
+        with ExitStack() as copy:
+            with asking("fetch the model", where=version.uri):
+                place = self.client.get_model_version_download_uri(version.name, version.number)
+                files = self._fetched(place, copy)
+            yield files
 
-    def logged(self, model: str) -> Path:
-        """Return a folder of this machine with the files of a model that is logged, by its id."""
-        with asking("fetch the model", where=f"models:/{model}"):
-            return self._fetched(self.client.get_logged_model(model).artifact_location)
+    @contextmanager
+    def logged(self, model: str) -> Generator[Path]:
+        """Give a folder of this machine with the files of a model that is logged, by its id; as `files`."""
+        with ExitStack() as copy:
+            with asking("fetch the model", where=f"models:/{model}"):
+                files = self._fetched(self.client.get_logged_model(model).artifact_location, copy)
+            yield files
 
-    def _fetched(self, place: str) -> Path:
-        return Path(self._mlflow.artifacts.download_artifacts(artifact_uri=place, tracking_uri=self.uri))
+    def _fetched(self, place: str, copy: ExitStack) -> Path:
+        """Return the files of a place; a copy of them goes with the stack: MLflow's own would stay for ever."""
+        into = None
+        if urlsplit(place).scheme not in _HERE:
+            into = mkdtemp(prefix="asof-mlflow-")
+            copy.callback(_remove, into, os.getpid())
+        fetch = self._mlflow.artifacts.download_artifacts
+        return Path(fetch(artifact_uri=place, dst_path=into, tracking_uri=self.uri))
 
     def _here(self) -> bool:
         """Return whether MLflow, in this process, is pointed to the store's."""
@@ -230,6 +250,12 @@ class Tracking:
 def digest_of(files: Path) -> tuple[str, int]:
     """Return the hash of a model's files, and how many bytes they are."""
     return digest_of_folder(files, without=REGISTERED)
+
+
+def _remove(folder: str, process: int) -> None:
+    """Remove a folder in the process that made it: a forked child that ends leaves it to the parent."""
+    if process == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _plain(uri: str) -> str:

@@ -17,6 +17,9 @@ from itertools import count
 MOST_CONNECTING = 4
 """So many threads connect at once for reads that must end in time: where connecting hangs, more would hang too."""
 
+IDLE_SECONDS = 1.0
+"""So long the thread that cuts waits for more; starting one takes some 0.1 ms of a read."""
+
 
 class OutOfTimeError(Exception):
     """The time of a read was used up before it had a connection."""
@@ -92,8 +95,7 @@ class Deadlines:
 
     def __init__(self) -> None:
         """Watch nothing yet."""
-        self._process = 0
-        self._begin()
+        self._watch = _Watch()
 
     @contextmanager
     def cutting(self, cut: Callable[[], None], until: float | None) -> Generator[None]:
@@ -101,32 +103,41 @@ class Deadlines:
         if until is None:
             yield
             return
-        watched = self._watch(cut, until)
+        watch = self._watch
+        if watch.process != os.getpid():  # after a fork the thread is the parent's
+            watch = self._watch = _Watch()
+        watched = watch.begin(cut, until)
         try:
             yield
         finally:
-            with self._news:
-                watched.clear()
+            watch.end(watched)
 
-    def _begin(self) -> None:
+
+class _Watch:
+    """What waits in one process, and the thread that looks after it: it ends when for a while nothing does."""
+
+    def __init__(self) -> None:
+        """Watch nothing yet."""
+        self.process = os.getpid()
         self._news = threading.Condition()
         self._waiting: list[tuple[float, int, list[Callable[[], None]]]] = []
         self._numbers = count()
-        self._thread: threading.Thread | None = None
+        self._running = False
 
-    def _watch(self, cut: Callable[[], None], until: float) -> list[Callable[[], None]]:
-        if self._process != os.getpid():  # after a fork the thread is the parent's
-            self._process = os.getpid()
-            self._begin()
+    def begin(self, cut: Callable[[], None], until: float) -> list[Callable[[], None]]:
         watched = [cut]
         with self._news:
             heapq.heappush(self._waiting, (until, next(self._numbers), watched))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="asof-deadlines", daemon=True)
-                self._thread.start()
+            if not self._running:
+                threading.Thread(target=self._run, name="asof-deadlines", daemon=True).start()
+                self._running = True
             elif self._waiting[0][2] is watched:
                 self._news.notify()
         return watched
+
+    def end(self, watched: list[Callable[[], None]]) -> None:
+        with self._news:
+            watched.clear()
 
     def _run(self) -> None:
         with self._news:
@@ -134,4 +145,8 @@ class Deadlines:
                 while self._waiting and (not self._waiting[0][2] or self._waiting[0][0] <= time.monotonic()):
                     for cut in heapq.heappop(self._waiting)[2]:
                         cut()  # here no block ends: it would have to wait for us
-                self._news.wait(self._waiting[0][0] - time.monotonic() if self._waiting else None)
+                if self._waiting:
+                    self._news.wait(self._waiting[0][0] - time.monotonic())
+                elif not self._news.wait(IDLE_SECONDS) and not self._waiting:
+                    self._running = False
+                    return

@@ -12,7 +12,7 @@ from asof.errors import AsofError, TransientError
 T = TypeVar("T")
 
 MOST = 1000
-"""So many names are remembered; callers may combine features at will, and those known longest go first."""
+"""So many names are remembered; callers may combine features at will, and those looked up longest ago go first."""
 
 REFRESH_SECONDS = 5.0
 """So late may another process's new definition be noticed."""
@@ -70,6 +70,7 @@ class Cached(Generic[T]):
             raise
         finally:
             if self._known.get(name) is looking:  # else all was forgotten meanwhile
+                self._known.pop(name, None)  # so that it moves to the end
                 self._known[name] = time.monotonic(), known
         return known
 

@@ -96,6 +96,7 @@ def show(store: str, name: str) -> Answer:
 @click.option("--metric", "metrics", multiple=True, metavar="NAME=VALUE", help="What you measured; may be repeated.")
 @click.option("--description", default="", metavar="TEXT", help="For people.")
 @click.option("--log", type=click.FloatRange(0, 1), default=0.0, help="The share of online predictions that is logged.")
+@click.option("--log-retention", metavar="LENGTH", help="How long they are kept, such as 90d; else for ever.")
 def register(  # noqa: PLR0913, PLR0917 - one for each option
     store: str,
     name: str,
@@ -108,6 +109,7 @@ def register(  # noqa: PLR0913, PLR0917 - one for each option
     metrics: tuple[str, ...],
     description: str,
     log: float,
+    log_retention: str | None,
 ) -> Answer:
     """Keep a version of a model that you saved, with the training set that it was fitted on.
 
@@ -128,6 +130,7 @@ def register(  # noqa: PLR0913, PLR0917 - one for each option
             metrics=measured,
             description=description,
             log=log,
+            log_retention=log_retention,
         )
         return _shown(kept)
 

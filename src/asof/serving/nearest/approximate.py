@@ -46,6 +46,7 @@ class Lists:
         recall: recall@10, measured: the share of the true ten nearest that are found, of 100 of the rows as queries,
             without themselves.
         probes: Lists that a search looks into.
+        nbytes: How much memory they take: that of their copy of the vectors, and of places.
 
     Raises:
         MissingDependencyError: faiss is not installed.
@@ -64,6 +65,7 @@ class Lists:
         random = np.random.default_rng(SEED)
         self._index.train(vectors[random.permutation(len(vectors))[: TRAINED * lists]])
         self._index.add(vectors)
+        self.nbytes = vectors.nbytes + 2 * self._places.nbytes
         self.probes, self.recall = self._tuned(vectors, random.permutation(len(vectors))[:SAMPLE], lists)
 
     def search(self, query: npt.NDArray[np.float32], count: int, passing: Truths) -> Places:

@@ -6,7 +6,7 @@ segments are many, or much is hidden, they are put together.
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,7 @@ class Segment:
             or a number beyond `LARGEST`.
         tame: Whether float32 does for bounds.
         lists: By metric, what finds near rows faster; made when it is asked for.
+        making: Held while such are made.
     """
 
     table: pa.Table
@@ -62,10 +63,18 @@ class Segment:
     points: Truths
     tame: bool
     lists: dict[Metric, Lists]
+    making: threading.Lock = field(default_factory=threading.Lock)
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.events_us)
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes, with its lists."""
+        columns = (self.events_us, self.commits, self.matrix, self.squares, self.points)
+        held = sum(each.nbytes for each in columns) + self.table.nbytes + self.keys.nbytes
+        return held + sum(each.nbytes for each in list(self.lists.values()))
 
     def places_of(self, keys: pa.Array) -> Integers:
         """Return the place of each key; -1 if it is not here."""
@@ -103,6 +112,15 @@ class State:
     columns: frozenset[str]
     segments: tuple[Segment, ...]
     alive: tuple[Truths, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory its segments take."""
+        return sum(segment.nbytes for segment in self.segments)
+
+    def has(self, commit: int, columns: frozenset[str]) -> bool:
+        """Return whether it is that of a commit, or of a later one, and has some columns."""
+        return self.commit >= commit and columns <= self.columns
 
     def after(self, new: Segment, commit: int) -> "State":
         """Return the state after some rows; one that is not newer than the row of its key does not count."""
@@ -166,9 +184,12 @@ class Index:
         Raises:
             ConflictError: The group was removed. TransientError: Retention is ahead of the commit.
         """
+        state = self._state
+        if state is not None and state.has(commit, columns):  # not behind who reads history for another question
+            return state
         with self._lock:
             state = self._state
-            if state is not None and state.commit >= commit and columns <= state.columns:
+            if state is not None and state.has(commit, columns):
                 return state
             if state is None or not columns <= state.columns or self._took_back(state.commit):
                 wanted = columns if state is None else columns | state.columns

@@ -1,5 +1,6 @@
 """`store.nearest`: the nearest vectors among what `online` would answer now. Source: SEMANTICS section 3."""
 
+import threading
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from asof.serving.columns import columns
 from asof.serving.nearest.answer import DISTANCE, Found, Neighbours
 from asof.serving.nearest.asking import Question, checked
 from asof.serving.nearest.index import Index, State, segment_of
-from asof.serving.nearest.search import Hit, Search
+from asof.serving.nearest.search import Hit, Search, prepare
 from asof.serving.nearest.where import Conditions
 from asof.serving.plan import Plan, RawRow
 
@@ -27,6 +28,9 @@ NOTHING: Given = {}
 
 ATTEMPTS = 20
 """Tries at a state of the online store that the index agrees with; more than one are needed while others write."""
+
+LARGEST_BYTES = 2_000_000_000
+"""So much memory the indexes of a store may take together; one alone may be larger, or it could not be asked."""
 
 
 class NearestReader:
@@ -36,7 +40,9 @@ class NearestReader:
         """Hold no index yet."""
         self._parts = parts
         self._plans: Cached[tuple[RegisteredGroup, Plan]] = Cached(self._compiled)
-        self._indexes: dict[tuple[int, str], Index] = {}
+        self._indexes: dict[tuple[int, str], Index] = {}  # that asked last at the end
+        self._bytes: dict[tuple[int, str], int] = {}
+        self._lock = threading.Lock()
 
     def read(  # noqa: PLR0913 - the words of `Store.nearest`
         self,
@@ -53,7 +59,7 @@ class NearestReader:
         """Answer a question; see `Store.nearest`."""
         group, plan = self._plans(name)
         asked = checked(group.definition, feature, vector, k, metric=metric, where=where, columns=columns, exact=exact)
-        index = self._indexes.setdefault((group.id, feature), Index(self._parts, group, feature))
+        index = self._index(group, feature)
         for attempt in range(ATTEMPTS):
             try:
                 answer = self._tried(group, plan, index, asked, inside=attempt >= ATTEMPTS // 2)
@@ -67,13 +73,34 @@ class NearestReader:
         """Look definitions up anew at the next question; indexes of groups that are gone go."""
         self._plans.forget()
         known = {group.id for group in self._parts.registry.groups()} if self._indexes else set[int]()
-        for key in [key for key in self._indexes if key[0] not in known]:
-            del self._indexes[key]
+        with self._lock:
+            for key in [key for key in self._indexes if key[0] not in known]:
+                del self._indexes[key]
 
     def drop(self) -> None:
         """Hold no rows any more: some are to be forgotten."""
-        for index in list(self._indexes.values()):
+        with self._lock:
+            indexes = list(self._indexes.values())
+        for index in indexes:
             index.drop()
+
+    def _index(self, group: RegisteredGroup, feature: str) -> Index:
+        """Return the index of a feature, as the one that was asked last."""
+        key = group.id, feature
+        with self._lock:
+            index = self._indexes.pop(key, None) or Index(self._parts, group, feature)
+            self._indexes[key] = index
+            return index
+
+    def _bound(self, key: tuple[int, str], state: State) -> None:
+        """Let go of the indexes that were asked longest ago, as long as all take too much; not of the one asked now."""
+        with self._lock:
+            if key in self._indexes:
+                self._bytes[key] = state.nbytes
+            self._bytes = {each: self._bytes.get(each, 0) for each in self._indexes}
+            for each in list(self._indexes):
+                if each != key and sum(self._bytes.values()) > LARGEST_BYTES:
+                    del self._indexes[each], self._bytes[each]
 
     def _compiled(self, name: str) -> tuple[RegisteredGroup, Plan]:
         group = self._parts.registry.group(name)
@@ -99,15 +126,19 @@ class NearestReader:
         the little that is left is read within.
         """
         wanted = asked.where.columns - frozenset(group.definition.keys)
-        state = index.at(self._applied(group).commit, wanted)
+        known = self._applied(group).commit
+        state = index.at(known, wanted)
+        if state.commit > known and self._applied(group).commit < state.commit:
+            index.drop()  # the online store was built anew, and is not done; else another thread was ahead of us
+            return None
+        prepare(state, asked)
+        self._bound((group.id, asked.feature), state)
         with self._parts.online.snapshot() as snapshot:
             now_us = self._parts.now_us()
             applied = snapshot.applied.get(group.id, Applied())
             if applied.commit > state.commit and inside:
                 state = index.at(applied.commit, wanted)
             if applied.commit != state.commit:
-                if applied.commit < state.commit:  # the online store was built anew, and is not done
-                    index.drop()
                 return None
             t_us = plan.clock_us({group.id: applied}, now_us)
             ttl_us = plan.steps[0].ttl_us

@@ -28,6 +28,27 @@ class Hit:
         return int(self.segment.events_us[self.place]), int(self.segment.commits[self.place])
 
 
+def prepare(state: State, asked: Question) -> None:
+    """Make the lists that a question wants and a state has not: seconds, so before a snapshot is opened.
+
+    Raises:
+        MissingDependencyError: faiss is not installed.
+    """
+    metric = asked.query.metric
+    for segment in state.segments:
+        if metric in segment.lists or not _by_lists(segment, asked):
+            continue
+        with segment.making:  # the others who ask wait, instead of making the same
+            if metric not in segment.lists:
+                points = asked.query.comparable(segment.squares, segment.points)
+                segment.lists[metric] = Lists(metric, segment.matrix, segment.squares, points)
+
+
+def _by_lists(segment: Segment, asked: Question) -> bool:
+    """Return whether likely rows are good enough: not with a filter: of few lists, too little may pass."""
+    return not asked.exact and asked.where.passes_all and segment.tame and int(segment.points.sum()) >= LEAST
+
+
 class Search:
     """A search of a state.
 
@@ -75,16 +96,12 @@ class Search:
     def _candidates(self, segment: Segment, passing: Truths) -> Places:
         """Return the places of rows that are to be compared: all that pass, unless likely ones are good enough.
 
-        With a filter all are: of what a few lists hold, too little may pass it.
+        Without lists all are: they are not made here, see `prepare`.
         """
         asked = self._asked
-        if asked.exact or not asked.where.passes_all or not segment.tame or int(segment.points.sum()) < LEAST:
+        lists = segment.lists.get(asked.query.metric)
+        if lists is None or not _by_lists(segment, asked):
             return np.flatnonzero(passing)
-        metric = asked.query.metric
-        if metric not in segment.lists:
-            points = asked.query.comparable(segment.squares, segment.points)
-            segment.lists[metric] = Lists(metric, segment.matrix, segment.squares, points)
-        lists = segment.lists[metric]
         self.exact = False
         self.recall = min(self.recall, lists.recall)
         return lists.search(asked.query.float32(), SPARE * asked.k, passing)
