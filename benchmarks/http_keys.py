@@ -64,7 +64,9 @@ def run(folder, *, quick):
             for name, (_, _, given) in ways.items():
                 requests = [request(int(user), given) for user in users]
                 asyncio.run(ask_once(ports[name], requests[0]))
-                found = asyncio.run(load(ports[name], requests, seconds, CONNECTIONS, None))
+                found = []
+                while not found:  # on a machine that has no time for it, none may end within the seconds
+                    found = asyncio.run(load(ports[name], requests, seconds, CONNECTIONS, None))
                 if round_:
                     took[name].append(found)
     plain = [len(each) for each in took["no key"]]

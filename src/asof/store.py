@@ -417,6 +417,7 @@ class Store(DeletesOf, FeaturesOf, TrainingSetsOf, NearestOf, OfParts):
     def close(self) -> None:
         """Finish background work and release the store; closing twice is harmless."""
         if not self._closed and "_parts" in vars(self):
+            self._online.close()
             self._log.close()
             self._writer.close()
             self._parts.close()

@@ -25,7 +25,7 @@ from asof.testing.wire import Proxy
 pytestmark = pytest.mark.slow
 
 BUDGET = timedelta(milliseconds=150)
-MARGIN_SECONDS = 0.35
+MARGIN_SECONDS = 2.0
 """Of a machine under load; alone it is some milliseconds."""
 
 JFK = {"origin": "JFK"}

@@ -356,7 +356,7 @@ def test_a_model_keeps_what_it_was_fitted_on(filled, plain, limit):
     filled.models.move("warm@1", "archived")
     filled.catalog.remove_training_set("departures")
     with pytest.raises(NotFoundError, match="departures@1"):
-        filled.models.load("warm")
+        filled.models.load("warm@1")
 
 
 def test_another_training_set_of_that_name(filled, spine, plain, limit):

@@ -214,7 +214,7 @@ class PostgresOnlineStore(WithoutFiles):
 
     def close(self) -> None:
         """See `OnlineStore.close`."""
-        self._pool.close()
+        self._pool.end()
 
     def _text(self, text: str) -> bytes:
         name = "'" + self._schema.replace("'", "''") + "'"
@@ -295,8 +295,9 @@ class PostgresOnlineStore(WithoutFiles):
         sql: psycopg.Connection[Any] = psycopg.connect(
             self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="asof"
         )
-        cut = Cut(sql.fileno())
+        cut: Cut | None = None
         try:
+            cut = Cut(sql.fileno())
             session = _Session(sql, "", cut)
             with self._deadlines.cutting(cut, time.monotonic() + SETUP_SECONDS):
                 found = session.ask(self._text(_FOUND))
@@ -304,7 +305,8 @@ class PostgresOnlineStore(WithoutFiles):
                     sql.execute(self._text(_SETUP))
             return _Session(sql, found[0], cut)
         except BaseException:  # an interrupt too must leave no connection open
-            cut.close()
+            if cut is not None:
+                cut.close()
             sql.close()
             raise
 

@@ -202,8 +202,8 @@ class Links:
         raise AssertionError
 
     def close(self) -> None:
-        """Disconnect what is idle."""
-        self._idle.close()
+        """Disconnect what is idle, and what comes back."""
+        self._idle.end()
 
     def _connected(self) -> Link:
         return Link(self._wires.make_connection(), self._where)

@@ -9,6 +9,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha1
 from itertools import chain
 from pathlib import Path
@@ -228,6 +229,7 @@ class Pool(Generic[C]):
         self._idle: deque[C] = deque()
         self._soon = Connecting(self._connected_soon)
         self._closed = 0
+        self._ended = False
         self._process = os.getpid()
 
     def take(self, until: Until = None) -> C:
@@ -250,8 +252,10 @@ class Pool(Generic[C]):
                 self._soon.wait(until)
 
     def give(self, connection: C) -> None:
-        """Keep a connection for the next who takes one."""
+        """Keep a connection for the next who takes one; after the end nobody does."""
         self._idle.append(connection)
+        if self._ended:
+            self.close()
 
     def drop(self, connection: C | None) -> None:
         """Close a connection that failed."""
@@ -261,15 +265,21 @@ class Pool(Generic[C]):
     def close(self) -> None:
         """Close all that are idle: those of a server that went away are of no use."""
         self._closed += 1
-        while self._idle:
-            self._drop(self._idle.pop())
+        with suppress(IndexError):  # another thread may be closing them too
+            while True:
+                self._drop(self._idle.pop())
+
+    def end(self) -> None:
+        """Close all that are idle, and each that comes back."""
+        self._ended = True
+        self.close()
 
     def _connected_soon(self) -> None:
         """Put a new connection to the others, in a thread of its own."""
         closed = self._closed
         made = self._connect()
         if closed == self._closed:
-            self._idle.append(made)
+            self.give(made)
         else:
             self._drop(made)
 

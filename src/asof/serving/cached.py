@@ -21,6 +21,10 @@ SOON_SECONDS = REFRESH_SECONDS - 0.5
 """From this age on something may be too old when it is used."""
 
 
+END_SECONDS = 2.0
+"""How long `end` waits for a look-up."""
+
+
 class Cached(Generic[T]):
     """Something by name that is looked up again after a while. What cannot be found is asked for each time.
 
@@ -37,6 +41,7 @@ class Cached(Generic[T]):
         self._find = find
         self._beside = beside
         self._known: dict[str, tuple[float, T]] = {}
+        self._threads: set[threading.Thread] = set()
 
     def __call__(self, name: str) -> T:
         """Return it, at most some seconds old."""
@@ -52,12 +57,22 @@ class Cached(Generic[T]):
         looking = self._known[name] = math.inf, known[1]
         if not self._beside(known[1]):
             return self._again(name, looking)
-        threading.Thread(target=self._look, args=(name, looking), name="asof-definitions", daemon=True).start()
+        thread = threading.Thread(target=self._look, args=(name, looking), name="asof-definitions", daemon=True)
+        self._threads.add(thread)
+        thread.start()
         return known[1]
 
+    def end(self) -> None:
+        """Wait for who looks something up: what it asks is about to be closed; but not for one that hangs."""
+        for thread in list(self._threads):
+            thread.join(END_SECONDS)
+
     def _look(self, name: str, looking: tuple[float, T]) -> None:
-        with suppress(AsofError):  # the next who asks hears of it
-            self._again(name, looking)
+        try:
+            with suppress(AsofError):  # the next who asks hears of it
+                self._again(name, looking)
+        finally:
+            self._threads.discard(threading.current_thread())
 
     def _again(self, name: str, looking: tuple[float, T]) -> T:
         known = looking[1]

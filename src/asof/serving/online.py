@@ -420,6 +420,10 @@ class OnlineReader:
         """Return whether the next read waits for another process, or for the registry."""
         return self._waits or self._plans.fresh(name) is None
 
+    def close(self) -> None:
+        """Wait for look-ups of definitions that go on beside the reads."""
+        self._plans.end()
+
     def forget_plans(self) -> None:
         """Compile anew at the next read: definitions changed."""
         self._plans.forget()
