@@ -34,7 +34,7 @@ def asked(tmp_path):
 def saved(tmp_path, monkeypatch):
     """A model that was saved by its maker, and a module that loads it."""
     (tmp_path / "constant.txt").write_text("12.5")
-    (tmp_path / "own_loader.py").write_text(
+    (tmp_path / "constant_loader.py").write_text(
         "class Constant:\n"
         "    def __init__(self, value):\n"
         "        self.value = value\n"
@@ -85,10 +85,10 @@ def test_models_are_listed_shown_staged_and_removed(typed, document, error, stor
 
 @pytest.mark.slow
 def test_a_saved_model_is_registered_with_its_loader(document, error, store, saved, asked, tmp_path):
-    words = ("constant", "--training-set", "departure-1", "--path", saved, "--loader", "own_loader:load")
+    words = ("constant", "--training-set", "departure-1", "--path", saved, "--loader", "constant_loader:load")
     shown = document("model", "register", store, *words, "--metric", "mae=3", "--stage", "staging", "--log", "0.5")
     assert (shown["loader"], shown["stage"], shown["metrics"], shown["log"]) == (
-        "own_loader:load",
+        "constant_loader:load",
         "staging",
         {"mae": 3.0},
         0.5,

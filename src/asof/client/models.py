@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pyarrow as pa
@@ -13,14 +13,13 @@ from asof.client.link import Link
 from asof.client.vectors import RemoteVector
 from asof.definitions.code import Function
 from asof.definitions.label import Label
-from asof.errors import TransientError, UnsupportedError, UsageError
+from asof.errors import TransientError, UnsupportedError
 from asof.models import Model, Models, Prediction, Predictor
-from asof.models.predictor import Keys, Value, parts_of_spine
+from asof.models.predictor import Keys, Value, beside, parts_of_spine
 from asof.models.quality import ModelQuality
-from asof.models.registering import Stage
 from asof.parts import Pins
 from asof.progress import Progress, showing, unheard
-from asof.registry.models import KeptModel
+from asof.registry.models import KeptModel, Stage
 from asof.serving.log import LogCounts
 from asof.serving.receipt import Requests, each_request, requests_text
 from asof.training.sets.inputs import Takes
@@ -189,21 +188,14 @@ class RemotePredictor(Predictor):
                 found = self._link.exchange("predict", asked, part.schema, batches, alone)
                 said = record(_Read, found.result)
                 asked.model, asked.commits = said.model, said.commits  # all parts by one version, at one time
-                yield _beside(part, found.rows), said.commits
+                yield beside(part, found.rows), said.commits
                 done += part.num_rows
                 advance(done, max(done, total))
 
-    def predict_one(self, keys: Keys, request: Mapping[str, Value] | None = None) -> Prediction:
-        """See `Predictor.predict_one`."""
-        if not isinstance(keys, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
-            raise UsageError(f"{type(keys).__name__} is no key set", where=self.model.view, todo="pass a dict")
+    def _for_one(self, keys: Keys, request: Mapping[str, Value] | None) -> Prediction:
         return self._asked(keys, [keys], request)[0]
 
-    def predict_many(self, keys: Sequence[Keys], request: Requests = None) -> list[Prediction]:
-        """See `Predictor.predict_many`."""
-        if isinstance(keys, Mapping) or not isinstance(keys, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
-            what = f"{type(keys).__name__} is no sequence of keys"
-            raise UsageError(what, where=self.model.view, todo="pass a list of dicts")
+    def _for_many(self, keys: Sequence[Keys], request: Requests) -> list[Prediction]:
         return self._asked(list(keys), keys, request)
 
     def _asked(self, given: Keys | Sequence[Keys], every: Sequence[Keys], request: Requests) -> list[Prediction]:
@@ -230,8 +222,3 @@ class RemotePredictor(Predictor):
 class _Read(msgspec.Struct):
     model: str
     commits: dict[str, int]
-
-
-def _beside(spine: pa.Table, made: pa.Table) -> pa.Table:
-    columns: list[Any] = [*spine.columns, *made.columns]
-    return pa.Table.from_arrays(columns, names=[*spine.column_names, *made.column_names])

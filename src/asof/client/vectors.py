@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from asof.clock import from_us
+from asof.definitions.serving_log import STATUS_LETTERS
 from asof.records import Status
 from asof.serving.columns import Letters
 from asof.serving.late import Late
 from asof.serving.online import Vector, Vectors
 from asof.serving.receipt import Receipt
-from asof.wire.online import LETTERS, NO_TIME, STATUSES, TIMES, Answer, Card, cells
+from asof.wire.online import LETTERS, NO_TIME, TIMES, Answer, Card, cells
 
 Keys = Mapping[str, Any]
 
@@ -60,7 +61,7 @@ class RemoteVector(Vector):
             values = self.values
             if self._letters:
                 every = zip(values, self._letters, strict=True)
-                self._statuses = {name: STATUSES[letter] for name, letter in every}
+                self._statuses = {name: STATUS_LETTERS[letter] for name, letter in every}
             else:
                 self._statuses = {name: "NULL" if value is None else "PRESENT" for name, value in values.items()}
         return self._statuses

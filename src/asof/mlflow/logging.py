@@ -13,8 +13,9 @@ from asof.mlflow.flavors import packages
 from asof.mlflow.tags import tags_of
 from asof.mlflow.tracking import Tracking, digest_of, parts_of
 from asof.models import Model
-from asof.models.registering import Stage, Wanted, described, recorded
+from asof.models.registering import Wanted, described, recorded
 from asof.parts import Parts
+from asof.registry.models import Stage
 from asof.store import Store
 from asof.training.model import MLFLOW, Facts
 from asof.training.sets.inputs import Inputs, Takes

@@ -14,8 +14,9 @@ from asof.models.calling import Caller
 from asof.models.log import Predictions, counted_as
 from asof.models.predictor import Predictor, Reads
 from asof.models.quality import ModelQuality, QualityAsked, bucket_us, quality
-from asof.models.registering import Stage, Wanted, checked_set, checked_stage, places_used, register
+from asof.models.registering import Wanted, checked_set, checked_stage, places_used, register
 from asof.parts import Parts, open_models
+from asof.registry.models import Stage
 from asof.serving.log import LogCounts, ServingLog
 from asof.training.model import MLFLOW, Model
 from asof.training.sets.inputs import Inputs, Takes

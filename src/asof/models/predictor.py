@@ -221,7 +221,7 @@ class Predictor:
         """
         if not isinstance(keys, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
             raise UsageError(f"{type(keys).__name__} is no key set", where=self.model.view, todo="pass a dict")
-        return self._one(self._reads.online(self.model.view, keys, request=request))
+        return self._for_one(keys, request)
 
     def predict_many(self, keys: Sequence[Keys], request: Requests = None) -> list[Prediction]:
         """Predict for several key sets, by the newest features of one snapshot.
@@ -233,13 +233,20 @@ class Predictor:
         Raises:
             As `online`. DataError: The model failed.
         """
-        if isinstance(keys, Mapping):
-            raise UsageError("one key set is no list of them", where=self.model.view, todo="pass a list of dicts")
-        return [self._one(vector) for vector in self._reads.online(self.model.view, keys, request=request)]
+        if isinstance(keys, Mapping) or not isinstance(keys, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            what = f"{type(keys).__name__} is no sequence of keys"
+            raise UsageError(what, where=self.model.view, todo="pass a list of dicts")
+        return self._for_many(keys, request)
 
     def __repr__(self) -> str:
         """Return what it predicts with."""
         return f"<Predictor of {self.model.ref}, {self.model.view}>"
+
+    def _for_one(self, keys: Keys, request: Mapping[str, Value] | None) -> Prediction:
+        return self._one(self._reads.online(self.model.view, keys, request=request))
+
+    def _for_many(self, keys: Sequence[Keys], request: Requests) -> list[Prediction]:
+        return [self._one(vector) for vector in self._reads.online(self.model.view, keys, request=request)]
 
     def _one(self, vector: Vector) -> Prediction:
         read = vector.values
@@ -260,9 +267,13 @@ class Predictor:
         if twice:
             what = f"the spine has a column {min(twice)!r}, which the model gives"
             raise DataError(what, where=f"model {self.model.ref}", todo="rename it")
-        kept = [spine, *([answers] if keep else []), found]
-        columns = [column for table in kept for column in table.columns]
-        return pa.Table.from_arrays(columns, names=[name for table in kept for name in table.column_names])
+        return beside(spine, *([answers] if keep else []), found)
+
+
+def beside(*tables: pa.Table) -> pa.Table:
+    """Return tables of equally many rows as one, with the columns of all."""
+    columns = [column for table in tables for column in table.columns]
+    return pa.Table.from_arrays(columns, names=[name for table in tables for name in table.column_names])
 
 
 def parts_of_spine(spine: Frame, rows: int | None) -> tuple[Iterator[pa.Table], int]:

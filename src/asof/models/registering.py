@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from numbers import Real
 from pathlib import Path
-from typing import Literal, get_args
 
 import msgspec
 import pyarrow as pa
@@ -21,13 +20,11 @@ from asof.models.artefacts import Artefacts, copied, dumped, loaded, named_loade
 from asof.models.calling import BLOCK, Caller
 from asof.models.log import keep_predictions, refuse_taken
 from asof.parts import Parts
-from asof.registry.models import KeptModel
+from asof.registry.models import STAGES, KeptModel, Stage
 from asof.training.model import SKOPS, Facts, Model
 from asof.training.sets.inputs import Inputs, Takes, checked_takes
 from asof.training.sets.repository import code_commit
 from asof.training.sets.training_set import TrainingSet
-
-Stage = Literal["none", "staging", "production", "archived"]
 
 PACKAGES = ("numpy", "scikit-learn", "skops")
 """Of which a model of scikit-learn keeps the versions."""
@@ -206,10 +203,10 @@ def checked_stage(given: object) -> Stage:
     Raises:
         UsageError: It is none.
     """
-    for each in get_args(Stage):
+    for each in STAGES:
         if given == each:
             return each
-    raise UsageError(f"stage={given!r} is no stage", todo=f"pass one of {', '.join(get_args(Stage))}")
+    raise UsageError(f"stage={given!r} is no stage", todo=f"pass one of {', '.join(STAGES)}")
 
 
 def _artefact(wanted: Wanted) -> tuple[Callable[[Path], None], Facts]:

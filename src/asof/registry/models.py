@@ -1,12 +1,13 @@
 """What a registry must do with models: keep the record of each version. What predicts lies elsewhere."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
-STAGES = ("none", "staging", "production", "archived")
+Stage = Literal["none", "staging", "production", "archived"]
 """A version is live until it is archived. `staging` and `production` have one version of a name at most."""
 
-ARCHIVED = "archived"
+STAGES: tuple[Stage, ...] = get_args(Stage)
+ARCHIVED: Stage = "archived"
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,8 @@ class PredictRequest(Struct, forbid_unknown_fields=True):
     Attributes:
         keys: The key columns of the model's view with their values; or a list of them.
         request: Inputs of the request; for a list of keys one for all, or a list, one for each.
-        statuses: Whether to say if each feature is PRESENT, NULL, MISSING, EXPIRED or RETIRED.
+        statuses: Whether to say if each feature is PRESENT, NULL, MISSING, EXPIRED or RETIRED; or STALE
+            or UNAVAILABLE, of a view with a budget.
         features: Whether to say which features the model was given, before transforms.
         receipt: Whether to say what the features were read from, for replay.
     """

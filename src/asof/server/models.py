@@ -57,7 +57,7 @@ class _Failed:
     """A version that could not be loaded.
 
     Attributes:
-        version: Which; see `_same`.
+        version: Which; see `_identity`.
         pause: For how long it is left alone, in seconds.
         until: Till when, by the monotonic clock.
     """
@@ -159,12 +159,12 @@ class ServedModels:
         served = self._served.get(name)
         if not model.live:
             self._withdraw(name, "it was archived")
-        elif served is None or _same(served.model) != _same(model):
+        elif served is None or _identity(served.model) != _identity(model):
             failed = self._failed.get(name)
-            if failed is None or failed.version != _same(model):
-                self._load(name, served, _same(model), self._seconds)
+            if failed is None or failed.version != _identity(model):
+                self._load(name, served, _identity(model), self._seconds)
             elif not patient or time.monotonic() >= failed.until:
-                self._load(name, served, _same(model), min(2 * failed.pause, LONGEST_PAUSE_SECONDS))
+                self._load(name, served, _identity(model), min(2 * failed.pause, LONGEST_PAUSE_SECONDS))
         else:
             self._keep(replace(served, definition=self._definition(model)))
 
@@ -277,7 +277,7 @@ def _need_all(store: Store, name: str, role: Role) -> None:
                 need(store, each, role)
 
 
-def _same(model: Model) -> tuple[str, str, str]:
+def _identity(model: Model) -> tuple[str, str, str]:
     """Return what makes a version the one that is loaded, wherever it is staged."""
     return model.ref, model.kept.digest, model.kept.facts
 

@@ -15,23 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from asof.online.port import version_of
-from asof.records import Status
 from asof.serving.late import How, Late
 from asof.serving.online import Vector, Vectors
 from asof.serving.plan import Plan
 from asof.wire.values import tagged
 
 ONLINE_PATH = "/v1/remote/online"
-
-STATUSES: dict[str, Status] = {
-    "P": "PRESENT",
-    "N": "NULL",
-    "M": "MISSING",
-    "E": "EXPIRED",
-    "R": "RETIRED",
-    "S": "STALE",
-    "U": "UNAVAILABLE",
-}
 
 NO_TIME = -(2**63)
 """An event time of no row, or of a static group's."""

@@ -9,6 +9,7 @@ from asof.cli.command import Answer, open_store, pairs, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.commands.model_quality import quality
 from asof.cli.documents import Document
+from asof.registry.models import STAGES, Stage
 
 if TYPE_CHECKING:
     from asof.cli.screen import Screen
@@ -36,8 +37,6 @@ SHAPE: Document = {
     "created_by": "ana@host",
     "code_commit": "b96394e57849...",
 }
-
-STAGES = ("none", "staging", "production", "archived")
 
 
 @click.group("model", short_help="List, show, register, stage, judge and remove models.")
@@ -103,7 +102,7 @@ def register(  # noqa: PLR0913, PLR0917 - one for each option
     training_set: str,
     path: Path,
     loader: str,
-    stage: Literal["none", "staging", "production", "archived"],
+    stage: Stage,
     method: str,
     takes: Literal["pandas", "numpy", "arrow"],
     metrics: tuple[str, ...],
@@ -139,7 +138,7 @@ def register(  # noqa: PLR0913, PLR0917 - one for each option
 @store_argument
 @click.argument("name")
 @click.argument("stage", type=click.Choice(STAGES))
-def stage(store: str, name: str, stage: Literal["none", "staging", "production", "archived"]) -> Answer:
+def stage(store: str, name: str, stage: Stage) -> Answer:
     """Put a version of a model ("delays@3") into a stage.
 
     `staging` and `production` have one version of a name: the one that was there is archived. What a model that is not

@@ -175,12 +175,12 @@ class _Group(_Place):
         """Refuse a group that does not take them, before anything is predicted."""
         from asof.definitions import FeatureGroup, FeatureView, view_of_group
         from asof.errors import NotFoundError, UsageError
-        from asof.models.kept import check_group, predictions_group
+        from asof.models.into_group import check_group, wanted_group
 
         self.store, self.model, self.time = store, predictor.model, time
         view = find(store, self.model.view)
         view = view if isinstance(view, FeatureView) else view_of_group(view)
-        wanted = predictions_group(name, self.model, view, time, features=features)
+        wanted = wanted_group(name, self.model, view, time, features=features)
         self.new = False
         try:
             known = find(store, name)
@@ -193,7 +193,7 @@ class _Group(_Place):
         self.group = known
 
     def take(self, made: _Made) -> dict[str, Any]:
-        from asof.models.kept import held
+        from asof.models.into_group import held
 
         with held(made.tables(), self.group, self.time, self.model.ref) as (rows, digest):
             if self.new:
@@ -224,7 +224,7 @@ class _Table(_Place):
 
     def take(self, made: _Made) -> dict[str, Any]:
         from asof.external.into import table_writer
-        from asof.models.kept import with_version
+        from asof.models.into_group import with_version
 
         empty = with_version(made.schema.empty_table(), self.ref)
         with table_writer(self.place, empty.schema, self.if_exists) as write:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from asof.arrow.numbers import floats, is_number
 from asof.models.calling import PREDICTION
 from asof.models.quality.measures import Flags, Floats, of_classes, of_numbers, of_scores
 from asof.training.model import Model
@@ -55,11 +56,11 @@ def compared(model: Model, outcomes: pa.ChunkedArray, predicted: Mapping[str, pa
     """
     classes = classes_of(model)
     if classes:
-        return _by_class(classes, outcomes, np.column_stack([_floats(each) for each in predicted.values()]))
+        return _by_class(classes, outcomes, np.column_stack([floats(each) for each in predicted.values()]))
     if PREDICTION not in predicted:
         return Compared()
     found = predicted[PREDICTION]
-    if _is_number(outcomes.type) and _is_number(found.type):
+    if is_number(outcomes.type) and is_number(found.type):
         return _numbers(outcomes, found)
     if _is_name(outcomes.type) or _is_name(found.type):
         return _names(outcomes, found)
@@ -87,10 +88,10 @@ def _by_class(classes: Sequence[str], outcomes: pa.ChunkedArray, scores: Floats)
 
 def _places(classes: Sequence[str], outcomes: pa.ChunkedArray) -> np.ndarray:
     """Return which class came: 1, 1.0, "1" and true may all be the class 1; -1 is none of them."""
-    if not _is_number(outcomes.type):
+    if not is_number(outcomes.type):
         found = pc.index_in(pc.cast(outcomes, pa.string()), value_set=pa.array(classes))
         return np.asarray(pc.fill_null(found, -1)).astype(np.int64)
-    values, found = _floats(outcomes), np.full(len(outcomes), -1)
+    values, found = floats(outcomes), np.full(len(outcomes), -1)
     for at, name in enumerate(classes):
         number = {"True": 1.0, "False": 0.0}.get(name)
         try:
@@ -101,7 +102,7 @@ def _places(classes: Sequence[str], outcomes: pa.ChunkedArray) -> np.ndarray:
 
 
 def _numbers(outcomes: pa.ChunkedArray, predicted: pa.ChunkedArray) -> Compared:
-    came, said = _floats(outcomes), _floats(predicted)
+    came, said = floats(outcomes), floats(predicted)
     there = np.isfinite(came) & np.isfinite(said)
     came, said = came[there], said[there]
     flag = pa.types.is_boolean(outcomes.type) or pa.types.is_boolean(predicted.type)
@@ -126,16 +127,5 @@ def _is_two(values: Floats) -> bool:
     return bool(((values == 0) | (values == 1)).all())
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    types = pa.types
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind)
-
-
 def _is_name(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _floats(column: pa.ChunkedArray) -> Floats:
-    """Return numbers as float64, null as NaN."""
-    found = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
-    return np.asarray(found.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)

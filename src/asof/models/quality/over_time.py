@@ -25,6 +25,7 @@ from asof.models.quality.comparing import Compared, compared, kind_of
 from asof.models.quality.outcomes import Asked, Outcomes, outcomes_of
 from asof.models.quality.result import ModelQuality, QualityRow
 from asof.parts import Parts, pinned_rows
+from asof.training.historical import now_us
 from asof.training.model import Model
 
 RUN_ROWS = 1_000_000
@@ -74,7 +75,7 @@ def quality(parts: Parts, asked: QualityAsked) -> ModelQuality:
     if len(counts) > MOST_BUCKETS:
         what = f"{len(counts):,} times of {asked.every_us / 1e6:g} s have predictions"
         raise UsageError(what, where="every=", todo='pass a longer one, such as every="1d"')
-    until_us = _known_until_us(parts)
+    until_us = now_us(parts, parts.log.heads())
     known: dict[str, Outcomes | str] = {}
     cells: dict[str, dict[int, _Cell]] = defaultdict(dict)
     for first, last in _runs(counts):
@@ -203,8 +204,3 @@ def _rows(ref: str, cells: Mapping[int, _Cell], every_us: int) -> Iterator[Quali
         if kind is not None and count:
             row = replace(row, kind=kind, measures=dict(cell.compared.measured.get(kind, {})))
         yield row
-
-
-def _known_until_us(parts: Parts) -> int:
-    """Return up to when everything is known: now, but not before what was committed, wherever the clock stands."""
-    return max([parts.now_us(), *(head.committed_at_us for head in parts.log.heads().values())])

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asof.arrow.frames import arrays_to_pandas
+from asof.arrow.numbers import floats
 from asof.arrow.types import arrow_type
 from asof.definitions.types import DType
 from asof.errors import UnsupportedError, UsageError
@@ -123,8 +124,7 @@ def _of_column(column: pa.ChunkedArray, dtype: DType) -> list[np.ndarray]:
         return [times.cast(pa.timestamp("us")).to_numpy().astype(_TIMES[dtype.name])]
     if dtype.name not in _NUMBERS:
         return [np.array(column.to_pylist(), dtype=object)]
-    plain = column.cast(pa.int8()) if dtype.name == "bool" else column
-    return [plain.cast(pa.float64(), safe=False).to_numpy()]
+    return [floats(column)]
 
 
 def _of_value(value: Value, dtype: DType) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from asof import notebook
 from asof.arrow.hashes import mixed
+from asof.arrow.numbers import floats, is_number
 from asof.definitions.splits import TimeSplit
 from asof.definitions.training_set import SPLIT
 from asof.statistics.hashes import row_numbers
@@ -191,7 +192,7 @@ def _powers(found: Set, sample: pa.Table) -> tuple[list[Leak], dict[str, str]]:
     label = sample.column(found.label)
     values = pc.unique(label.drop_null())
     binary = len(values) == 2  # noqa: PLR2004 - two values
-    if sample.num_rows < FEWEST or len(values) < 2 or not (binary or _is_number(label.type)):  # noqa: PLR2004 - the same
+    if sample.num_rows < FEWEST or len(values) < 2 or not (binary or is_number(label.type)):  # noqa: PLR2004 - the same
         why = f"the label has {len(values):,} values of type {label.type} in {sample.num_rows:,} rows"
         return [], dict.fromkeys(found.features, why)
     target = np.asarray(pc.equal(label, values[1])).astype(np.float64) if binary else _floats(label)
@@ -199,7 +200,7 @@ def _powers(found: Set, sample: pa.Table) -> tuple[list[Leak], dict[str, str]]:
     unmeasured: dict[str, str] = {}
     for name in found.features:
         column = sample.column(name)
-        if not _is_number(column.type):
+        if not is_number(column.type):
             unmeasured[name] = f"type {column.type}"
             continue
         measured = _power(_floats(column), target, binary=binary)
@@ -255,13 +256,7 @@ def r2_of(values: np.ndarray, target: np.ndarray) -> float:
     return 0.0 if not whole else float((counts * (means - target.mean()) ** 2).sum()) / whole
 
 
-def _is_number(dtype: pa.DataType) -> bool:
-    types = pa.types
-    return any(test(dtype) for test in (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal))
-
-
 def _floats(column: pa.ChunkedArray) -> np.ndarray:
-    plain = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
-    found: np.ndarray = np.array(plain.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    found = np.array(floats(column))
     found[np.isinf(found)] = np.nan
     return found

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from asof import notebook
 from asof.arrow.frames import Frame, to_pandas, to_polars
+from asof.arrow.numbers import floats, is_number
 from asof.clock import from_us, show_us
 from asof.definitions.splits import Split
 from asof.definitions.training_set import SPLIT
@@ -413,13 +414,10 @@ class TrainingSet:
 
 
 def _floats(column: pa.ChunkedArray, name: str) -> np.ndarray:
-    types, dtype = pa.types, column.type
-    if not (types.is_integer(dtype) or types.is_floating(dtype) or types.is_boolean(dtype) or types.is_decimal(dtype)):
+    if not is_number(column.type):
         todo = "take to_arrow or to_pandas, and encode it yourself"
-        raise UnsupportedError(f"column {name!r} of type {dtype} does not fit a float array", todo=todo)
-    plain = column.cast(pa.int8()) if types.is_boolean(dtype) else column
-    found: np.ndarray[Any, Any] = plain.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return found
+        raise UnsupportedError(f"column {name!r} of type {column.type} does not fit a float array", todo=todo)
+    return floats(column)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -18,7 +18,7 @@ MODEL = "model"
 """The column that says which version predicted, "delays@3"."""
 
 
-def predictions_group(
+def wanted_group(
     name: str, model: Model, view: FeatureView, event_time: str, *, features: bool = False
 ) -> FeatureGroup:
     """Return the group for predictions of a model: keyed as its view, true at the time of the row.
