@@ -22,6 +22,14 @@ class Warm:
     def named(self, table):
         return pa.array(["warm" if (each or 0) > self.limit else "cold" for each in table["temp"].to_pylist()])
 
+    def sized(self, table):
+        """Other values for another number of rows."""
+        return np.full(len(table), float(len(table)))
+
+    def placed(self, table):
+        """Other values at another place."""
+        return np.arange(len(table))
+
     def fewer(self, frame):
         return self.predict(frame)[1:]
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -130,6 +131,7 @@ MODELS = {
     "linear": LinearRegression(),
     "trees": DecisionTreeRegressor(max_depth=4),
     "pipeline": make_pipeline(StandardScaler(), LinearRegression()),
+    "net": MLPRegressor(hidden_layer_sizes=(16, 8), tol=1e9, n_iter_no_change=1, random_state=1),
 }
 
 
@@ -143,7 +145,8 @@ def test_online_is_batch_to_the_bit(filled, spine, kind, takes):
     ones = [predictor.predict_one({"origin": key}) for key in KEYS]
     many = predictor.predict_many([{"origin": key} for key in KEYS])
     assert [each.value for each in many] == [each.value for each in ones]
-    times = 10 if kept.said.alone else 2000
+    assert kept.said.sizes == ((1, 4096) if kind == "trees" else (64, 64))
+    times = 2000
     rows = [{"origin": key} for _ in range(times) for key in KEYS]
     batch = predictor.predict(rows, time=clock_of(ones[0]), known="served").to_arrow()
     few = predictor.predict(rows[:3], time=clock_of(ones[0]), known="served").to_arrow()
@@ -151,6 +154,21 @@ def test_online_is_batch_to_the_bit(filled, spine, kind, takes):
     assert bits(few["prediction"]) == np.array([each.value for each in ones]).tobytes()
     assert bits(batch["prediction"]) == bits(few["prediction"]) * times
     assert filled.replay(ones[0].receipt).values == ones[0].features
+
+
+@pytest.mark.parametrize("takes", ["pandas", "arrow"])
+@pytest.mark.parametrize(("method", "sizes"), [("predict", (1, 4096)), ("sized", (64, 64)), ("placed", (1, 1))])
+def test_a_model_is_called_with_as_many_rows_as_give_the_same(filled, plain, limit, method, sizes, takes):
+    if (method, takes) == ("predict", "arrow"):
+        method = "named"
+    kept = filled.models.register(
+        "warm", path=limit, loader=saved_models.warm, training_set=plain, method=method, takes=takes
+    )
+    assert kept.said.sizes == sizes
+    predictor = filled.models.load("warm")
+    one = predictor.predict_one({"origin": "JFK"})
+    batch = predictor.predict([{"origin": "JFK"}] * 200, time=clock_of(one), known="served").to_arrow()
+    assert set(batch["prediction"].to_pylist()) == {one.value}
 
 
 def test_predictions_of_the_training_rows_are_those_of_the_model(filled, spine):

@@ -1,8 +1,9 @@
-"""Call a model: with one row, or with blocks of so many, and never with any other number.
+"""Call a model with the number of rows by which one row and many give the same bits, and never with another.
 
 Matrix products and sums of other sizes may differ in their last bits. So a model is tried on rows of its training set
-when it is kept: if a block gives the same bits as its rows one after the other, it is called with blocks, the last of
-which is filled up; else row by row.
+when it is kept: if large blocks give the same bits as their rows one after the other, it is called with one row or with
+a large block; else, if small blocks give the same bits wherever in them a row is, with small blocks only, also for one
+row; else row by row. Blocks that are not full are filled up with their first row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,18 @@ from asof.errors import DataError, UsageError
 from asof.training.sets.inputs import Inputs
 
 BLOCK = 4096
-"""Rows of a block."""
+"""Rows of a large block."""
+
+SMALL = 64
+"""Rows of a small block: for linear models and nets it takes little longer than one row."""
+
+Sizes = tuple[int, int]
+"""With how many rows a model is called: for one row, and for many."""
+
+SIZES: tuple[Sizes, ...] = ((1, BLOCK), (SMALL, SMALL))
+"""What is tried, in this order."""
+
+ROW_BY_ROW: Sizes = (1, 1)
 
 TRIED = 256
 """Rows that are predicted one by one to see whether blocks give the same."""
@@ -39,7 +51,7 @@ class Caller:
         method: What of it is called; "" if it is a function.
         inputs: What it is given.
         outputs: What it gives; None if that is not known yet.
-        alone: Whether it is called row by row.
+        sizes: With how many rows it is called.
         where: Whose it is, for messages.
 
     Raises:
@@ -53,7 +65,7 @@ class Caller:
         inputs: Inputs,
         *,
         outputs: Mapping[str, DType] | None = None,
-        alone: bool = False,
+        sizes: Sizes = ROW_BY_ROW,
         where: str,
     ) -> None:
         """Find the method."""
@@ -65,41 +77,49 @@ class Caller:
         self._inputs = inputs
         self._where = where
         self._classes = getattr(model, "classes_", None) if method in {"predict_proba", "predict_log_proba"} else None
-        self._alone = alone
+        self._one, self._many = sizes
         self._schema = None if outputs is None else _schema(outputs)
 
     def one(self, row: Mapping[str, Value]) -> dict[str, Value]:
         """Return what the model gives for one row of inputs."""
-        batch = self._batch(self._inputs.of_row(row), 1)
+        batch = self._batch(self._inputs.of_row(row, self._one), self._one)
         return {name: column[0].as_py() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
 
     def table(self, rows: pa.Table, told: Callable[[int], None] = lambda _: None) -> pa.Table:
         """Return what the model gives for rows of inputs; `told` hears how many are done."""
-        if self._alone or rows.num_rows <= FEW:
-            return self._one_by_one(rows, told)
-        batches: list[pa.RecordBatch] = []
-        for at in range(0, rows.num_rows, BLOCK):
-            part = rows.slice(at, BLOCK)
-            batches.append(self._batch(self._inputs.of_table(_filled(part)), BLOCK).slice(0, part.num_rows))
-            told(at + part.num_rows)
-        return pa.Table.from_batches(batches)
+        size = self._one if rows.num_rows <= FEW else self._many
+        return self._one_by_one(rows, told) if size == 1 else self._by_blocks(rows, size, told)
 
-    def tried(self, rows: pa.Table) -> tuple[dict[str, DType], bool]:
-        """Return what the model gives for some rows, and whether it must be called row by row.
+    def tried(self, rows: pa.Table) -> tuple[dict[str, DType], Sizes]:
+        """Return what the model gives for some rows, and with how many rows it must be called.
 
         Raises:
             DataError: It gives nothing that a column can hold, or not one for each row.
         """
         if not rows.num_rows:
             raise DataError("the training set has no row to try the model on", where=self._where)
-        filled = self._inputs.of_table(_filled(rows.slice(0, BLOCK)))
-        block = self._batch(filled, BLOCK)
-        outputs = {field.name: inferred_type(field.type) for field in block.schema}
+        some = rows.slice(0, TRIED)
+        first = self._block(some, BLOCK)
+        outputs = {field.name: inferred_type(field.type) for field in first.schema}
         self._schema = _schema(outputs)
-        count = min(rows.num_rows, TRIED)
-        singles, again = self._one_by_one(rows.slice(0, count)), self._batch(filled, BLOCK)
-        alone = not _same(block.slice(0, count), singles) or not _same(block, again)
-        return outputs, alone
+        return outputs, next((sizes for sizes in SIZES if self._fits(some, sizes)), ROW_BY_ROW)
+
+    def _fits(self, rows: pa.Table, sizes: Sizes) -> bool:
+        """Return whether rows one by one have the bits that they have among others, twice."""
+        one, many = sizes
+        alone = pa.Table.from_batches([self._block(rows.slice(at, 1), one) for at in range(rows.num_rows)])
+        return all(_same(self._by_blocks(rows, many), alone) for _ in range(2))
+
+    def _by_blocks(self, rows: pa.Table, size: int, told: Callable[[int], None] = lambda _: None) -> pa.Table:
+        batches: list[pa.RecordBatch] = []
+        for at in range(0, rows.num_rows, size):
+            batches.append(self._block(rows.slice(at, size), size))
+            told(min(at + size, rows.num_rows))
+        return pa.Table.from_batches(batches, self._schema)
+
+    def _block(self, rows: pa.Table, size: int) -> pa.RecordBatch:
+        """Return what the model gives for some rows, which are filled up to a block."""
+        return self._batch(self._inputs.of_table(_filled(rows, size)), size).slice(0, rows.num_rows)
 
     def _one_by_one(self, rows: pa.Table, told: Callable[[int], None] = lambda _: None) -> pa.Table:
         batches: list[pa.RecordBatch] = []
@@ -154,26 +174,19 @@ def _columns(found: Any, classes: Any) -> dict[str, Any]:  # noqa: ANN401 - what
     return {f"{PREDICTION}_{name}": np.ascontiguousarray(array[:, at]) for at, name in enumerate(names)}
 
 
-def _filled(rows: pa.Table) -> pa.Table:
+def _filled(rows: pa.Table, size: int) -> pa.Table:
     """Return rows made as many as a block, by their first."""
-    missing = BLOCK - rows.num_rows
-    if not missing:
-        return rows
-    first = np.zeros(missing, dtype=np.int64)
-    return pa.concat_tables([rows, rows.take(pa.array(first))])
+    missing = size - rows.num_rows
+    return rows if not missing else pa.concat_tables([rows, rows.take(pa.repeat(0, missing))])
 
 
-def _same(one: pa.RecordBatch, other: pa.Table | pa.RecordBatch) -> bool:
+def _same(one: pa.Table, other: pa.Table) -> bool:
     """Return whether two tables have the same bits."""
     for name in one.schema.names:
-        a, b = (np.asarray(_plain(each.column(name))) for each in (one, other))
+        a, b = (np.asarray(each.column(name).to_numpy()) for each in (one, other))
         if a.dtype != b.dtype or (a.tobytes() != b.tobytes() if a.dtype != object else a.tolist() != b.tolist()):
             return False
     return True
-
-
-def _plain(column: Any) -> Any:  # noqa: ANN401 - an array, chunked or not
-    return column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()
 
 
 def _schema(outputs: Mapping[str, DType]) -> pa.Schema:

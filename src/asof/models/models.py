@@ -158,7 +158,7 @@ class Models:
             found = loaded(model.said, self._artefacts.path(model), where=where)
         inputs = Inputs(model.inputs, model.said.takes)
         said = model.said
-        call = Caller(found, said.method, inputs, outputs=model.outputs, alone=said.alone, where=where)
+        call = Caller(found, said.method, inputs, outputs=model.outputs, sizes=said.sizes, where=where)
         told = None if not said.log else Predictions(model, made, self._log).told
         return Predictor(model, made, call, self._reads, told)
 

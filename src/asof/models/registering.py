@@ -140,14 +140,14 @@ def described(wanted: Wanted, said: Facts, load: Callable[[], object]) -> Facts:
     made = wanted.made
     inputs = Inputs(made.inputs, wanted.takes)
     caller = Caller(load(), wanted.method, inputs, where=wanted.where)
-    outputs, alone = caller.tried(_rows(made))
+    outputs, sizes = caller.tried(_rows(made))
     return msgspec.structs.replace(
         said,
         method=wanted.method,
         takes=wanted.takes,
         inputs=tuple((name, str(dtype)) for name, dtype in made.inputs.items()),
         outputs=tuple((name, str(dtype)) for name, dtype in outputs.items()),
-        alone=alone,
+        sizes=sizes,
         transforms="" if made.transforming is None else made.transforming.digest,
         metrics={name: float(value) for name, value in wanted.metrics.items()},
         description=wanted.description,

@@ -33,7 +33,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         takes: As what it is given its inputs.
         inputs: Its columns with their types: the features, or what the transforms make of them.
         outputs: What it gives, with types.
-        alone: Whether it gives other bits for many rows than for one: it is called row by row then.
+        sizes: With how many rows it is called, for one row and for many: so that both have the same bits.
         transforms: Digest of what the view's transforms learned; "" if it has none.
         metrics: Measured by whoever fitted it.
         description: For people.
@@ -52,7 +52,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     takes: Takes = "pandas"
     inputs: tuple[tuple[str, str], ...]
     outputs: tuple[tuple[str, str], ...]
-    alone: bool = False
+    sizes: tuple[int, int] = (1, 1)
     transforms: str = ""
     metrics: dict[str, float] = {}
     description: str = ""
@@ -142,7 +142,7 @@ class Model:
             ("fitted on", f"{self.training_set} ({self.kept.training_digest[:12]})"),
             ("transforms", said.transforms[:12]),
             ("gives", ", ".join(f"{name}: {dtype}" for name, dtype in said.outputs) + f" by {said.method}"),
-            ("called", "row by row: for many rows its last bits differ" if said.alone else ""),
+            ("called", _called(*said.sizes)),
             ("metrics", told(said.metrics)),
             ("kept", f"{show_us(self.kept.created_at_us)} by {self.writer}, asof {said.asof}"),
             ("code", said.code_commit),
@@ -165,6 +165,12 @@ class Model:
 
     def _repr_html_(self) -> str:
         return notebook.paragraph(f"model {self.ref}") + notebook.table(("what", "how"), self.facts())
+
+
+def _called(one: int, many: int) -> str:
+    if many == 1:
+        return "row by row: in blocks its last bits differ"
+    return f"by blocks of {many:,} rows" if one == 1 else f"by blocks of {many:,} rows, one row too"
 
 
 def told(metrics: Mapping[str, float]) -> str:

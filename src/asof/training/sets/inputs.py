@@ -90,14 +90,14 @@ class Inputs:
             return given.slice(at, 1)
         return given[at : at + 1].copy() if self.takes == "numpy" else given.iloc[at : at + 1]
 
-    def of_row(self, row: Mapping[str, Value]) -> Any:  # noqa: ANN401 - of the kind that the model takes
-        """Return what the model is given for one row."""
+    def of_row(self, row: Mapping[str, Value], times: int = 1) -> Any:  # noqa: ANN401 - of the kind that the model takes
+        """Return what the model is given for a row, so many times."""
         if self.takes == "arrow":
             fields = [pa.field(name, arrow_type(dtype)) for name, dtype in self.types.items()]
-            columns = [pa.array([row[each.name]], each.type) for each in fields]
+            columns = [pa.array([row[each.name]] * times, each.type) for each in fields]
             return pa.Table.from_arrays(columns, schema=pa.schema(fields))
         found = [array for name, dtype in self.types.items() for array in _of_value(row[name], dtype)]
-        return self._given(found, 1)
+        return self._given(found if times == 1 else [array.repeat(times) for array in found], times)
 
     def _given(self, arrays: Sequence[np.ndarray], rows: int) -> Any:  # noqa: ANN401 - as above
         if self.takes == "numpy":
