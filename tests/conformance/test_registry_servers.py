@@ -11,6 +11,7 @@ import pytest
 from asof.registry.port import Metadata
 from asof.testing.adapters import open_adapter
 from asof.testing.commit_log import CommitLogSuite
+from asof.testing.contents import ContentsSuite
 from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.models import ModelsSuite
@@ -123,3 +124,9 @@ class TestPostgresReports(OnPostgres, ReportsSuite): ...
 
 
 class TestMariaDbReports(OnMariaDb, ReportsSuite): ...
+
+
+class TestPostgresContents(OnPostgres, ContentsSuite): ...
+
+
+class TestMariaDbContents(OnMariaDb, ContentsSuite): ...

@@ -1,6 +1,7 @@
 """The registry on SQLite passes the suites that asof ships."""
 
 from asof.testing.commit_log import CommitLogSuite
+from asof.testing.contents import ContentsSuite
 from asof.testing.keys import DeedsSuite, KeysSuite
 from asof.testing.marks import ErasuresSuite, TagsSuite
 from asof.testing.models import ModelsSuite
@@ -70,5 +71,10 @@ class TestSqliteModels(ModelsSuite):
 
 
 class TestSqliteTrainingSets(TrainingSetsSuite):
+    adapter = "sqlite"
+    url = URL
+
+
+class TestSqliteContents(ContentsSuite):
     adapter = "sqlite"
     url = URL

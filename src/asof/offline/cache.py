@@ -25,6 +25,7 @@ from threading import Lock
 
 from asof import file_locks
 from asof.errors import PermanentError, UsageError
+from asof.offline.files import sha256_of
 from asof.own_folder import OwnFolder, is_held
 
 FOLDER, SIZE = "ASOF_CACHE", "ASOF_CACHE_SIZE"
@@ -365,12 +366,6 @@ def _mark(stat: os.stat_result) -> tuple[int, int, int]:
 def _contents(stat: os.stat_result) -> tuple[int, int, int]:
     """Return what changes with the bytes of a file only, unless somebody sets it back."""
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def sha256_of(place: Path) -> str:
-    """Return the hash of a file's bytes."""
-    with place.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_in(name: str) -> str:

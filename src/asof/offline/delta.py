@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import threading
 import time
 import uuid
@@ -26,7 +27,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from asof.errors import BackendError, PermanentError, TransientError
-from asof.offline.files import Files, Hold, LocalFiles
+from asof.offline.files import Files, Hold, LocalFiles, sha256_of
 from asof.offline.port import Table
 from asof.records import DataFile
 
@@ -35,6 +36,9 @@ ROW_GROUP_ROWS = 122_880
 
 FILE_ROWS = 4_000_000
 """Rows of a file: a few hundred MB at most, so that a reader skips and a writer fails in parts."""
+
+COPIED_BYTES = 8 * 1024**2
+"""Bytes that are held of a file that is copied."""
 
 WRITERS = "writers"
 LOG = "_delta_log"
@@ -84,6 +88,21 @@ class DeltaHistory:
                     self.discard([file.path for file in written])
                 raise
         return written
+
+    def adopt(self, path: str, near: str) -> str:
+        """See `History.adopt`."""
+        place = self.folder / path
+        sha256 = sha256_of(Path(near))
+        with self._translated(place):
+            named = self._files.named(place, sha256)
+            if self._files.digest(named) != sha256:
+                if self._files.make_folder(place.parent):
+                    self._files.sync(self.folder)
+                self._copy(Path(near), place)
+                self._files.sync(place.parent)
+                if self._files.digest(named) != sha256:
+                    raise OSError(errno.EIO, "its bytes are not those that were written")
+        return f"{named.parent.name}/{named.name}"
 
     def mirror(self, table: Table, *, live: Sequence[DataFile]) -> None:
         """See `History.mirror`. A forked child leaves it to other processes: deltalake (1.6) cannot run in it."""
@@ -248,6 +267,17 @@ class DeltaHistory:
             bounds = pc.min_max(rows.column(table.event_time).cast(pa.int64()))
             least, greatest = bounds["min"].as_py(), bounds["max"].as_py()
         return DataFile(f"{table.name}/{name}", rows.num_rows, size, least, greatest)
+
+    def _copy(self, near: Path, place: Path) -> None:
+        unfinished = place.with_suffix(".parquet.part")
+        try:
+            with near.open("rb") as source, self._files.create(unfinished) as file:
+                shutil.copyfileobj(source, file, COPIED_BYTES)
+            self._files.sync(unfinished)
+            self._files.rename(unfinished, place)
+        except BaseException:  # an interrupt too
+            self._files.remove(unfinished)
+            raise
 
     def _writer_name(self) -> str:
         """Return a name for this process, announced by a locked file: its unpublished files are no debris."""

@@ -4,6 +4,7 @@
 on a disk of this machine, or are objects (`asof.offline.objects`).
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -73,6 +74,14 @@ class Files(Protocol):
 
     def rename(self, place: Path, to: Path) -> Path:
         """Give a file a new name in its folder, in one step; return the name: an object's has its hash in it."""
+        ...
+
+    def named(self, place: Path, sha256: str) -> Path:
+        """Return the name that `rename` gives to a file of such bytes."""
+        ...
+
+    def digest(self, place: Path) -> str:
+        """Return the SHA-256 of the bytes of a file, read anew; "" if there is none."""
         ...
 
     def remove(self, *places: Path) -> None:
@@ -153,6 +162,18 @@ class LocalFiles:
         """See `Files.rename`."""
         return place.rename(to)
 
+    def named(self, place: Path, sha256: str) -> Path:
+        """See `Files.named`."""
+        del sha256
+        return place
+
+    def digest(self, place: Path) -> str:
+        """See `Files.digest`."""
+        try:
+            return sha256_of(place)
+        except FileNotFoundError:
+            return ""
+
     def remove(self, *places: Path) -> None:
         """See `Files.remove`."""
         for place in places:
@@ -180,3 +201,9 @@ class LocalFiles:
 
     def close(self) -> None:
         """See `Files.close`."""
+
+
+def sha256_of(place: Path) -> str:
+    """Return the hash of a file's bytes."""
+    with place.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,9 +11,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -30,8 +30,8 @@ from asof.errors import (
     UnsupportedError,
     UsageError,
 )
-from asof.offline.cache import FileCache, Wanted, cache_bytes, cache_folder, hash_in, sha256_of
-from asof.offline.files import Hold
+from asof.offline.cache import FileCache, Wanted, cache_bytes, cache_folder, hash_in
+from asof.offline.files import Hold, sha256_of
 from asof.records import DataFile
 
 try:
@@ -164,7 +164,7 @@ class ObjectFiles:
         """See `Files.rename`: write the object; until it is whole nobody sees it."""
         part = self._parts[place]
         sha256 = sha256_of(part)
-        named = to.with_name(f"{to.stem}-{sha256}{to.suffix}")
+        named = self.named(to, sha256)
         several = part.stat().st_size > WHOLE_BYTES
         with part.open("rb") as file:
             self._ask(
@@ -177,6 +177,18 @@ class ObjectFiles:
         with self._lock:
             del self._parts[place]
         return named
+
+    def named(self, place: Path, sha256: str) -> Path:
+        """See `Files.named`."""
+        return place if hash_in(place.name) == sha256 else place.with_name(f"{place.stem}-{sha256}{place.suffix}")
+
+    def digest(self, place: Path) -> str:
+        """See `Files.digest`."""
+        try:
+            with self._fetched(place) as part:
+                return sha256_of(part)
+        except FileNotFoundError:
+            return ""
 
     def remove(self, *places: Path) -> None:
         """See `Files.remove`."""
@@ -195,15 +207,10 @@ class ObjectFiles:
 
     def open(self, place: Path) -> pa.NativeFile:
         """See `Files.open`: fetched anew, whatever the cache has; refused if it does not have its hash."""
-        size: int = self._ask(place, lambda name: obstore.head(self._store, name)["size"])
-        part = self._cache.part()
-        try:
-            self._fetch(Wanted(place.as_posix(), size, "", self.url(place)), part)
+        with self._fetched(place) as part:
             if hash_in(place.name) not in ("", sha256_of(part)):
                 raise OSError(errno.EIO, "its bytes are not those that were written")
             return pa.OSFile(str(part), "rb")
-        finally:
-            part.unlink(missing_ok=True)
 
     def find(self, folder: Path, pattern: str) -> Iterator[Path]:
         """See `Files.find`."""
@@ -252,6 +259,17 @@ class ObjectFiles:
         """Return the time by the storage's clock: machines may disagree."""
         self._ask(NOW, lambda name: obstore.put(self._store, name, b""))
         return self._ask(NOW, lambda name: obstore.head(self._store, name)["last_modified"])
+
+    @contextmanager
+    def _fetched(self, place: Path) -> Generator[Path]:
+        """Give the bytes of an object as a file, as long as the block takes, whatever the cache has."""
+        size: int = self._ask(place, lambda name: obstore.head(self._store, name)["size"])
+        part = self._cache.part()
+        try:
+            self._fetch(Wanted(place.as_posix(), size, "", self.url(place)), part)
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
 
     def _fetch(self, wanted: Wanted, to: Path) -> None:
         """Write the bytes of an object to a place, some pieces at a time."""

@@ -50,6 +50,21 @@ class History(Protocol):
         """
         ...
 
+    def adopt(self, path: str, near: str) -> str:
+        """Take over a data file of another history, byte for byte; it is not visible yet. Repeating it costs a read.
+
+        Args:
+            path: Its `DataFile.path` there.
+            near: Where it can be read on this machine.
+
+        Returns:
+            Its path here.
+
+        Raises:
+            FileNotFoundError: It is gone there. PermanentError: No space, or what was stored here is not what was read.
+        """
+        ...
+
     def mirror(self, table: Table, *, live: Sequence[DataFile]) -> None:
         """Make the readable table hold exactly the live files. Repeating it changes nothing."""
         ...

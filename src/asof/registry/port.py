@@ -7,6 +7,7 @@ from typing import Protocol
 from asof.definitions import FeatureGroup, FeatureView
 from asof.errors import AsofError, ConflictError
 from asof.records import ApiKey, Commit, DataFile, Deed, Draft, Erasure, Snapshot, Span, Tag, Totals
+from asof.registry.contents import Contents
 from asof.registry.models import Models
 from asof.registry.monitors import Monitors
 from asof.registry.plan import Plan
@@ -361,7 +362,7 @@ class Deeds(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What an adapter of the registry opens: twelve ports on one database."""
+    """What an adapter of the registry opens: thirteen ports on one database."""
 
     registry: Registry
     log: CommitLog
@@ -375,3 +376,4 @@ class Metadata:
     monitors: Monitors
     training_sets: TrainingSets
     models: Models
+    contents: Contents

@@ -188,6 +188,10 @@ class FaultyFiles(LocalFiles):
         """See `Files.open`."""
         return self._do("open", lambda: self._local.open(place))
 
+    def digest(self, place: Path) -> str:
+        """See `Files.digest`."""
+        return self._do("digest", lambda: self._local.digest(place))
+
     def find(self, folder: Path, pattern: str) -> Iterator[Path]:
         """See `Files.find`; in one order, so that a seed means one run."""
         return self._do("find", lambda: iter(sorted(self._local.find(folder, pattern))))

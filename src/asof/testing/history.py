@@ -12,6 +12,7 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 from urllib.request import urlopen
@@ -216,6 +217,56 @@ class HistorySuite:
         assert not history.links([], seconds=60)
 
     # ---- check, discard, debris, drop
+
+    @pytest.fixture
+    def foreign(self, tmp_path: Path) -> tuple[DataFile, Path]:
+        """Give a data file of a history in another folder, and where it lies."""
+        history: History = open_adapter("history", "delta", "history/", root=str(tmp_path / "elsewhere"))
+        (file,) = history.stage(table_of(), rows_of(1000))
+        history.close()
+        return file, tmp_path / "elsewhere" / "history" / file.path
+
+    def test_a_file_of_another_history_is_taken_over_byte_for_byte(
+        self, history: History, foreign: tuple[DataFile, Path]
+    ) -> None:
+        file, place = foreign
+        here = replace(file, path=history.adopt(file.path, str(place)))
+        assert self.stored(history, here) == place.read_bytes()
+        assert history.check(here.path) == ""
+        rows = rows_of(1000)
+        found = self.read(history, [here])
+        assert found.equals(rows.select(found.column_names))
+
+    def test_a_file_is_taken_over_once_and_mended_if_it_was_damaged(
+        self, history: History, foreign: tuple[DataFile, Path], tmp_path: Path
+    ) -> None:
+        file, place = foreign
+        here = replace(file, path=history.adopt(file.path, str(place)))
+        before = sorted(self.names(tmp_path))
+        assert history.adopt(file.path, str(place)) == here.path
+        assert sorted(self.names(tmp_path)) == before
+        self.damage(history, here, b"torn")
+        assert history.adopt(file.path, str(place)) == here.path
+        assert self.stored(history, here) == place.read_bytes()
+
+    def test_a_file_that_was_taken_over_may_go_back_under_its_name(
+        self, history: History, foreign: tuple[DataFile, Path], tmp_path: Path
+    ) -> None:
+        file, place = foreign
+        path = history.adopt(file.path, str(place))
+        back: History = open_adapter("history", "delta", "history/", root=str(tmp_path / "back"))
+        with history.near([replace(file, path=path)]) as near:
+            assert back.adopt(path, near[path]) == path
+        assert back.check(path) == ""
+        back.close()
+
+    def test_a_file_that_is_gone_there_is_not_found_and_leaves_nothing_here(
+        self, history: History, tmp_path: Path
+    ) -> None:
+        before = self.data_files(tmp_path)
+        with pytest.raises(FileNotFoundError):
+            history.adopt("g@1.1/0123456789ab-0123456789ab.parquet", str(tmp_path / "gone.parquet"))
+        assert self.data_files(tmp_path) == before
 
     def test_a_sound_file_has_no_fault(self, history: History) -> None:
         (file,) = history.stage(table_of(), rows_of(1000))

@@ -2,6 +2,7 @@
 
 from asof.registry.port import Metadata
 from asof.registry.sql.commits import SqlCommitLog
+from asof.registry.sql.contents import SqlContents
 from asof.registry.sql.database import Database
 from asof.registry.sql.deeds import SqlDeeds
 from asof.registry.sql.definitions import SqlRegistry
@@ -17,6 +18,7 @@ from asof.registry.sql.training_sets import SqlTrainingSets
 
 __all__ = [
     "SqlCommitLog",
+    "SqlContents",
     "SqlDeeds",
     "SqlErasures",
     "SqlKeys",
@@ -48,4 +50,5 @@ def open_sql(url: str) -> Metadata:
         SqlMonitors(database),
         SqlTrainingSets(database),
         SqlModels(database),
+        SqlContents(database),
     )

@@ -1,13 +1,13 @@
 """The connection to the registry's database: transactions, retries, migrations, and native errors translated."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from importlib import resources
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, PoolProxiedConnection, inspect, text
+from sqlalchemy import Connection, PoolProxiedConnection, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.sql import ClauseElement
@@ -126,6 +126,12 @@ class Database:
             raise TransientError(
                 "another process reads the registry: its files hold what was deleted", where=self.name, todo="try again"
             )
+
+    def count_on(self, lasts: Mapping[Table, int]) -> None:
+        """Have tables number their next rows by more than these; no row with a greater number is there."""
+        with self._transaction("alter") as raw:
+            for table, last in lasts.items():
+                self._dialect.count_on(self._on(raw), table, last)
 
     def close(self) -> None:
         """Release the connections."""

@@ -16,6 +16,11 @@ def generation_of(connection: Connection) -> int:
 
 def next_generation(connection: Connection) -> None:
     """Begin another generation; the connection holds the write lock."""
-    value = str(generation_of(connection) + 1)
+    begin_after(connection, generation_of(connection))
+
+
+def begin_after(connection: Connection, last: int) -> None:
+    """Begin the generation after another one; the connection holds the write lock."""
+    value = str(last + 1)
     if not connection.execute(_PUT, {"v": value}).rowcount:
         connection.execute(insert(store_fact).values(name=NAME, value=value))

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, Table
 
 from asof.errors import AsofError, PermanentError, TransientError
 
@@ -63,6 +63,10 @@ class Dialect:
 
     def scrub(self, raw: PoolProxiedConnection) -> bool:
         """Write the files of tables anew, without what was deleted; say whether nothing of it may still be read."""
+        raise NotImplementedError
+
+    def count_on(self, connection: Connection, table: Table, last: int) -> None:
+        """Have a table number its next row by more than `last`; `connection` has begun one that alters."""
         raise NotImplementedError
 
     def verdict(self, error: Native) -> Verdict:

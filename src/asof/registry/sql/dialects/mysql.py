@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Engine, PoolProxiedConnection, event
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, Table, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -93,6 +93,10 @@ class MySql(Server):
         cursor.execute(f"OPTIMIZE TABLE {', '.join(SCRUBBED)}")
         said: Sequence[Any] = cursor.fetchall()
         return not any(kind.lower() == "error" for _, _, kind, _ in said)
+
+    def count_on(self, connection: Connection, table: Table, last: int) -> None:
+        """See `Dialect.count_on`."""
+        connection.execute(text(f"ALTER TABLE {table.name} AUTO_INCREMENT = {last + 1}"))
 
     def verdict(self, error: Native) -> Verdict:
         """See `Dialect.verdict`."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, Table, text
 
 from asof.errors import AsofError, PermanentError, UsageError
 from asof.registry.sql.dialects.dialect import WAIT_SECONDS, Native, Purpose, Ticket, Verdict
@@ -89,6 +89,11 @@ class Postgres(Server):
         for table in SCRUBBED:
             driver.execute(f"VACUUM (FULL, VERBOSE) {table}")
         return all(detail.startswith("0 dead") for detail in said if "dead row versions" in detail)
+
+    def count_on(self, connection: Connection, table: Table, last: int) -> None:
+        """See `Dialect.count_on`."""
+        put = text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :next, false)")
+        connection.execute(put, {"name": table.name, "next": last + 1})
 
     def verdict(self, error: Native) -> Verdict:
         """See `Dialect.verdict`."""

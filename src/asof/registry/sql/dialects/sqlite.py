@@ -4,7 +4,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from sqlalchemy import Engine, PoolProxiedConnection, create_engine, event
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, Table, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -47,6 +47,13 @@ class Sqlite(Dialect):
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         busy, *_ = cursor.fetchone() or (0,)
         return not busy
+
+    def count_on(self, connection: Connection, table: Table, last: int) -> None:
+        """See `Dialect.count_on`: the others take the next number after those that are there."""
+        if table.dialect_options["sqlite"]["autoincrement"]:
+            connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
+            put = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)")
+            connection.execute(put, {"name": table.name, "last": last})
 
     def verdict(self, error: Native) -> Verdict:
         """See `Dialect.verdict`: whoever found it locked has waited for a minute."""
