@@ -19,6 +19,7 @@ SECTIONS = {
     "Trust": ("check", "reports", "quarantine", "statistics", "drift", "monitor", "verify", "doctor"),
     "Serve": ("serve", "ui", "keys", "audit"),
     "Keep": ("compact", "split", "remove"),
+    "Move": ("copy", "backup", "restore"),
 }
 """Commands in the order of the help; `name` lives in `asof.cli.commands.name`, with `-` as `_`."""
 

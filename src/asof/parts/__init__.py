@@ -1,6 +1,17 @@
 """The parts of a store, opened by name, and the pinned history that they share."""
 
-from asof.parts.open import Parts, open_engine, open_models, open_online, open_parts
+from asof.parts.open import (
+    Durable,
+    Parts,
+    open_durable,
+    open_engine,
+    open_history,
+    open_models,
+    open_online,
+    open_parts,
+    open_registry,
+    process,
+)
 from asof.parts.pinned import (
     Kind,
     apart,
@@ -18,6 +29,7 @@ from asof.parts.shaped import registered_as
 from asof.parts.turns import rewriting
 
 __all__ = [
+    "Durable",
     "Kind",
     "OfParts",
     "Parts",
@@ -26,13 +38,17 @@ __all__ = [
     "apart",
     "definition",
     "given_pins",
+    "open_durable",
     "open_engine",
+    "open_history",
     "open_models",
     "open_online",
     "open_parts",
+    "open_registry",
     "pin_of",
     "pinned_rows",
     "pinned_together",
+    "process",
     "question_of",
     "refuse_unknown",
     "registered_as",

@@ -8,7 +8,7 @@ import getpass
 import os
 import socket
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
@@ -129,6 +129,51 @@ class Parts:
         self.log.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """What of a store is the truth; the rest can be made again from it.
+
+    Attributes:
+        root: The store's folder.
+        metadata: The registry.
+        history: Data files.
+    """
+
+    root: Path
+    metadata: Metadata
+    history: History
+
+    def close(self) -> None:
+        """Close both."""
+        self.history.close()
+        self.metadata.log.close()
+
+
+def open_durable(folder: Path, *, create: bool) -> Durable:
+    """Open the registry and the history of the store in a folder, and nothing else.
+
+    Args:
+        folder: The store's folder.
+        create: Make a store if the folder is empty or absent.
+
+    Raises:
+        As `open_parts`.
+    """
+    return _durable(*_settled(folder, create=create))
+
+
+def open_registry(url: str) -> Metadata:
+    """Open a registry by its URL."""
+    metadata: Metadata = _adapter("registry", url)(url)
+    return metadata
+
+
+def open_history(url: str, *, root: Path) -> History:
+    """Open a history by its URL; a relative one is a folder below `root`."""
+    history: History = _adapter("history", url)(url, root=str(root))
+    return history
+
+
 def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False) -> Parts:
     """Open the parts of the store in a folder.
 
@@ -143,19 +188,12 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         UsageError: Other files there, a store that a newer asof wrote, or settings that nobody understands.
         PermanentError: The folder cannot be read or written.
     """
-    try:
-        settings = _settings(folder, create=create)
-    except OSError as error:
-        raise PermanentError(
-            f"the folder cannot be used: {error.strerror}", where=str(folder), todo="check its permissions"
-        ) from error
-    folder = folder.absolute()  # the process may stand elsewhere when the background writes
+    folder, settings = _settled(folder, create=create)
     root = str(folder)
-    metadata: Metadata = _adapter("registry", settings["registry"])(_in_folder(settings["registry"], folder))
+    durable = _durable(folder, settings)
+    metadata, history = durable.metadata, durable.history
     with ExitStack() as opened:  # what is open is closed again if a later part fails
-        opened.callback(metadata.log.close)
-        history: History = _adapter("history", settings["history"])(settings["history"], root=root)
-        opened.callback(history.close)
+        opened.callback(durable.close)
         engine = open_engine(settings["engine"], root=root)
         opened.callback(engine.close)
         online = open_online(settings["online"], root=root, repair=repair)
@@ -178,7 +216,7 @@ def open_parts(folder: Path, *, create: bool, clock: Clock, repair: bool = False
         monitors=metadata.monitors,
         training_sets=metadata.training_sets,
         models=metadata.models,
-        process=_process(),
+        process=process(),
         compaction=settings["compaction"],
         mlflow=_in_folder(settings["mlflow"], folder),
     )
@@ -207,6 +245,26 @@ def open_online(url: str, *, root: str = "", repair: bool = False) -> OnlineStor
         store: OnlineStore = _adapter("online", url)(url, root=root, repair=repair)
         return store
     return LimitedOnlineStore(_adapter("online", plain)(plain, root=root, repair=repair), limit)
+
+
+def _settled(folder: Path, *, create: bool) -> tuple[Path, dict[str, str]]:
+    """Return a store's folder, wherever the process will stand when the background writes, and its settings."""
+    try:
+        settings = _settings(folder, create=create)
+    except OSError as error:
+        raise PermanentError(
+            f"the folder cannot be used: {error.strerror}", where=str(folder), todo="check its permissions"
+        ) from error
+    return folder.absolute(), settings
+
+
+def _durable(folder: Path, settings: Mapping[str, str]) -> Durable:
+    metadata = open_registry(_in_folder(settings["registry"], folder))
+    try:
+        return Durable(folder, metadata, open_history(settings["history"], root=folder))
+    except BaseException:  # an interrupt too: what is open is closed again
+        metadata.log.close()
+        raise
 
 
 def _settings(folder: Path, *, create: bool) -> dict[str, str]:
@@ -259,7 +317,7 @@ def _settings(folder: Path, *, create: bool) -> dict[str, str]:
 
 
 @cache
-def _process() -> str:
+def process() -> str:
     """Return who runs this process."""
     try:
         user = getpass.getuser()

@@ -1,6 +1,6 @@
 """What a registry must do to be moved: give all that it holds as a file, and take over such a file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -18,17 +18,22 @@ class Contents(Protocol):
         """
         ...
 
-    def load(self, file: Path, *, paths: Mapping[str, str]) -> None:
+    def load(self, file: Path, *, paths: Mapping[str, str], check: Callable[[], None] = lambda: None) -> None:
         """Put what was saved in the place of everything that this registry holds, in one step.
 
         Args:
             file: What `save` wrote, perhaps of another kind of registry.
             paths: Where each of its data files lies in the history that belongs to this registry, by
                 `DataFile.path` there.
+            check: Called when nobody else can write here any more; if it raises, nothing happens.
 
         Raises:
             UsageError: There is no such file, or a newer asof wrote it.
         """
+        ...
+
+    def identity(self) -> str:
+        """Return a name that no other registry has, whatever is loaded into it."""
         ...
 
     def is_empty(self) -> bool:

@@ -118,6 +118,13 @@ class ContentsSuite(OpensRegistry):
         filled.contents.save(tmp_path / "saved.db")
         with pytest.raises(KeyError, match="parquet"):
             here.contents.load(tmp_path / "saved.db", paths={})
+
+        def check() -> None:
+            assert [group.ref for group in here.registry.groups()] == ["mine@1"]
+            raise UsageError("not so")
+
+        with pytest.raises(UsageError, match="not so"):
+            here.contents.load(tmp_path / "saved.db", paths={path: path for path in filled.log.files()}, check=check)
         assert [group.ref for group in here.registry.groups()] == ["mine@1"]
         published(here.log, Draft(here.registry.group("mine").id, "write"))
 
@@ -138,6 +145,16 @@ class ContentsSuite(OpensRegistry):
                 assert len(saved.log.commits(g)) - len(saved.log.commits(h)) == lead
                 saved.log.close()
             done.result(timeout=60)
+
+    def test_a_registry_stays_itself_whatever_it_holds(
+        self, filled: Metadata, other: Callable[[], Metadata], tmp_path: Path
+    ) -> None:
+        here = other()
+        names = filled.contents.identity(), here.contents.identity()
+        assert names[0] != names[1]
+        assert here.contents.is_empty(), "it has a name, and nothing else"
+        moved(filled, here, tmp_path)
+        assert (filled.contents.identity(), other().contents.identity()) == names
 
     def test_a_file_that_is_there_or_is_not_is_refused(self, filled: Metadata, tmp_path: Path) -> None:
         (tmp_path / "mine").write_text("something else")

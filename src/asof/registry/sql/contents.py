@@ -1,6 +1,7 @@
 """All that a registry holds, from one database into another."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from asof.registry.sql.database import Database, repeated
 from asof.registry.sql.generation import begin_after, generation_of
 from asof.registry.sql.tables import data_file, metadata, store_fact
 
+IDENTITY = "identity"
+
 ROWS = 1_000
 """So many are held at a time."""
 
 TABLES = [table for table in metadata.sorted_tables if table is not store_fact]
-"""All but that of facts, which are of one database: its locks, and its generation, which goes on."""
+"""All but that of facts, which are of one database: who it is, its locks, and its generation, which goes on."""
 
 NUMBERED = [table for table in TABLES if any(column.autoincrement is True for column in table.primary_key)]
 """Tables that give their rows numbers."""
@@ -44,7 +47,7 @@ class SqlContents:
         finally:
             saved.close()
 
-    def load(self, file: Path, *, paths: Mapping[str, str]) -> None:
+    def load(self, file: Path, *, paths: Mapping[str, str], check: Callable[[], None] = lambda: None) -> None:
         """See `Contents.load`."""
         if not file.is_file():
             raise UsageError(f"there is no {str(file)!r}")
@@ -53,6 +56,7 @@ class SqlContents:
             with saved.read() as source:
                 self._database.count_on({table: source.scalar(select(func.max(table.c.id))) or 0 for table in NUMBERED})
                 with self._database.write() as target:
+                    check()
                     for table in reversed(TABLES):
                         target.execute(delete(table))
                     for table in TABLES:
@@ -63,6 +67,17 @@ class SqlContents:
                     begin_after(target, max(generation_of(source), generation_of(target)))
         finally:
             saved.close()
+
+    @repeated
+    def identity(self) -> str:
+        """See `Contents.identity`: made when it is asked for first."""
+        query = select(store_fact.c.value).where(store_fact.c.name == IDENTITY)
+        with self._database.write() as connection:
+            found = connection.scalar(query)
+            if found is None:
+                found = uuid.uuid4().hex
+                connection.execute(insert(store_fact).values(name=IDENTITY, value=found))
+        return str(found)
 
     @repeated
     def is_empty(self) -> bool:
