@@ -17,6 +17,7 @@ from tests import on_demand_features, saved_models
 
 from asof import Entity, Feature, FeatureGroup, FeatureView, TimeSplit
 from asof.errors import ConflictError, DataError, NotFoundError, PermanentError, UnsupportedError, UsageError
+from asof.file_locks import turn
 from asof.transforms import Impute, OneHot, Standard
 
 pytestmark = pytest.mark.embedded("models are kept, and loaded, where the store is")
@@ -413,6 +414,55 @@ def test_what_is_refused_leaves_no_files(filled, folder, plain, limit):
     with pytest.raises(DataError):
         filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=plain, method="broken")
     assert list((Path(folder) / "models").iterdir()) == []
+
+
+def test_doctor_reads_the_files_of_models(filled, folder, plain, limit):
+    assert filled.quality.doctor().models == 0
+    words = {"loader": saved_models.warm, "training_set": plain}
+    first = filled.models.register("warm", path=limit, **words)
+    filled.models.register("again", path=limit, **words)  # the same files
+    limit.write_text(json.dumps({"limit": 2.0}))
+    gone = filled.models.register("gone", path=limit, **words, stage="archived")
+    healthy = filled.quality.doctor()
+    assert (healthy.models, healthy.findings) == (2, ())
+    assert "2 models read" in str(healthy)
+    (Path(folder) / first.artefact / "limit.json").write_text("nothing")
+    shutil.rmtree(Path(folder) / gone.artefact)
+    for repair in (False, True):
+        found = filled.quality.doctor(repair=repair)
+        assert (found.models, found.healthy, {each.where for each in found.findings}) == (0, False, {"models"})
+        said = sorted(each.what.replace(str(folder), "") for each in found.findings)
+        assert said == [
+            f"again@1: the files of /{first.artefact} are not those that were kept",
+            f"gone@1: there are no files in /{gone.artefact}",
+            f"warm@1: the files of /{first.artefact} are not those that were kept",
+        ]
+        assert {each.todo for each in found.findings} == {"restore the store's folder, or keep the model again"}
+    limit.write_text(json.dumps({"limit": 50.0}))
+    filled.models.register("warm", path=limit, **words)
+    assert [each.what[:6] for each in filled.quality.doctor().findings] == ["gone@1"]
+
+
+def test_doctor_finds_what_a_killed_registration_left(filled, folder, plain, limit):
+    kept = filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=plain)
+    models = Path(folder) / "models"
+    for name in (".new-0123456789ab", "0" * 32):
+        (models / name).mkdir()
+        (models / name / "limit.json").write_text("{}")
+    (models / "notes").mkdir()  # somebody's own
+    what = f"2 folders of files that no model uses: .new-0123456789ab, {'0' * 32}"
+    found = filled.quality.doctor()
+    assert [(each.what, each.repaired, each.todo) for each in found.findings] == [
+        (what, False, "run `asof doctor --repair`")
+    ]
+    with turn(models, shared=True):  # somebody registers a model: these may be his
+        assert filled.quality.doctor(repair=True).findings == ()
+    mended = filled.quality.doctor(repair=True)
+    assert [(each.what, each.repaired) for each in mended.findings] == [(what, True)]
+    assert mended.healthy
+    assert sorted(place.name for place in models.iterdir()) == sorted([Path(kept.artefact).name, "notes"])
+    assert filled.quality.doctor().findings == ()
+    assert filled.models.load("warm").predict_one({"origin": "JFK"})
 
 
 def test_folders_that_are_read_only_linked_or_empty(filled, folder, plain, limit, tmp_path):
