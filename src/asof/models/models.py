@@ -12,7 +12,7 @@ from asof.errors import ConflictError, UsageError
 from asof.models.artefacts import Artefacts, loaded
 from asof.models.calling import Caller
 from asof.models.log import Predictions, counted_as
-from asof.models.predictor import Predictor, Reads
+from asof.models.predictor import Predictor, Whole
 from asof.models.quality import ModelQuality, QualityAsked, bucket_us, quality
 from asof.models.registering import Wanted, checked_set, checked_stage, places_used, register
 from asof.parts import Parts, open_models
@@ -33,7 +33,7 @@ class Models:
         log: Gives the log of what is answered online.
     """
 
-    def __init__(self, parts: Callable[[], Parts], reads: Reads, log: Callable[[], ServingLog]) -> None:
+    def __init__(self, parts: Callable[[], Parts], reads: Whole, log: Callable[[], ServingLog]) -> None:
         """Ask for the parts later."""
         self._asked = parts
         self._reads = reads
