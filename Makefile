@@ -12,7 +12,7 @@ MAX_LINES := 500
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers demo test test-fast test-long team orchestrators check format bench docs lock clean
+.PHONY: help install servers demo test test-fast test-long team orchestrators torch check format bench docs lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-16s%s\n' "$$name" "$$text"; done
@@ -44,6 +44,9 @@ team: $(VENV)/dev.stamp servers  ## bring the team of docs/deploy.md up on loopb
 
 orchestrators: $(VENV)/dev.stamp  ## run the examples of orchestration in Airflow, Dagster and Kubeflow Pipelines
 	@$(BIN)/python scripts/try_orchestrators.py $(ARGS)
+
+torch: $(VENV)/dev.stamp  ## read training sets by PyTorch and Hugging Face, and predict with a net
+	@$(BIN)/python scripts/try_torch.py $(ARGS)
 
 # Each check runs, also after a failure: one run shows everything there is to mend.
 check: $(VENV)/dev.stamp  ## lint, format, types, import contracts, dependencies, file sizes, docs

@@ -10,34 +10,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
+from environments import ROOT, install, told
+
 import asof
 from asof.clock import system_clock
 
-ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "orchestration"
 PACKAGES = {"airflow": ["apache-airflow>=3"], "others": ["dagster>=1.10", "kfp>=2.10"]}
 """What each environment holds: those two get along with each other."""
 
 ENVIRONMENT = {"airflow": "airflow", "dagster": "others", "kubeflow": "others"}
 HEADER = "origin,time_hour,temp,visib\n"
-
-
-def install(folder: Path, packages: list[str]) -> Path:
-    """Make an environment with packages and asof, if it is not there; return its Python."""
-    python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        print(f"installing {', '.join(packages)} and asof into {folder}", flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "-qq", "install"]
-        if subprocess.run([*pip, *packages, "-e", ROOT], check=False).returncode:
-            raise SystemExit(f"{', '.join(packages)} cannot be installed here")
-        (folder / "installed").touch()
-    return python
 
 
 def run(name: str, python: Path) -> None:
@@ -58,13 +45,6 @@ def run(name: str, python: Path) -> None:
         within = [python, __file__, "--within", name]
         if subprocess.run(within, env=kept | said, cwd=folder, check=False).returncode:
             raise SystemExit(f"{name}: it did not do what it should; see above")
-
-
-def told(true: object, what: str) -> None:
-    """Say what was shown, or that it is not so."""
-    if not true:
-        raise SystemExit(f"NOT SO: {what}")
-    print(what, flush=True)
 
 
 def arrivals():

@@ -25,6 +25,7 @@ from asof.ingest.transform import check_code
 from asof.ingest.upkeep import Compaction
 from asof.ingest.write import Together, Writer
 from asof.models import Models
+from asof.models.examining import examine
 from asof.parts import OfParts, Parts, Pins, open_parts
 from asof.progress import Progress, showing
 from asof.quality import Quality
@@ -72,7 +73,7 @@ class Store(DeletesOf, FeaturesOf, TrainingSetsOf, NearestOf, OfParts):
         self._named = Named(self.catalog.groups, self.catalog.views)
         self.keys = Keys(parts)
         self.models = Models(lambda: self._parts, self, lambda: self._log)
-        self.quality = Quality(parts, self._writer, self._log)
+        self.quality = Quality(parts, self._writer, self._log, lambda repair: examine(self._parts, repair=repair))
         opened.add(self)
 
     @classmethod

@@ -12,7 +12,7 @@ from tests.predictions import AIRPORTS, NOW, airport, another, made, spine, weat
 import asof
 from asof import FeatureGroup, FeatureView
 from asof.access.caller import EVERYBODY, Caller, answering
-from asof.errors import ConflictError, DeniedError, NotFoundError, UnsupportedError, UsageError
+from asof.errors import ConflictError, DataWarning, DeniedError, NotFoundError, UnsupportedError, UsageError
 from asof.server import models as served_models
 from asof.server.limits import Limits
 from asof.server.verbs import VERBS
@@ -113,6 +113,30 @@ def test_a_spine_is_answered_there_whole_or_in_parts(behind, remote, tmp_path):
         there.predict(asked, time="nowhen")
     with pytest.raises(UsageError, match="batch_rows=0"):
         list(there.batches(asked, time="at", batch_rows=0))
+
+
+def test_predictions_of_the_server_are_written_into_a_group_there(behind, remote, tmp_path):
+    asked = spine(count=80, seed=4).select(["origin", "at", "hour"])
+    parquet.write_table(asked, tmp_path / "spine.parquet")
+    followed = remote.models.load("linear")
+    with pytest.warns(DataWarning, match="group 'late' was inferred and registered"):
+        stored = followed.into_group("late", tmp_path / "spine.parquet", time="at", batch_rows=30)
+    assert (stored.rows, stored.commit.repeated, stored.commit.meta["model"]) == (80, False, "linear@1")
+    assert followed.into_group("late", asked, time="at").commit.repeated
+    wanted = behind.models.load("linear").predict(asked, time="at").to_arrow()
+    given = {(row["origin"], row["at"]): row["prediction"] for row in wanted.to_pylist()}
+    rows = behind.read("late").to_arrow().to_pylist()
+    assert {(row["origin"], row["at"]): row["prediction"] for row in rows} == given
+    another(behind)
+    remote.refresh()
+    other = followed.into_group("late", asked, time="at")  # the server has moved on: rows say which version it was
+    assert (other.commit.repeated, other.commit.meta["model"], followed.model.ref) == (False, "linear@2", "linear@1")
+    assert followed.fixed().fixed().model.ref == "linear@2"
+    assert set(behind.read("late", commits={"late@1": other.commit.number}).to_arrow()["model"].to_pylist()) >= {
+        "linear@2"
+    }
+    with pytest.raises(UsageError, match="it has no feature prediction"):
+        followed.into_group("weather", asked, time="at")
 
 
 def test_a_name_is_followed_and_a_version_is_not(behind, remote):

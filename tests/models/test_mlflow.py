@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,17 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from click.testing import CliRunner
+from pyarrow import feather, parquet
 from sklearn.linear_model import LogisticRegression, Ridge
+from tests.client.conftest import Served, everybody
 
 import asof
 import asof.mlflow
 from asof import Entity, Feature, FeatureGroup, FeatureView
+from asof.cli.app import app
 from asof.client import RemoteStore
 from asof.client.address import address_of
 from asof.client.training_sets import KeptThere
@@ -31,6 +37,7 @@ from asof.errors import (
     UsageError,
 )
 from asof.mlflow.package import asking
+from asof.server.limits import Limits
 from asof.training.sets.training_set import TrainingSet
 from asof.transforms import Impute, Standard
 
@@ -271,6 +278,52 @@ def test_a_loaded_model_predicts_the_same_bits_in_batches_and_online(store, made
         assert batch == one
         assert batch == pytest.approx(known)
     assert store.models.load("delays").predict_one({"origin": "JFK"}).value == batch[0]
+
+
+def test_a_server_and_the_command_answer_with_a_model_of_mlflow(store, made, tmp_path):
+    asof.mlflow.log_model(fitted(made), training_set=made, name="delays", stage="production", **QUICK)
+    keys = [{"origin": o} for o in ("JFK", "LGA")]
+    wanted = [each.value for each in store.models.load("delays").predict_many(keys)]
+    server = Served(store, Limits(), everybody, ("delays", "delays@production"))
+    with asof.open(server.url) as remote:
+        for name in ("delays", "delays@production", "delays@1"):
+            assert [each.value for each in remote.models.load(name).predict_many(keys)] == wanted
+        other = asof.mlflow.log_model(Ridge(9.0).fit(*made.xy()), training_set=made, name="delays", **QUICK)
+        server.shared.models.refresh()  # what it does every three seconds
+        assert (other.ref, remote.models.load("delays").predict_one(keys[0]).model) == ("delays@2", "delays@2")
+        assert remote.models.load("delays@production").predict_one(keys[0]).value == wanted[0]
+    server.stop()
+
+    asked = pa.table({"origin": [each["origin"] for each in keys], "t": [at(HOURS)] * len(keys)})
+    parquet.write_table(asked, tmp_path / "spine.parquet")
+    words = [
+        store._root,
+        "delays@production",
+        tmp_path / "spine.parquet",
+        "--time",
+        "t",
+        "--out",
+        tmp_path / "out.arrow",
+    ]
+    asof_command = Path(sys.executable).with_name("asof")
+    done = subprocess.run([asof_command, "predict", *map(str, words)], capture_output=True, text=True, check=False)
+    assert "2 predictions of delays@1" in done.stdout, done.stderr
+    assert feather.read_table(tmp_path / "out.arrow")["prediction"].to_pylist() == wanted
+
+
+def test_a_server_that_cannot_load_it_does_not_start_and_says_why(store, logged, tmp_path):
+    for name, said in {
+        "models:/delays/1": 'models are code, and loaded only as the store has recorded them -> pass "delays@1", which is this one',
+        "models:/delays@champion": "pass the name that `asof model ls` shows; asof.mlflow.log_model records what it logs",
+        "runs:/123/model": "'runs:/123/model' is no name of the store's",
+    }.items():
+        with pytest.raises(UsageError, match=re.escape(said)):
+            store.models.get(name)
+        result = CliRunner().invoke(app, ["serve", str(store._root), "--model", name, "--port", "0"], prog_name="asof")
+        assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+    client(store).delete_model_version("delays", "1")
+    result = CliRunner().invoke(app, ["serve", str(store._root), "--model", "delays", "--port", "0"], prog_name="asof")
+    assert (result.exit_code, "MLflow cannot find the model" in result.stderr) == (1, True), result.stderr
 
 
 def test_a_model_that_another_process_logged_is_loaded(store, made, tmp_path):

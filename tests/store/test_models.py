@@ -17,7 +17,16 @@ from sklearn.tree import DecisionTreeRegressor
 from tests import on_demand_features, saved_models
 
 from asof import Entity, Feature, FeatureGroup, FeatureView, TimeSplit
-from asof.errors import ConflictError, DataError, NotFoundError, PermanentError, UnsupportedError, UsageError
+from asof.errors import (
+    ConflictError,
+    DataError,
+    DataWarning,
+    NotFoundError,
+    PermanentError,
+    UnsupportedError,
+    UsageError,
+)
+from asof.file_locks import turn
 from asof.transforms import Impute, OneHot, Standard
 
 pytestmark = pytest.mark.embedded("models are kept, and loaded, where the store is")
@@ -431,6 +440,99 @@ def test_what_is_refused_leaves_no_files(filled, folder, plain, limit):
     with pytest.raises(DataError):
         filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=plain, method="broken")
     assert list((Path(folder) / "models").iterdir()) == []
+
+
+def test_predictions_are_written_into_a_group_and_are_features_then(filled, folder, plain, limit, at):
+    filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=plain)
+    predictor = filled.models.load("warm")
+    asked = [{"origin": key, "t": at(hour), "note": "x"} for hour in range(20) for key in KEYS]
+    with pytest.warns(DataWarning, match="group 'warmth' was inferred and registered"):
+        first = predictor.into_group("warmth", asked, time="t", batch_rows=25)
+    assert (first.rows, first.commit.rows, first.commit.repeated) == (60, 60, False)
+    assert first.schema.names == ["origin", "t", "note", "prediction"]
+    assert first.commits == predictor.predict(asked, time="t").commits
+    assert first.commit.meta == {"model": "warm@1", "training_set": plain.ref}
+    again = predictor.into_group("warmth", asked, time="t")
+    assert (again.commit.id, again.commit.repeated, again.rows) == (first.commit.id, True, 60)
+    filled.retract(first.commit.id, reason="a try")
+    assert predictor.into_group("warmth", asked, time="t").commit.repeated is False
+    given = {
+        (row["origin"], row["t"]): row["prediction"]
+        for row in predictor.predict(asked, time="t").to_arrow().to_pylist()
+    }
+    stored = filled.read("warmth").to_arrow().to_pylist()
+    assert {(row["origin"], row["t"]): row["prediction"] for row in stored} == given
+    assert {row["model"] for row in stored} == {"warm@1"}
+    newest = max(row["t"] for row in asked)
+    assert filled.online("warmth", {"origin": "JFK"}).values["prediction"] == given["JFK", newest]
+
+
+def test_predictions_that_a_group_does_not_take_are_refused_before_anything_is_predicted(filled, plain, limit, spine):
+    filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=plain)
+    predictor = filled.models.load("warm")
+    asked = [{"origin": row["origin"], "t": row["t"]} for row in spine[:9]]
+    nothing = iter(())  # whoever asks for its rows fails
+    for group, time, message in (
+        ("weather", "t", "it has no feature prediction"),
+        ("plain", "t", "'plain' is a view"),
+        ("Warm!", "t", "is no name"),
+        ("warmth", None, "each row of a group has a time of its own"),
+        ("warmth", datetime(2026, 1, 1, tzinfo=UTC), "each row of a group has a time of its own"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            predictor.into_group(group, nothing, time=time)
+    with pytest.raises(DataError, match="key 'origin' is null in 1 rows"):
+        predictor.into_group("warmth", [*asked, {"origin": None, "t": asked[0]["t"]}], time="t")
+    assert "warmth" not in {group.definition.name for group in filled.catalog.groups()}
+
+
+def test_doctor_reads_the_files_of_models(filled, folder, plain, limit):
+    assert filled.quality.doctor().models == 0
+    words = {"loader": saved_models.warm, "training_set": plain}
+    first = filled.models.register("warm", path=limit, **words)
+    filled.models.register("again", path=limit, **words)  # the same files
+    limit.write_text(json.dumps({"limit": 2.0}))
+    gone = filled.models.register("gone", path=limit, **words, stage="archived")
+    healthy = filled.quality.doctor()
+    assert (healthy.models, healthy.findings) == (2, ())
+    assert "2 models read" in str(healthy)
+    (Path(folder) / first.artefact / "limit.json").write_text("nothing")
+    shutil.rmtree(Path(folder) / gone.artefact)
+    for repair in (False, True):
+        found = filled.quality.doctor(repair=repair)
+        assert (found.models, found.healthy, {each.where for each in found.findings}) == (0, False, {"models"})
+        said = sorted(each.what.replace(str(folder), "") for each in found.findings)
+        assert said == [
+            f"again@1: the files of /{first.artefact} are not those that were kept",
+            f"gone@1: there are no files in /{gone.artefact}",
+            f"warm@1: the files of /{first.artefact} are not those that were kept",
+        ]
+        assert {each.todo for each in found.findings} == {"restore the store's folder, or keep the model again"}
+    limit.write_text(json.dumps({"limit": 50.0}))
+    filled.models.register("warm", path=limit, **words)
+    assert [each.what[:6] for each in filled.quality.doctor().findings] == ["gone@1"]
+
+
+def test_doctor_finds_what_a_killed_registration_left(filled, folder, plain, limit):
+    kept = filled.models.register("warm", path=limit, loader=saved_models.warm, training_set=plain)
+    models = Path(folder) / "models"
+    for name in (".new-0123456789ab", "0" * 32):
+        (models / name).mkdir()
+        (models / name / "limit.json").write_text("{}")
+    (models / "notes").mkdir()  # somebody's own
+    what = f"2 folders of files that no model uses: .new-0123456789ab, {'0' * 32}"
+    found = filled.quality.doctor()
+    assert [(each.what, each.repaired, each.todo) for each in found.findings] == [
+        (what, False, "run `asof doctor --repair`")
+    ]
+    with turn(models, shared=True):  # somebody registers a model: these may be his
+        assert filled.quality.doctor(repair=True).findings == ()
+    mended = filled.quality.doctor(repair=True)
+    assert [(each.what, each.repaired) for each in mended.findings] == [(what, True)]
+    assert mended.healthy
+    assert sorted(place.name for place in models.iterdir()) == sorted([Path(kept.artefact).name, "notes"])
+    assert filled.quality.doctor().findings == ()
+    assert filled.models.load("warm").predict_one({"origin": "JFK"})
 
 
 def test_folders_that_are_read_only_linked_or_empty(filled, folder, plain, limit, tmp_path):

@@ -3,7 +3,7 @@
 import copy
 import importlib.util
 import pickle
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -66,7 +66,10 @@ def test_workers_share_a_shard():
 def test_arrays_keep_what_numpy_knows():
     found = arrays(
         pa.table({
+            "e": pa.array([date(2026, 1, 1), None]),
             "i": pa.array([1, None], pa.int64()), "j": pa.array([1, 2], pa.int32()), "f": pa.array([1.5, None]),
+            "v": pa.array([[1.0, 2.0, 3.0], None], pa.list_(pa.float32(), 3)), "w": pa.array([[1, 2], [3, 4]], pa.list_(pa.int64(), 2)),
+            "l": [[1.0], [2.0, 3.0]], "d": pa.array([[1], [2]], pa.list_(pa.decimal128(3, 0), 1)),
             "b": [True, False], "s": ["a", None], "t": pa.array([datetime(2026, 1, 1, tzinfo=UTC), None], pa.timestamp("us", "UTC")),
         })
     )  # fmt: skip
@@ -76,7 +79,24 @@ def test_arrays_keep_what_numpy_knows():
     assert np.isnan(found["f"][1])
     assert found["b"].dtype == bool
     assert found["s"] == ["a", None]
-    assert found["t"].dtype == "datetime64[us]"
+    assert found["t"].dtype == found["e"].dtype == "datetime64[us]"
+    assert np.isnat(found["t"]).tolist() == np.isnat(found["e"]).tolist() == [False, True]
+    assert found["v"].dtype == np.float32
+    assert np.array_equal(found["v"], [[1.0, 2.0, 3.0], [np.nan] * 3], equal_nan=True)
+    assert found["w"].dtype == np.int64
+    assert found["w"].tolist() == [[1, 2], [3, 4]]
+    assert found["l"] == [[1.0], [2.0, 3.0]]
+    assert found["d"] == [[1], [2]]
+
+
+def test_vectors_of_a_slice_are_its_own():
+    table = pa.table(
+        {"v": pa.array([[at, None, at] if at % 3 else None for at in range(10)], pa.list_(pa.float64(), 3))}
+    )
+    found = arrays(table.slice(4, 5))["v"]
+    nan = np.nan
+    wanted = [[4, nan, 4], [5, nan, 5], [nan] * 3, [7, nan, 7], [8, nan, 8]]
+    assert np.array_equal(found, wanted, equal_nan=True)
 
 
 class Tensors:
@@ -84,15 +104,21 @@ class Tensors:
 
     @staticmethod
     def as_tensor(array):
-        return ("tensor", array.dtype)
+        return ("tensor", array.dtype, array.tolist())
 
 
-def test_numbers_become_tensors_and_the_rest_stays():
-    batch = {"x": np.ones(2), "n": np.ones(2, np.int64), "b": np.ones(2, bool), "s": ["a"], "t": np.zeros(1, "M8[us]")}
+def test_numbers_and_times_become_tensors_and_the_rest_stays():
+    batch = {
+        "x": np.ones(2),
+        "n": np.ones(2, np.int64),
+        "b": np.ones(2, bool),
+        "s": ["a"],
+        "t": np.array([7, "NaT"], "M8[us]"),
+    }
     found = tensors(batch, Tensors)
     assert [found[name][0] for name in "xnb"] == ["tensor"] * 3
     assert found["s"] == ["a"]
-    assert found["t"] is batch["t"]
+    assert found["t"] == ("tensor", np.int64, [7, np.iinfo(np.int64).min])
 
 
 @pytest.mark.parametrize(

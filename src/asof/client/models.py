@@ -1,6 +1,6 @@
 """Models of a remote store: their records are there, and those that the server answers with predict there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,7 +15,7 @@ from asof.definitions.code import Function
 from asof.definitions.label import Label
 from asof.errors import TransientError, UnsupportedError
 from asof.models import Model, Models, Prediction, Predictor
-from asof.models.predictor import Keys, Value, beside, parts_of_spine
+from asof.models.predictor import Keys, Value, Whole, beside, parts_of_spine
 from asof.models.quality import ModelQuality
 from asof.parts import Pins
 from asof.progress import Progress, showing, unheard
@@ -44,12 +44,18 @@ class _Listed(msgspec.Struct):
     models: list[_Served]
 
 
+def served(link: Link) -> list[_Served]:
+    """Return the models that a server answers with."""
+    return msgspec.json.decode(link.http("GET", "/v1/models"), type=_Listed).models
+
+
 class RemoteModels(Models):
     """Models behind a server; see `Models`."""
 
-    def __init__(self, link: Link) -> None:
-        """Keep the way to it."""
+    def __init__(self, link: Link, store: Whole) -> None:
+        """Keep the way to it, and the store that is there."""
         self._link = link
+        self._reads = store
 
     def register(  # noqa: PLR0913 - those of `Models`
         self,
@@ -134,15 +140,14 @@ class RemoteModels(Models):
             NotFoundError: Unknown name. UnsupportedError: The server does not answer with it.
         """
         model = self.get(name)
-        listed = msgspec.json.decode(self._link.http("GET", "/v1/models"), type=_Listed)
-        names = [each for one in listed.models if one.model == model.ref for each in one.served_as]
+        names = [each for one in served(self._link) if one.model == model.ref for each in one.served_as]
         if not names:
             raise UnsupportedError(
                 "the server does not predict with it",
                 where=f"model {model.ref}, {self._link.address.url}",
                 todo=f"start it with `asof serve STORE --model {model.name}`, or open the store where it lies",
             )
-        return RemotePredictor(self._link, model, name if name in names else model.ref)
+        return RemotePredictor(self._link, model, name if name in names else model.ref, self._reads, self.load)
 
 
 class RemotePredictor(Predictor):
@@ -152,13 +157,17 @@ class RemotePredictor(Predictor):
         link: The way to the server.
         model: The model's record, as it was when this was loaded.
         name: Under what the server is asked for it.
+        store: The store that is there.
+        load: Loads another version.
     """
 
-    def __init__(self, link: Link, model: Model, name: str) -> None:
+    def __init__(self, link: Link, model: Model, name: str, store: Whole, load: Callable[[str], Predictor]) -> None:
         """Know no card yet."""
         self.model = model
         self._link = link
         self._name = name
+        self._reads = store
+        self._load = load
         self._card: Card | None = None
 
     def batches(  # noqa: PLR0913 - those of `Predictor`
@@ -191,6 +200,15 @@ class RemotePredictor(Predictor):
                 yield beside(part, found.rows), said.commits
                 done += part.num_rows
                 advance(done, max(done, total))
+
+    def fixed(self) -> Predictor:
+        """See `Predictor.fixed`.
+
+        Raises:
+            NotFoundError: The server answers under that name no more.
+        """
+        found = next((each.model for each in served(self._link) if self._name in (each.model, *each.served_as)), None)
+        return self if found == self._name else self._load(found or self._name)
 
     def _for_one(self, keys: Keys, request: Mapping[str, Value] | None) -> Prediction:
         return self._asked(keys, [keys], request)[0]

@@ -74,7 +74,7 @@ class RemoteStore(Store):
         self.catalog = RemoteCatalog(self._link, self._defined_anew, self.read)
         self._named = Named(self.catalog.groups, self.catalog.views)
         self.quality = RemoteQuality(self._link)
-        self.models = RemoteModels(self._link)
+        self.models = RemoteModels(self._link, self)
         self._closed = False
         opened.add(self)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Generator, Sequence
@@ -19,6 +20,9 @@ from asof.training.model import SKOPS, Facts, Model
 FOLDER = "models"
 FILE = "model.skops"
 UNFINISHED = ".new-"
+_OURS = re.compile(rf"[0-9a-f]{{32}}|{re.escape(UNFINISHED)}.*")
+"""Names of folders that are made here: of what else lies beside them nothing is known."""
+
 WHAT = "loader"
 
 
@@ -84,7 +88,9 @@ class Artefacts:
             digest, size = _digest(unfinished, files), sum(file.stat().st_size for file in files)
             place = folder / digest[:32]
             if place.exists() and _digest(place, _files(place)) != digest:  # damaged: these are the bytes that it had
-                place.rename(folder / f"{UNFINISHED}{uuid.uuid4().hex[:12]}")
+                damaged = folder / f"{UNFINISHED}{uuid.uuid4().hex[:12]}"
+                place.rename(damaged)
+                shutil.rmtree(damaged, ignore_errors=True)
             with suppress(OSError):  # another process was first: it has the same bytes
                 unfinished.rename(place)
             if not place.exists():
@@ -116,16 +122,29 @@ class Artefacts:
 
     def sweep(self, used: Callable[[], set[str]]) -> None:
         """Delete what no model uses, and what was never finished; not now, if somebody registers a model."""
+        self.orphans(used, delete=True)
+
+    def orphans(self, used: Callable[[], set[str]], *, delete: bool) -> list[Path]:
+        """Return the folders of artefacts that no model uses, or that were never finished; maybe delete them.
+
+        A registration that was broken off leaves them. While one is going on nobody can tell, so there are none.
+
+        Args:
+            used: Gives the places that models use.
+            delete: Whether they go.
+        """
         folder = self.root / FOLDER
         if not folder.is_dir():
-            return
+            return []
         with turn(folder, wait=False) as ours:
             if not ours:
-                return
+                return []
             kept = used()
-            for place in folder.iterdir():
-                if f"{FOLDER}/{place.name}" not in kept:
-                    shutil.rmtree(place, ignore_errors=True)
+            ours_named = [place for place in sorted(folder.iterdir()) if _OURS.fullmatch(place.name)]
+            found = [place for place in ours_named if f"{FOLDER}/{place.name}" not in kept]
+            for place in found if delete else ():
+                shutil.rmtree(place, ignore_errors=True)
+        return found
 
 
 def copied(source: Path, *, where: str) -> Callable[[Path], None]:

@@ -1,21 +1,121 @@
 """The group that predictions are written to, so that they are features for others."""
 
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Protocol
 
 import pyarrow as pa
 
+from asof.arrow.frames import Frame
+from asof.catalog import Catalog
 from asof.definitions import Entity, Feature, FeatureGroup, FeatureView
 from asof.definitions.names import suggest_name
 from asof.definitions.types import DType
-from asof.errors import DataError, UsageError
+from asof.errors import DataError, NotFoundError, UsageError, warn
+from asof.parts import question_of
+from asof.records import Commit
+from asof.registry.plan import Plan
 from asof.training.model import Model
 from asof.training.sets.digest import TableDigest
 
+
+class Keeps(Protocol):
+    """What keeps predictions: a store, here or behind a server."""
+
+    @property
+    def catalog(self) -> Catalog: ...  # noqa: D102 - see Store
+    def plan(self, *definitions: FeatureGroup) -> Plan: ...  # noqa: D102 - see Store
+    def apply(self, *definitions: FeatureGroup) -> Plan: ...  # noqa: D102 - see Store
+    def write(  # noqa: D102 - see Store
+        self, group: str, frame: Frame, *, meta: dict[str, str] | None = None, idempotency_key: str = ""
+    ) -> Commit: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Predictions that were written into a group.
+
+    Attributes:
+        commit: Their commit; an earlier one, `repeated`, if the same ones were there.
+        rows: How many predictions.
+        schema: Their columns as `predict` gives them: those of the spine, then what the model gives.
+        commits: At what the features were read.
+    """
+
+    commit: Commit
+    rows: int
+    schema: pa.Schema
+    commits: Mapping[str, int]
+
+
 MODEL = "model"
 """The column that says which version predicted, "delays@3"."""
+
+
+def into_group(
+    store: Keeps,
+    model: Model,
+    predicted: Iterator[tuple[pa.Table, Mapping[str, int]]],
+    name: str,
+    time: str,
+    *,
+    features: bool,
+) -> Stored:
+    """Write predictions into a group, as one commit; see `Predictor.into_group`.
+
+    Args:
+        store: Keeps them.
+        model: The model.
+        predicted: What it gives, with pins; nothing is asked of it before the group is known to take them.
+        name: Name of the group.
+        time: The spine's column of times.
+        features: Whether the features are among them.
+    """
+    group, new = _group(store, model, name, time, features=features)
+    table, pins = next(predicted)
+    counts: list[int] = []
+
+    def tables() -> Iterator[pa.Table]:
+        for each in chain([table], (later for later, _ in predicted)):
+            counts.append(each.num_rows)
+            yield each
+
+    with held(tables(), group, time, model.ref) as (rows, digest):
+        if new:
+            warn(f"group {name!r} was inferred and registered:\n{store.plan(group)}")
+            store.apply(group)
+        meta = {"model": model.ref, "training_set": model.training_set}
+        commit = store.write(name, rows, meta=meta, idempotency_key=_key(store, name, digest, new=new))
+    return Stored(commit, sum(counts), table.schema, pins)
+
+
+def _group(store: Keeps, model: Model, name: str, time: str, *, features: bool) -> tuple[FeatureGroup, bool]:
+    """Return the group that takes the predictions, and whether it is not there yet.
+
+    Raises:
+        UsageError: There is another one, or a view, of that name.
+    """
+    view = question_of(model.view, store.catalog.find).view
+    wanted = wanted_group(name, model, view, time, features=features)
+    try:
+        known = store.catalog.find(name).definition
+    except NotFoundError:
+        return wanted, True
+    if not isinstance(known, FeatureGroup):
+        raise UsageError(f"{name!r} is a view", todo="name a group")
+    check_group(known, wanted)
+    return known, False
+
+
+def _key(store: Keeps, group: str, digest: str, *, new: bool) -> str:
+    """Return the key under which predictions are stored once: another one if a commit of them was retracted."""
+    key = f"predictions-{digest[:32]}"
+    commits = [] if new else store.catalog.commits(group)
+    hidden = {each.target for each in commits if each.kind == "retract"}
+    return f"{key}-{sum(each.idempotency_key.startswith(key) and each.number in hidden for each in commits)}"
 
 
 def wanted_group(

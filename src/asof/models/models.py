@@ -1,6 +1,6 @@
 """`store.models`: keep models with the training set that each was fitted on, and predict with them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from asof.errors import ConflictError, UsageError
 from asof.models.artefacts import Artefacts, loaded
 from asof.models.calling import Caller
 from asof.models.log import Predictions, counted_as
-from asof.models.predictor import Predictor, Reads
+from asof.models.predictor import Predictor, Whole
 from asof.models.quality import ModelQuality, QualityAsked, bucket_us, quality
 from asof.models.registering import Wanted, checked_set, checked_stage, places_used, register
 from asof.parts import Parts, open_models
@@ -33,7 +33,7 @@ class Models:
         log: Gives the log of what is answered online.
     """
 
-    def __init__(self, parts: Callable[[], Parts], reads: Reads, log: Callable[[], ServingLog]) -> None:
+    def __init__(self, parts: Callable[[], Parts], reads: Whole, log: Callable[[], ServingLog]) -> None:
         """Ask for the parts later."""
         self._asked = parts
         self._reads = reads
@@ -98,9 +98,12 @@ class Models:
         """Return the newest live version of a model, the one of "delays@3", or that of a stage, "delays@production".
 
         Raises:
-            NotFoundError: With names that come close.
+            NotFoundError: With names that come close. UsageError: It is a URI: the store's names count.
         """
-        return Model(self._parts.models.get(_text(name)))
+        text = _text(name)
+        if ":/" in text:
+            raise _uri(text, self.all())
+        return Model(self._parts.models.get(text))
 
     def all(self) -> list[Model]:
         """Return every version of every model, by name and version."""
@@ -219,6 +222,14 @@ def _text(name: object) -> str:
     if not isinstance(name, str):
         raise UsageError(f"{type(name).__name__} is no name of a model", todo="pass its name as text")
     return name
+
+
+def _uri(uri: str, known: Sequence[Model]) -> UsageError:
+    """Return what to say of a URI, such as MLflow's "models:/delays/3"."""
+    what = f"{uri!r} is no name of the store's: models are code, and loaded only as the store has recorded them"
+    found = next((model.ref for model in known if model.artefact == uri), None)
+    todo = "pass the name that `asof model ls` shows; asof.mlflow.log_model records what it logs"
+    return UsageError(what, todo=todo if found is None else f'pass "{found}", which is this one')
 
 
 def _version(name: object) -> str:

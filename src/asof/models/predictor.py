@@ -11,6 +11,7 @@ from asof.arrow.streams import in_parts, known_rows, to_batches, whole
 from asof.errors import ConflictError, DataError, UsageError
 from asof.fitted import Fitted
 from asof.models.calling import Caller, single
+from asof.models.into_group import Keeps, Stored, into_group
 from asof.parts import Pins
 from asof.progress import Progress, showing
 from asof.records import SEMANTICS, Status
@@ -50,6 +51,10 @@ class Reads(Protocol):
     def online(self, view: str, keys: Keys, *, request: Mapping[str, Any] | None = None) -> Vector: ...
     @overload
     def online(self, view: str, keys: Sequence[Keys], *, request: Requests = None) -> Vectors: ...
+
+
+class Whole(Reads, Keeps, Protocol):
+    """What predictions are read from, and may be written to: a store."""
 
 
 class Prediction:
@@ -115,7 +120,7 @@ class Predictor:
         ConflictError: Training set, transforms or rules are not those that the model was fitted with.
     """
 
-    def __init__(self, model: Model, made: TrainingSet, call: Caller, reads: Reads, log: Log | None = None) -> None:
+    def __init__(self, model: Model, made: TrainingSet, call: Caller, reads: Whole, log: Log | None = None) -> None:
         """Refuse what does not fit together."""
         self.model = model
         self._known = made.manifest.mode
@@ -208,6 +213,56 @@ class Predictor:
                 yield self._predicted(frame.to_arrow(), keep=features), frame.commits
                 done += len(frame)
                 advance(done, max(done, total))
+
+    def into_group(  # noqa: PLR0913 - those of `batches`
+        self,
+        group: str,
+        spine: Frame,
+        *,
+        time: str,
+        known: str | datetime | None = None,
+        commits: Pins | str | None = None,
+        timezone: str | None = None,
+        truncate: bool = False,
+        features: bool = False,
+        batch_rows: int | None = None,
+        progress: Progress | bool = False,
+    ) -> Stored:
+        """Predict for each row of a spine, and write what the model gives into a group: it is features for others then.
+
+        All or nothing, as one commit: the rows arrive now, are true at their time, and say in a column `model` which
+        version predicted. The same predictions again are stored once, unless that commit was retracted. Until all are
+        made they wait in a file without a name.
+
+        Args:
+            group: Name of the group. One that is not there is made, keyed as the model's view and served online.
+            spine: As for `batches`.
+            time: The spine's column of times, which is the group's event time.
+            known: As for `predict`.
+            commits: As for `predict`.
+            timezone: As for `predict`.
+            truncate: As for `predict`.
+            features: Keep the features too.
+            batch_rows: As for `batches`.
+            progress: As for `batches`.
+
+        Raises:
+            As `predict`, and as `Store.write`. UsageError: The group has other columns: nothing was predicted.
+            DataError: A key is null, of which a group has no row.
+        """
+        if not isinstance(time, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
+            todo = "name the spine's column of times"
+            raise UsageError("each row of a group has a time of its own", where=f"group {group}", todo=todo)
+        fixed = self.fixed()
+        predicted = fixed.batches(
+            spine, time=time, known=known, commits=commits, timezone=timezone, truncate=truncate, features=features,
+            batch_rows=batch_rows, progress=progress,
+        )  # fmt: skip
+        return into_group(self._reads, fixed.model, predicted, group, time, features=features)
+
+    def fixed(self) -> "Predictor":
+        """Return what predicts with one version and no other: where a server follows a name, the one of now."""
+        return self
 
     def predict_one(self, keys: Keys, request: Mapping[str, Value] | None = None) -> Prediction:
         """Predict for one key set, by the newest features.

@@ -32,7 +32,7 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        where: The part: "history", "online", "external", "debris", "upkeep", "serving log".
+        where: The part: "history", "online", "external", "debris", "models", "upkeep", "serving log".
         what: What is wrong, with its place.
         repaired: Whether it was repaired.
         todo: What a person can do about it.
@@ -51,6 +51,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found of a part that lies beside groups.
+
+    Attributes:
+        count: How many things were read in full, and are as they were kept.
+        findings: What is wrong.
+    """
+
+    count: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What was looked at, and what is wrong.
 
@@ -59,12 +72,14 @@ class Diagnosis:
         keys: Online keys that were compared with history.
         findings: What is wrong.
         merged: What was merged in the background since the store was opened, for each group ("weather@1").
+        models: Models whose files were read in full; those of MLflow are not.
     """
 
     files: int
     keys: int
     findings: tuple[Finding, ...]
     merged: Mapping[str, Merged] = field(default_factory=dict[str, Merged])
+    models: int = 0
 
     @property
     def healthy(self) -> bool:
@@ -77,6 +92,7 @@ class Diagnosis:
     def __str__(self) -> str:
         """Return it as text."""
         head = f"{self.files:,} data files read, {self.keys:,} online keys compared with history"
+        head += f", {self.models:,} models read" if self.models else ""
         merged = [f"{group}: {done}" for group, done in self.merged.items()]
         return "\n".join((head, *merged, *map(str, self.findings), "all is well" if self.healthy else "not well"))
 

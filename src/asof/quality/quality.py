@@ -1,6 +1,7 @@
 """`store.quality`: everything about trust."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from asof.definitions.monitor import Monitor
 from asof.ingest.write import Writer
 from asof.parts import Parts, Pins
 from asof.progress import Progress, showing
-from asof.quality.doctor import Diagnosis, diagnose
+from asof.quality.doctor import Diagnosis, Examined, diagnose
 from asof.quality.drift import Compared, drift
 from asof.quality.explain import LIMIT, explain
 from asof.quality.explanation import Explanation
@@ -25,24 +26,33 @@ from asof.training.frame import HistoricalFrame
 
 
 class Quality:
-    """Everything about trust."""
+    """Everything about trust.
 
-    def __init__(self, parts: Parts, writer: Writer, log: ServingLog) -> None:
+    Args:
+        parts: The store's parts.
+        writer: Writes.
+        log: The serving log.
+        models: Examines the files of models; is told whether to repair.
+    """
+
+    def __init__(self, parts: Parts, writer: Writer, log: ServingLog, models: Callable[[bool], Examined]) -> None:
         """Keep the parts."""
         self._parts = parts
         self._writer = writer
         self._log = log
+        self._models = models
 
     def doctor(self, *, repair: bool = False, progress: Progress | bool = False) -> Diagnosis:
         """Read every file and row of the store and say what is wrong.
 
         Args:
             repair: Apply commits that the online store lacks, rebuild it where it is wrong, mirror the commit log in
-                Delta, delete debris. A damaged data file of history cannot be repaired; it is named.
+                Delta, delete debris, and what a registration of a model left that was broken off. A damaged file of
+                history or of a model cannot be repaired; it is named.
             progress: True for a bar, or a callable that is told (done, total) of rows read and online keys compared.
         """
         with showing("examining", progress=progress, unit="rows") as advance:
-            return diagnose(
+            found = diagnose(
                 self._parts,
                 self._writer.feed,
                 self._writer.upkeep,
@@ -50,6 +60,8 @@ class Quality:
                 unlogged=self._log.failures(),
                 progress=advance,
             )
+        kept = self._models(repair)
+        return replace(found, findings=(*found.findings, *kept.findings), models=kept.count)
 
     def check(self, group: str, frame: Frame) -> CheckReport:
         """Say what the checks of a group say of rows, and store nothing.

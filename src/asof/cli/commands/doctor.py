@@ -17,6 +17,7 @@ SHAPE: Document = {
     "healthy": False,
     "files": 24,
     "keys": 3,
+    "models": 1,
     "findings": [
         {
             "where": "debris",
@@ -32,13 +33,19 @@ SHAPE: Document = {
 @store_argument
 @click.option("--repair", is_flag=True, help="Rebuild the online store where it is wrong, and delete debris.")
 def command(store: str, repair: bool) -> Answer:  # noqa: FBT001 - click's flag
-    """Examine every file and row of a store.
+    """Examine every file and row of a store, and the files of its models.
 
     Says what is wrong; the exit code is 1 if something is.
     """
     with open_store(store, repair=repair) as opened, progress("examining", unit="rows") as advance:
         found = opened.quality.doctor(repair=repair, progress=advance)
-    document = {"healthy": found.healthy, "files": found.files, "keys": found.keys, "findings": found.findings}
+    document = {
+        "healthy": found.healthy,
+        "files": found.files,
+        "keys": found.keys,
+        "models": found.models,
+        "findings": found.findings,
+    }
     return Answer(document, lambda screen: _show(screen, found), 0 if found.healthy else 1)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from asof.cli.command import Answer, note, open_store, store_argument
+from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import Document
 from asof.cli.files import FILE_IN, FILE_OUT, SUFFIXES, read_batches, read_table, write_batches
@@ -94,31 +94,42 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         raise click.UsageError("rows of a group have times -> --time COL")
     options["known"] = known_mode(options["known"])
     with open_store(store) as opened, progress(f"predicting with {model}", unit="rows") as advance:
-        predictor = opened.models.load(model)
+        predictor = opened.models.load(model).fixed()
         spine = _spine(opened, predictor.model.view, spine_file, time, options["timezone"])
-        place: _Place
-        if out is not None:
-            place = _File(out)
-        elif group is not None:
-            place = _Group(opened, predictor, group, str(time), features=options["features"])
+        words: dict[str, Any] = {"time": time, "progress": advance, **options}
+        if group is not None:
+            document, said = _into_group(predictor, group, spine, words)
         else:
-            place = _Table(str(sql), str(table), if_exists, predictor.model.ref)
-        made = _Made(predictor.batches(spine, time=time, progress=advance, **options))
-        told = place.take(made)
-    document = {
+            place = _File(out) if out is not None else _Table(str(sql), str(table), if_exists, predictor.model.ref)
+            made = _Made(predictor.batches(spine, **words))
+            document = _document(predictor, made.rows, made.schema, made.pins) | place.take(made)
+            document["rows"], said = made.rows, place.said
+    text = f"{counted(document['rows'], 'prediction')} of {document['model']} {said}"
+    return Answer(document, lambda screen: screen.line(text, style="green"))
+
+
+def _into_group(predictor: "Predictor", group: str, spine: Any, words: dict[str, Any]) -> tuple[dict[str, Any], str]:  # noqa: ANN401 - as `_spine` gives it
+    """Write predictions into a group; return the document, and what is to be told."""
+    stored = predictor.into_group(group, spine, **words)
+    before = " (they were there before)" if stored.commit.repeated else ""
+    told = {"group": group, "commit": stored.commit.id, "repeated": stored.commit.repeated}
+    document = _document(predictor, stored.rows, stored.schema, stored.commits) | told
+    return document, f"in {group}, commit {stored.commit.id}{before}"
+
+
+def _document(predictor: "Predictor", rows: int, schema: Any, pins: "Mapping[str, int]") -> dict[str, Any]:  # noqa: ANN401 - a pyarrow.Schema
+    """Return what there is to tell of predictions, wherever they go."""
+    return {
         "model": predictor.model.ref,
-        "rows": made.rows,
-        "columns": {field.name: str(field.type) for field in made.schema},
-        "commits": dict(made.pins),
+        "rows": rows,
+        "columns": {field.name: str(field.type) for field in schema},
+        "commits": dict(pins),
         "out": None,
         "group": None,
         "commit": None,
         "repeated": False,
         "table": None,
-        **told,
     }
-    text = f"{counted(made.rows, 'prediction')} of {predictor.model.ref} {place.said}"
-    return Answer(document, lambda screen: screen.line(text, style="green"))
 
 
 class _Made:
@@ -168,49 +179,6 @@ class _File(_Place):
         write_batches(made.schema, batches, self.path)
         self.said = f"in {self.path}"
         return {"out": str(self.path)}
-
-
-class _Group(_Place):
-    def __init__(self, store: "Store", predictor: "Predictor", name: str, time: str, *, features: bool) -> None:
-        """Refuse a group that does not take them, before anything is predicted."""
-        from asof.definitions import FeatureGroup, FeatureView, view_of_group
-        from asof.errors import NotFoundError, UsageError
-        from asof.models.into_group import check_group, wanted_group
-
-        self.store, self.model, self.time = store, predictor.model, time
-        view = find(store, self.model.view)
-        view = view if isinstance(view, FeatureView) else view_of_group(view)
-        wanted = wanted_group(name, self.model, view, time, features=features)
-        self.new = False
-        try:
-            known = find(store, name)
-        except NotFoundError:
-            self.group, self.new = wanted, True
-            return
-        if not isinstance(known, FeatureGroup):
-            raise UsageError(f"{name!r} is a view", todo="name a group")
-        check_group(known, wanted)
-        self.group = known
-
-    def take(self, made: _Made) -> dict[str, Any]:
-        from asof.models.into_group import held
-
-        with held(made.tables(), self.group, self.time, self.model.ref) as (rows, digest):
-            if self.new:
-                plan = self.store.apply(self.group)
-                note(f"group {self.group.name!r} was inferred and registered:\n{plan}")
-            meta = {"model": self.model.ref, "training_set": self.model.training_set}
-            commit = self.store.write(self.group.name, rows, meta=meta, idempotency_key=self._key(digest))
-        before = " (they were there before)" if commit.repeated else ""
-        self.said = f"in {self.group.name}, commit {commit.id}{before}"
-        return {"group": self.group.name, "commit": commit.id, "repeated": commit.repeated}
-
-    def _key(self, digest: str) -> str:
-        """Return the key under which predictions are stored once: another one if a commit of them was retracted."""
-        key = f"predictions-{digest[:32]}"
-        commits = self.store.catalog.commits(self.group.name)
-        hidden = {each.target for each in commits if each.kind == "retract"}
-        return f"{key}-{sum(each.idempotency_key.startswith(key) and each.number in hidden for each in commits)}"
 
 
 class _Table(_Place):

@@ -6,10 +6,11 @@ The two packages are the user's own: neither is imported before it is asked for.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from asof.errors import MissingDependencyError, UsageError
 
@@ -100,7 +101,8 @@ class Stream:
 def arrays(table: pa.Table) -> dict[str, Value]:
     """Return rows as arrays by column: numbers and booleans as they are, with nulls as float64 with NaN.
 
-    Times are datetime64[us]; all else is a list of Python's values.
+    A vector of numbers is a matrix of shape (rows, its length), a null a row of NaN. Times and dates are
+    datetime64[us]; all else is a list of Python's values.
     """
     return {name: _array(table.column(name)) for name in table.column_names}
 
@@ -119,25 +121,45 @@ def torch_dataset(stream: Stream) -> Any:  # noqa: ANN401 - a torch.utils.data.I
 
         def __init__(self) -> None:
             self.stream = stream
+            self._epoch = torch.tensor(stream.epoch).share_memory_()  # workers that go on from epoch to epoch see it
 
         def set_epoch(self, epoch: int) -> None:
-            self.stream = replace(self.stream, epoch=epoch)
+            self._epoch.fill_(epoch)
 
         def __iter__(self) -> Iterator[dict[str, Value]]:
             worker = data.get_worker_info()
-            mine = self.stream if worker is None else self.stream.of(worker.id, worker.num_workers)
-            return (tensors(batch, torch) for batch in mine)
+            mine = replace(self.stream, epoch=int(self._epoch))
+            if worker is not None:
+                mine = mine.of(worker.id, worker.num_workers)
+            if mine.batch_size is not None:
+                return (tensors(batch, torch) for batch in mine)
+            return (row for batch in replace(mine, batch_size=BLOCK_ROWS) for row in _rows(tensors(batch, torch)))
+
+        def __reduce__(self) -> str:
+            todo = 'have workers forked: DataLoader(..., multiprocessing_context="fork")'
+            raise UsageError("rows of a store are not handed to a process that starts anew", todo=todo)
 
     return Streamed()
 
 
 def tensors(batch: dict[str, Value], torch: Any) -> dict[str, Value]:  # noqa: ANN401 - the module
-    """Return a batch with tensors in place of arrays of numbers; times, texts and the like stay."""
-    return {name: torch.as_tensor(each) if _is_numbers(each) else each for name, each in batch.items()}
+    """Return a batch with tensors in place of arrays: times are microseconds since 1970, null is the least int64.
+
+    Texts and the like stay.
+    """
+    return {
+        name: torch.as_tensor(_numbers(each)) if isinstance(each, np.ndarray) else each for name, each in batch.items()
+    }
 
 
-def _is_numbers(given: Value) -> bool:
-    return isinstance(given, np.ndarray) and cast("np.ndarray[Any, Any]", given).dtype.kind in "biuf"
+def _numbers(array: Any) -> Any:  # noqa: ANN401 - arrays: numpy has no name for "of numbers or times"
+    return array.astype("datetime64[us]").astype(np.int64) if array.dtype.kind == "M" else array
+
+
+def _rows(columns: dict[str, Value]) -> Iterator[dict[str, Value]]:
+    """Return the rows of a batch one by one."""
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
 
 
 def huggingface_dataset(stream: Stream, name: str) -> Any:  # noqa: ANN401 - a datasets.IterableDataset
@@ -194,15 +216,31 @@ def _regular(tables: Iterator[pa.Table], size: int) -> Iterator[pa.Table]:
 
 def _array(column: pa.ChunkedArray) -> Value:
     types, dtype = pa.types, column.type
-    if types.is_timestamp(dtype):
+    if types.is_fixed_size_list(dtype) and _is_number(dtype.value_type):
+        return _matrix(column, dtype.list_size)
+    if types.is_timestamp(dtype) or types.is_date(dtype):
         return column.cast(pa.timestamp("us")).to_numpy()
     if types.is_boolean(dtype) and column.null_count:
         column = column.cast(pa.int8())
     if types.is_integer(column.type) and column.null_count:
         column = column.cast(pa.float64(), safe=False)
-    if types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type):
+    if _is_number(column.type):
         return np.array(column.to_numpy())  # writable, as tensors must be
     return column.to_pylist()
+
+
+def _is_number(dtype: pa.DataType) -> bool:
+    return pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_boolean(dtype)
+
+
+def _matrix(column: pa.ChunkedArray, width: int) -> Value:
+    valid = np.asarray(column.is_valid())
+    numbers = _array(pc.list_flatten(column.drop_null())).reshape(-1, width)
+    if valid.all():
+        return numbers
+    found = np.full((len(column), width), np.nan, numbers.dtype if numbers.dtype.kind == "f" else np.float64)
+    found[valid] = numbers
+    return found
 
 
 def _imported(module: str, *, extra: str) -> Any:  # noqa: ANN401 - a module of somebody else's package

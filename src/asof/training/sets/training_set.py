@@ -247,7 +247,7 @@ class TrainingSet:
         table = table.filter(pc.is_valid(table.column(self.label)))
         answers = table.select(list(self.features))
         found = answers if self.transforming is None else self.transforming.table(answers)
-        return inputs.of_table(found), table.column(self.label).to_numpy()
+        return inputs.of_table(found), table.column(self.label).to_numpy().copy()  # writable
 
     def batches(self, split: str | None = None, *, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Read, and iterate over the rows in their order, in batches of at most `rows`.
@@ -333,9 +333,10 @@ class TrainingSet:
         seed: int = 0,
         shard: tuple[int, int] = (0, 1),
     ) -> Any:  # noqa: ANN401 - a torch.utils.data.IterableDataset
-        """Return the rows as a `torch.utils.data.IterableDataset`, numbers as tensors; see `stream`.
+        """Return the rows as a `torch.utils.data.IterableDataset`, numbers and times as tensors; see `stream`.
 
-        Its batches are whole: `DataLoader(made.torch("train", batch_size=256), batch_size=None)`. Workers share them.
+        Its batches are whole: `DataLoader(made.torch("train", batch_size=256), batch_size=None)`. Workers share the
+        rows, and must be forked. `set_epoch(n)` before an epoch draws another order.
 
         Raises:
             As `stream`. MissingDependencyError: torch is not installed.
