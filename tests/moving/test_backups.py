@@ -114,6 +114,8 @@ def test_what_is_not_there_is_named(folder, kept, tmp_path):
         restore(kept, tmp_path / "back", tag="nihgtly")
     with pytest.raises(NotFoundError, match="there is no store"):
         backup(tmp_path / "nothing", kept)
+    with pytest.raises(UsageError, match="'s3://bucket/backups' is no folder"):
+        backup(folder, "s3://bucket/backups")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "photo").write_text("")
     with pytest.raises(UsageError, match="not empty"):

@@ -112,6 +112,9 @@ def test_what_is_no_store_is_refused(folder, tmp_path):
     with pytest.raises(NotFoundError, match="there is no store"):
         copy(tmp_path / "nothing", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+    for source, target in ((folder, "asof://localhost:1"), ("asof://localhost:1", tmp_path / "copy")):
+        with pytest.raises(UsageError, match="'asof://localhost:1' is no folder"):
+            copy(source, target)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "photo").write_text("")
     with pytest.raises(UsageError, match="not empty"):

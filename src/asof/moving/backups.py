@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asof.clock import from_us, system_us
 from asof.errors import NotFoundError, PermanentError, UsageError
-from asof.moving.carrying import Carried, Place, alone, carried, carry, scratch, synced
+from asof.moving.carrying import Carried, Place, alone, carried, carry, place_of, scratch, synced
 from asof.moving.copying import Moved, put, settled
 from asof.offline.port import History
 from asof.parts import open_durable, open_history, open_registry, process
@@ -64,9 +64,9 @@ def backup(
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers err
         raise UsageError(f"keep={keep!r} is no number of backups", todo="pass 1 or more; 0 for all")
     with ExitStack() as opened:
-        here = open_durable(Path(store), create=False)
+        here = open_durable(place_of(store), create=False)
         opened.callback(here.close)
-        place = _begun(Path(folder))
+        place = _begun(place_of(folder))
         history = open_history(HISTORY, root=place)
         opened.callback(history.close)
         opened.enter_context(alone(place))
@@ -98,7 +98,7 @@ def backups(folder: str | Path) -> list[Backup]:
     Raises:
         NotFoundError: It is no folder of backups.
     """
-    place = Path(folder).absolute()
+    place = place_of(folder).absolute()
     if not (place / FILE).is_file():
         todo = "`asof backup STORE FOLDER` makes one"
         raise NotFoundError(f"{str(folder)!r} is no folder of backups", todo=todo)
@@ -133,7 +133,7 @@ def restore(folder: str | Path, target: str | Path, *, tag: str = "", progress: 
     wanted = every[tag] if tag else next(iter(every.values()))
     place = Path(folder).absolute()
     with ExitStack() as opened:
-        there = open_durable(Path(target), create=True)
+        there = open_durable(place_of(target), create=True)
         opened.callback(there.close)
         history = open_history(HISTORY, root=place)
         opened.callback(history.close)

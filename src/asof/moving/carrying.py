@@ -70,6 +70,18 @@ class Place:
     history: History
 
 
+def place_of(folder: str | Path) -> Path:
+    """Return a folder.
+
+    Raises:
+        UsageError: It is a URL.
+    """
+    if "://" in str(folder):
+        todo = "name the folder of its asof.toml, on the machine where that is; folders of backups lie on a disk"
+        raise UsageError(f"{str(folder)!r} is no folder", todo=todo)
+    return Path(folder)
+
+
 @contextmanager
 def scratch(root: Path) -> Generator[Path]:
     """Give a folder that goes again; what a killed process leaves there goes with what its queries left."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asof.errors import ConflictError, UsageError
-from asof.moving.carrying import Carried, Place, alone, carry
+from asof.moving.carrying import Carried, Place, alone, carry, place_of
 from asof.parts import Durable, open_durable, open_registry
 from asof.progress import Progress, showing
 from asof.quality.doctor import Diagnosis
@@ -97,7 +97,7 @@ def settled(target: str | Path, *, progress: Progress | bool) -> Diagnosis:
 
 
 def _opened(opened: ExitStack, folder: str | Path, *, create: bool) -> Durable:
-    durable = open_durable(Path(folder), create=create)
+    durable = open_durable(place_of(folder), create=create)
     opened.callback(durable.close)
     return durable
 
