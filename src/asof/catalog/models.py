@@ -4,16 +4,14 @@ from contextlib import suppress
 
 from asof.catalog.description import Description
 from asof.errors import NotFoundError
-from asof.parts import Parts
+from asof.parts import Parts, is_defined
 from asof.training.model import Model
 
 
 def model_of(parts: Parts, name: str) -> Model | None:
     """Return the model of a name that no group and no view has; None if there is none."""
-    for find in (parts.registry.view, parts.registry.group):
-        with suppress(NotFoundError):
-            find(name.partition("@")[0])
-            return None
+    if is_defined(parts, name):
+        return None
     with suppress(NotFoundError):
         return Model(parts.models.get(name))
     return None

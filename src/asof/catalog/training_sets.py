@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from asof.catalog.description import Description
 from asof.errors import NotFoundError
-from asof.parts import Parts
+from asof.parts import Parts, is_defined
 from asof.training.sets.kept import KeptHere
 from asof.training.sets.training_set import TrainingSet
 
@@ -17,10 +17,8 @@ def training_sets(parts: Parts) -> list[TrainingSet]:
 
 def training_set_of(parts: Parts, name: str) -> TrainingSet | None:
     """Return the training set of a name that no group and no view has; None if there is none."""
-    for find in (parts.registry.view, parts.registry.group):
-        with suppress(NotFoundError):
-            find(name.partition("@")[0])
-            return None
+    if is_defined(parts, name):
+        return None
     with suppress(NotFoundError):
         return TrainingSet(parts.training_sets.get(name), KeptHere(lambda: parts))
     return None

@@ -23,7 +23,7 @@ from asof.parts.pinned import (
     tables_of,
 )
 from asof.parts.pins import Pins, given_pins, pin_of, refuse_unknown
-from asof.parts.question import Question, definition, question_of, resolve
+from asof.parts.question import Question, definition, is_defined, question_of, resolve
 from asof.parts.reopened import OfParts
 from asof.parts.shaped import registered_as
 from asof.parts.turns import rewriting
@@ -38,6 +38,7 @@ __all__ = [
     "apart",
     "definition",
     "given_pins",
+    "is_defined",
     "open_durable",
     "open_engine",
     "open_history",

@@ -1,6 +1,7 @@
 """A view or group, or features of several by reference, resolved for reading."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from asof.definitions import FeatureRef, FeatureView, OnDemand, view_of_group
@@ -39,6 +40,15 @@ def resolve(parts: Parts, name: str) -> Question:
         NotFoundError: Neither exists. UsageError: References do not fit together.
     """
     return question_of(name, lambda each: definition(parts.registry, each))
+
+
+def is_defined(parts: Parts, name: str) -> bool:
+    """Return whether a group or a view has a name, in whatever version."""
+    for find in (parts.registry.view, parts.registry.group):
+        with suppress(NotFoundError):
+            find(name.partition("@")[0])
+            return True
+    return False
 
 
 def question_of(name: str, find: Find) -> Question:
