@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from asof.statistics import Limits, Pair, compare
-from asof.statistics.column import column_statistics
+from asof.statistics.columns import column_statistics
 
 ROWS = 500
 

@@ -1,6 +1,7 @@
 """Statistics of parts merge to those of the whole, and are what NumPy says of the same values."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import reduce
@@ -18,6 +19,7 @@ from asof.errors import NotFoundError, PermanentError, UsageError
 from asof.statistics import distinct
 from asof.statistics.distribution import FEW, KLL_K, SAMPLE_ROWS, TOP
 from asof.statistics.hashes import text_numbers
+from asof.statistics.moments import Moments
 from asof.statistics.packing import pack, unpack
 
 TEXT = st.text(max_size=5)
@@ -63,6 +65,28 @@ def test_parts_of_any_type_merge_to_the_whole_in_any_order(data, dtype):
     found = [column(part, dtype) for part in parts]
     same(reduce(statistics.ColumnStatistics.merge, found), whole)
     same(reduce(statistics.ColumnStatistics.merge, data.draw(st.permutations(found))), whole)
+
+
+@given(st.data(), st.lists(st.sampled_from(sorted(VALUES)), min_size=2, max_size=6), st.integers(1, 8))
+def test_columns_of_a_table_have_the_bits_that_each_has_alone(data, dtypes, rows):
+    values = {
+        str(at): data.draw(st.lists(st.none() | VALUES[dtype], min_size=rows, max_size=rows))
+        for at, dtype in enumerate(dtypes)
+    }
+    arrays = {name: pa.array(of, arrow_type(parse_type(dtypes[int(name)]))) for name, of in values.items()}
+    together = statistics.of(pa.table(arrays))
+    for name, array in arrays.items():
+        found = statistics.of(pa.table({name: array}))
+        assert pack(found) == pack(replace(together, columns={name: together.columns[name]}))
+
+
+def test_moments_of_many_columns_have_the_bits_of_each():
+    rng = np.random.default_rng(1)
+    ordered = np.sort(rng.normal(size=(40, FEW)) * 10.0 ** np.linspace(-200, 200, 40)[:, None], axis=1)
+    found = Moments.of_rows(ordered)
+    assert 0 < sum(each is None for each in found) < len(found)
+    for numbers, each in zip(ordered, found, strict=True):
+        assert each in {None, Moments.of(numbers, np.abs(numbers).max())}
 
 
 @given(st.data(), st.sampled_from(sorted(VALUES)))

@@ -1,6 +1,7 @@
 """The HTTP API: every answer is the store's own, and every error says what to do."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -269,6 +270,15 @@ def test_random_bytes_neither_stop_nor_hang_it(shared):
             connection.shutdown(socket.SHUT_WR)
             assert b" 500 " not in connection.recv(10_000)
     assert shared.get("/v1/health")[0] == 200
+
+
+def test_the_head_of_an_answer_comes_with_its_body(shared):
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=60) as connection:
+        for _ in range(3):
+            connection.sendall(b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head, _, body = connection.recv(100_000).partition(b"\r\n\r\n")
+            assert f"content-length: {len(body)}".encode() in head
+            assert json.loads(body)["status"] == "ok"
 
 
 def test_stopping_finishes_what_is_under_way_and_writes_the_log(server, folder):

@@ -42,6 +42,17 @@ def test_while_one_looks_it_up_again_the_others_go_on_with_what_was_known(monkey
     assert cached("a") == 2
 
 
+def test_one_of_those_who_may_wait_looks_it_up_again_before_it_is_too_old(monkeypatch):
+    found = iter(range(1, 9))
+    cached = Cached(lambda _: next(found))
+    assert (cached.fresh("a"), cached("a"), cached.fresh("a")) == (None, 1, 1)
+    monkeypatch.setattr("asof.serving.cached.SOON_SECONDS", -1.0)  # it is old, but not too old
+    assert cached.fresh("a") is None
+    monkeypatch.undo()
+    assert cached.fresh("a") is None  # nobody did yet
+    assert (cached("a"), cached("a"), cached.fresh("a")) == (2, 2, 2)
+
+
 def test_what_was_known_stays_while_the_registry_is_away_and_goes_when_it_is_gone(monkeypatch):
     answers = iter([1, TransientError("away"), NotFoundError("gone")])
 

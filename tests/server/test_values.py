@@ -5,11 +5,12 @@ import math
 from datetime import UTC
 
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asof.arrow.json_values import read_row, reader, readers, writer
+from asof.arrow.json_values import RowWriter, read_row, reader, readers, writer
 from asof.arrow.types import arrow_type
 from asof.definitions.types import parse_type
 from asof.errors import UsageError
@@ -82,3 +83,19 @@ def test_what_is_not_of_its_type_is_refused_with_its_name(dtype, given):
 
 def test_nulls_and_columns_nobody_declared_stay():
     assert read_row({"x": None, "y": 1}, readers({"x": parse_type("bytes")}), where="here") == {"x": None, "y": 1}
+
+
+NAMES = ("class", "f_0", "a__b", "self", "__weakref__", "é", "value_1", "x")
+
+
+@given(st.data(), st.lists(st.sampled_from(sorted(VALUES)), max_size=len(NAMES)))
+def test_a_row_is_written_as_its_values_are_one_by_one(data, dtypes):
+    schema = pa.schema([(name, arrow_type(parse_type(dtype))) for name, dtype in zip(NAMES, dtypes, strict=False)])
+    values = [data.draw(st.none() | VALUES[dtype]) for dtype in dtypes]
+    each = zip(map(writer, schema.types), values, strict=True)
+    alone = [value if value is None or write is None else write(value) for write, value in each]
+    before = list(values)
+    assert msgspec.json.encode(RowWriter(schema).write(values)) == msgspec.json.encode(
+        dict(zip(schema.names, alone, strict=True))
+    )
+    assert all(map(same, values, before))  # they are the caller's

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import spatial, special, stats
 
 from asof.errors import UsageError
-from asof.statistics.column import column_statistics
+from asof.statistics.columns import column_statistics
 from asof.statistics.drift import Limits, Pair, compare, holm
 from asof.statistics.measures import measures
 from asof.statistics.tails import chi_square_tail, kolmogorov_tail, normal_tail, shares_tail

@@ -23,6 +23,18 @@ def test_a_slow_view_is_answered_in_threads_and_looked_at_again():
     assert quick.way("v", 1) == "here"
 
 
+def test_one_answer_that_was_held_up_changes_nothing_and_two_in_a_row_do():
+    quick = Quick()
+    quick.took("v", 1, QUICK_SECONDS / 10)
+    quick.took("v", 1, 1000 * QUICK_SECONDS)
+    assert quick.way("v", 1) == "here"
+    quick.took("v", 1, QUICK_SECONDS / 10)
+    quick.took("v", 1, 1000 * QUICK_SECONDS)
+    assert quick.way("v", 1) == "here"
+    quick.took("v", 1, 1000 * QUICK_SECONDS)
+    assert quick.way("v", 1) == "in threads"
+
+
 def test_one_slow_answer_among_quick_ones_changes_nothing():
     quick = Quick()
     for _ in range(5):

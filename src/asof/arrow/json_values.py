@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from math import isfinite
 from operator import itemgetter
 from typing import Any
@@ -114,23 +114,41 @@ class RowWriter:
     """Makes JSON of answers of one schema.
 
     Attributes:
+        names: Those of the schema.
         by_name: What makes JSON of a value, for the columns that need it.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
         """Look which columns need it."""
+        self.names = tuple(schema.names)
         self.by_name = dict(writers(schema))
-        floats = [name for name, convert in self.by_name.items() if convert is plain_number]
+        every = [(at, self.by_name[name]) for at, name in enumerate(self.names) if name in self.by_name]
+        floats = [at for at, convert in every if convert is plain_number]
         self._floats = itemgetter(*floats) if len(floats) > 1 else None
-        self._others = [each for each in self.by_name.items() if each[0] not in floats]
+        self._every = every
+        self._others = [each for each in every if each[0] not in floats]
+        self._row = _row_of(self.names)
 
-    def write(self, values: dict[str, Value]) -> None:
-        """Put JSON's form in place of an answer's values. Hardly ever a float needs it: all are tested at once."""
+    def write(self, values: Sequence[Value]) -> msgspec.Struct:
+        """Return an answer's values, in the order of the schema, as something that is written as a JSON object.
+
+        That takes a third less than a dict does. Hardly ever a float needs another form: all are tested at once.
+        """
         plain = self._floats is not None and finite(self._floats(values))
-        for name, convert in self._others if plain else self.by_name.items():
-            value = values[name]
-            if value is not None:
-                values[name] = convert(value)
+        convert_at = self._others if plain else self._every
+        if convert_at:
+            values = list(values)
+            for at, convert in convert_at:
+                if values[at] is not None:
+                    values[at] = convert(values[at])
+        return self._row(*values)
+
+
+@lru_cache(maxsize=256)
+def _row_of(names: tuple[str, ...]) -> Callable[..., msgspec.Struct]:
+    """Return the type of objects with some names, whatever these are."""
+    fields = {f"value_{at}": name for at, name in enumerate(names)}
+    return msgspec.defstruct("Row", [(field, Any) for field in fields], rename=fields, gc=False)
 
 
 def write_column(values: list[Value], convert: Convert | None) -> list[Value]:

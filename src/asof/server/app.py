@@ -4,13 +4,14 @@ What an online store in this process answers takes microseconds, and is answered
 for a disk or another server, runs in a thread; and what hangs takes the threads of its own kind only.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar, cast, get_args
 
@@ -45,6 +46,7 @@ from asof.records import Commit
 from asof.server import export, messages
 from asof.server.access import Access, told
 from asof.server.definitions import Definitions
+from asof.server.endpoint import Endpoint, decoded_body
 from asof.server.feast import Feast, FeastAnswer, FeastPush, FeastRead, FeastWrite, key_sets, sources_of
 from asof.server.guard import Guard
 from asof.server.history import number
@@ -65,7 +67,6 @@ from asof.ui.app import Pages
 from asof.wire import PROTOCOL
 from asof.wire.online import ONLINE_PATH, Many, One
 from asof.wire.requests import Online
-from asof.wire.values import decoder
 
 T = TypeVar("T")
 
@@ -150,7 +151,7 @@ class Api:
 
     def application(self, lifespan: Lifespan[Starlette] | None = None) -> ASGIApp:
         """Return the ASGI application; the lifespan surrounds its work."""
-        routes = [Route(each.path, partial(self._answer, each), methods=[each.method]) for each in self.operations]
+        routes = [Route(each.path, Endpoint(each, self._answer), methods=[each.method]) for each in self.operations]
         routes += [Route("/metrics", self._figures), Route("/openapi.json", self._document), Route("/docs", self._page)]
         routes += self._pages.routes()
         app = Starlette(routes=routes, exception_handlers={HTTPException: _refused}, lifespan=lifespan)
@@ -258,11 +259,12 @@ class Api:
         late, caller = self._late_body, EVERYBODY
         try:
             caller = self._rights.identify(request, operation.role)
-            with anyio.fail_after(self._limits.seconds):
-                body = None if operation.body is None else _decoded(operation, await self._body(request))
+            async with asyncio.timeout(self._limits.seconds):
+                body = await decoded_body(operation, request.receive, self._limits.body_bytes)
                 late = self._late_answer
-                accept = request.headers.get("accept", "")
-                asked = Asked(request.path_params, request.query_params, body, caller, accept)
+                query: Mapping[str, str] = request.query_params if operation.query else {}
+                accept = request.headers.get("accept", "") if operation.media else ""
+                asked = Asked(request.path_params, query, body, caller, accept)
                 await self._rights.check(operation, asked)
                 if not operation.changes:
                     found = await operation.handler(asked)
@@ -284,17 +286,6 @@ class Api:
             return Response(msgspec.msgpack.encode(found), media_type=PACKED)
         return Response(msgspec.json.encode(found), media_type=JSON)
 
-    async def _body(self, request: Request) -> bytes:
-        most = self._limits.body_bytes
-        parts: list[bytes] = []
-        size = 0
-        async for part in request.stream():
-            parts.append(part)
-            size += len(part)
-            if size > most:
-                raise RequestError(413, f"the body has more than {most:,} bytes", todo="send it in parts")
-        return b"".join(parts)
-
     async def _online(self, asked: Asked) -> messages.OnlineAnswer:
         view, wanted = asked.parameters["view"], asked.body
         keys = 1 if isinstance(wanted.keys, dict) else len(wanted.keys)
@@ -313,7 +304,7 @@ class Api:
         view = label_of(view)
         begun = time.perf_counter()
         found = await self._given(view, keys, read, waits=waits)
-        self.metrics.online.labels(view).observe(time.perf_counter() - begun)
+        self.metrics.online(view).observe(time.perf_counter() - begun)
         return found
 
     async def _given(self, what: str, keys: int, read: Callable[[], T], *, waits: bool) -> T:
@@ -331,7 +322,7 @@ class Api:
         return self._counted(await _in_thread(self._service.push, group, asked.body, limiter=self._pushes))
 
     def _counted(self, commit: Commit) -> CommitAnswer:
-        self.metrics.rows.labels(commit.group).inc(0 if commit.repeated else commit.rows)
+        self.metrics.rows(commit.group).inc(0 if commit.repeated else commit.rows)
         return commit_answer(commit)
 
     async def _historical(self, asked: Asked) -> messages.HistoricalAnswer:
@@ -469,19 +460,3 @@ async def _refused(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     title = "there is nothing at this path" if status == HTTPStatus.NOT_FOUND else HTTPStatus(status).phrase
     return response_of(RequestError(status, title, todo="see /docs for what there is"))
-
-
-def _decoded(operation: Operation, body: bytes) -> Any:  # noqa: ANN401 - the type of the operation's body
-    if operation.packed:
-        return decoder(operation.body)(body)
-    try:
-        return _decoder(operation.body).decode(body)
-    except msgspec.DecodeError as error:  # of wrong types too
-        raise RequestError(400, f"the body is not what it should be: {error}", todo="see /openapi.json") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(400, f"the body is no JSON: {type(error).__name__}") from error
-
-
-@cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 - as above
-    return msgspec.json.Decoder(kind)

@@ -47,8 +47,8 @@ class Guard:
         finally:
             took = time.perf_counter() - begun
             operation = scope.get("asof.operation", "unknown")
-            self._metrics.requests.labels(operation).observe(took)
-            self._metrics.answers.labels(operation, str(status)).inc()
+            self._metrics.requests(operation).observe(took)
+            self._metrics.answers(operation, str(status)).inc()
             log.debug("%s %s %d %.6f", scope["method"], scope["path"], status, took)
 
     def _check_host(self, scope: Scope) -> None:

@@ -17,7 +17,8 @@ asof_log_lost_total{view}                  answers that the serving log dropped,
 import os
 import struct
 from collections import Counter as Counts
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from random import random
 from typing import Any, cast
@@ -43,43 +44,22 @@ SAMPLED = 0.1
 
 
 class Metrics:
-    """The figures of this worker, and the way to those of all."""
+    """The figures of this worker, and the way to those of all. Each is a function of its labels: `requests("push")`."""
 
     def __init__(self, store: Store) -> None:
         """Begin at nought."""
         self._registry = CollectorRegistry()
-        made = self._registry
-        self.requests = Histogram(
-            "asof_request_seconds", "Latency of requests.", ["operation"], buckets=SECONDS, registry=made
-        )
-        self.answers = Counter("asof_requests", "Requests.", ["operation", "status"], registry=made)
-        self.calls = Histogram(
-            "asof_call_seconds",
-            "Latency of calls of Flight to their end.",
-            ["verb"],
-            buckets=CALL_SECONDS,
-            registry=made,
-        )
-        self.outcomes = Counter("asof_calls", "Calls of Flight.", ["verb", "outcome"], registry=made)
-        self.online = Histogram(
-            "asof_online_seconds",
-            "Latency of online answers within the server.",
-            ["view"],
-            buckets=SECONDS,
-            registry=made,
-        )
-        self.values = Counter(
-            "asof_online_values", "Values by status, of one answer in ten.", ["view", "status"], registry=made
-        )
-        self.predicting = Histogram(
-            "asof_predict_seconds",
-            "Latency of predictions within the server.",
-            ["model"],
-            buckets=SECONDS,
-            registry=made,
-        )
-        self.predictions = Counter("asof_predictions", "Key sets that were predicted.", ["model"], registry=made)
-        self.rows = Counter("asof_rows", "Records that were pushed.", ["group"], registry=made)
+        by = partial(_histogram, self._registry)
+        counted = partial(_counter, self._registry)
+        self.requests = by("asof_request_seconds", "Latency of requests.", ["operation"])
+        self.answers = counted("asof_requests", "Requests.", ["operation", "status"])
+        self.calls = by("asof_call_seconds", "Latency of calls of Flight to their end.", ["verb"], CALL_SECONDS)
+        self.outcomes = counted("asof_calls", "Calls of Flight.", ["verb", "outcome"])
+        self.online = by("asof_online_seconds", "Latency of online answers within the server.", ["view"])
+        self.values = counted("asof_online_values", "Values by status, of one answer in ten.", ["view", "status"])
+        self.predicting = by("asof_predict_seconds", "Latency of predictions within the server.", ["model"])
+        self.predictions = counted("asof_predictions", "Key sets that were predicted.", ["model"])
+        self.rows = counted("asof_rows", "Records that were pushed.", ["group"])
         self._of_store = _OfStore(store)
 
     def count_values(self, view: str, found: Vector | Vectors) -> None:
@@ -88,7 +68,7 @@ class Metrics:
             return
         vectors: Iterable[Vector] = [found] if isinstance(found, Vector) else found
         for status, count in Counts(status for each in vectors for status in each.statuses.values()).items():
-            self.values.labels(label_of(view), status).inc(count)
+            self.values(label_of(view), status).inc(count)
 
     def text(self) -> bytes:
         """Return what Prometheus reads of the server."""
@@ -153,6 +133,17 @@ class _OfStore(Collector):
                 lost.add_metric([view.ref], counts.dropped + counts.failed)
         yield waiting
         yield lost
+
+
+def _histogram(
+    registry: CollectorRegistry, name: str, about: str, labels: Sequence[str], seconds: Sequence[float] = SECONDS
+) -> Callable[..., Histogram]:
+    made = Histogram(name, about, labels, buckets=seconds, registry=registry)
+    return cache(made.labels)  # which takes as long as counting
+
+
+def _counter(registry: CollectorRegistry, name: str, about: str, labels: Sequence[str]) -> Callable[..., Counter]:
+    return cache(Counter(name, about, labels, registry=registry).labels)
 
 
 def label_of(view: str) -> str:

@@ -5,7 +5,7 @@ A model computes, and nobody knows for how long: it is called in threads, of whi
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 import pyarrow as pa
@@ -100,9 +100,9 @@ class Predicting:
         threads = self._threads.setdefault(served.name, CapacityLimiter(THREADS))
         found = await to_thread.run_sync(work, served.predictor, body, abandon_on_cancel=True, limiter=threads)
         ref = served.model.ref
-        self._metrics.predicting.labels(ref).observe(time.perf_counter() - begun)
+        self._metrics.predicting(ref).observe(time.perf_counter() - begun)
         keys = body.keys
-        self._metrics.predictions.labels(ref).inc(len(keys) if isinstance(keys, list) else 1)  # pyright: ignore[reportUnknownArgumentType] - of a message
+        self._metrics.predictions(ref).inc(len(keys) if isinstance(keys, list) else 1)  # pyright: ignore[reportUnknownArgumentType] - of a message
         return found
 
     def _views(self, name: object) -> Sequence[str]:
@@ -169,9 +169,9 @@ def _written(found: Sequence[Prediction], asked: PredictRequest, model: Model) -
     features = RowWriter(found[0].vector.schema)
     rows: list[PredictedRow] = []
     for each in found:
-        row = PredictedRow(values=_copied(each.values, outputs))
+        row = PredictedRow(values=_written_row(each.values, outputs))
         if asked.features:
-            row.features = _copied(each.features, features)
+            row.features = _written_row(each.features, features)
         if asked.statuses:
             row.statuses = each.statuses
         if asked.receipt:
@@ -180,11 +180,8 @@ def _written(found: Sequence[Prediction], asked: PredictRequest, model: Model) -
     return rows
 
 
-def _copied(values: Mapping[str, Any], writer: RowWriter) -> Row:
-    """Return values in JSON's form; those given may be logged as they are."""
-    row = dict(values)
-    writer.write(row)
-    return row
+def _written_row(values: Mapping[str, Any], writer: RowWriter) -> Row:
+    return cast("Row", writer.write([values[name] for name in writer.names]))
 
 
 def _summary(model: Model, served_as: list[str]) -> ModelSummary:

@@ -20,6 +20,9 @@ FEW_KEYS = 16
 SLOWER = 0.1
 """How much of a slower answer counts; a faster one counts in full."""
 
+HELD_UP_SECONDS = 5 * QUICK_SECONDS
+"""As so slow an answer counts at most: one that another process or the garbage collector held up makes no view slow."""
+
 LOOK_AGAIN = 100
 """So many answers of a slow view are given in threads before one is measured again."""
 
@@ -44,6 +47,6 @@ class Quick:
 
     def took(self, view: str, keys: int, seconds: float) -> None:
         """Learn how long an answer for so many key sets took on the event loop."""
-        each = seconds / max(keys, 1)
+        each = min(seconds / max(keys, 1), HELD_UP_SECONDS)
         known = self._seconds.get(view, each)
         self._seconds[view] = each if each < known else known + SLOWER * (each - known)

@@ -23,6 +23,7 @@ from asof.server.messages import (
     OnlineRow,
     OnlineRows,
     PushRequest,
+    Row,
 )
 from asof.server.names import Names
 from asof.server.problems import RequestError
@@ -171,9 +172,7 @@ class Service:
         return known
 
     def _row(self, vector: Vector, asked: OnlineRequest, writer: RowWriter) -> OnlineRow:
-        values = vector.values  # made for us: nobody else sees what becomes of them
-        writer.write(values)
-        row = OnlineRow(values=values)
+        row = OnlineRow(values=cast("Row", writer.write(vector.listed)))
         if asked.statuses:
             row.statuses = vector.statuses
         if asked.event_times:

@@ -62,8 +62,8 @@ class CallMiddleware(flight.ServerMiddleware):
         if self._outcome == OK and (exception is not None or self.streams):
             self._outcome = LEFT
         took = time.perf_counter() - self._begun
-        self._metrics.calls.labels(self.verb).observe(took)
-        self._metrics.outcomes.labels(self.verb, self._outcome).inc()
+        self._metrics.calls(self.verb).observe(took)
+        self._metrics.outcomes(self.verb, self._outcome).inc()
         if self._span is not None:
             self._span.end(self._outcome)
         log.debug("flight %s %s %.6f", self.verb, self._outcome, took)

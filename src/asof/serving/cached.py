@@ -90,9 +90,12 @@ class Cached(Generic[T]):
         return known
 
     def fresh(self, name: str) -> T | None:
-        """Return it if it was looked up lately, and need not be again."""
+        """Return it if it was looked up lately; else the next call looks it up again, and must be one that may wait."""
         known = self._known.get(name)
-        return None if known is None or time.monotonic() - known[0] > SOON_SECONDS else known[1]
+        if known is None or time.monotonic() - known[0] <= SOON_SECONDS:
+            return None if known is None else known[1]
+        self._known[name] = -math.inf, known[1]  # so that one waits for it, and not all who ask until it is too old
+        return None
 
     @property
     def known(self) -> set[str]:

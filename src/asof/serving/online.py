@@ -43,7 +43,8 @@ class Vector:
     """One online answer. Dicts by feature name; each is made when it is first asked for."""
 
     __slots__ = (
-        "_applied", "_given", "_keys", "_late", "_plan", "_request", "_rows", "_statuses", "_t_us", "_values", "_whole",
+        "_applied", "_given", "_keys", "_late", "_listed", "_plan", "_request", "_rows", "_statuses", "_t_us",
+        "_values", "_whole",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place, on the hot path
@@ -66,6 +67,7 @@ class Vector:
         self._rows = rows
         self._applied = applied
         self._t_us = t_us
+        self._listed: Sequence[Value] | None = None
         self._values: dict[str, Value] | None = None
         self._statuses: dict[str, Status] | None = None
         self._whole = False
@@ -78,8 +80,15 @@ class Vector:
             DataError: The function of an on-demand feature failed.
         """
         if self._values is None:
-            self._values, self._whole = self._plan.values(self._rows, self._t_us, self._given)
+            self._values = dict(zip(self._plan.names, self.listed))  # noqa: B905 - strict costs; they are as many
         return self._values
+
+    @property
+    def listed(self) -> Sequence[Value]:
+        """The values, in the order of the schema; see `values`."""
+        if self._listed is None:
+            self._listed, self._whole = self._plan.values(self._rows, self._t_us, self._given)
+        return self._listed
 
     @property
     def statuses(self) -> dict[str, Status]:

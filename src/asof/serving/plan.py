@@ -253,31 +253,34 @@ class Plan:
         """
         return _NOTHING if self.on_demand is None else self.on_demand.inputs.read(keys, request)
 
-    def values(self, rows: Sequence[RawRow], t_us: int, given: Given) -> tuple[dict[str, Value], bool]:
-        """Return the value of each feature, and whether all rows are PRESENT.
+    def values(self, rows: Sequence[RawRow], t_us: int, given: Given) -> tuple[list[Value], bool]:
+        """Return the value of each feature, in the order of `names`, and whether all rows are PRESENT.
 
         Raises:
             DataError: The function of an on-demand feature failed.
         """
-        values, whole = self._read_values(rows, t_us)
+        picked = self._picked(rows, t_us)
+        whole = picked is not None
+        if picked is None:
+            picked = self._picked_by_row(rows, t_us)
         if self.on_demand is None:
-            return values, whole
+            return picked, whole
+        values = dict(zip(self.read, picked, strict=True))
         self.on_demand.one(values, given)
-        return {name: values[name] for name in self.names}, whole
+        return [values[name] for name in self.names], whole
 
-    def _read_values(self, rows: Sequence[RawRow], t_us: int) -> tuple[dict[str, Value], bool]:
-        """Return the value of each column that is read, and whether all rows are PRESENT."""
+    def _picked(self, rows: Sequence[RawRow], t_us: int) -> list[Value] | None:
+        """Return the value of each column that is read; None if a row is not PRESENT, or has not the columns of now."""
         decoded = self._decoded(rows, t_us)
         if decoded is None:
-            return self._values_by_row(rows, t_us), False
-        flat = chain.from_iterable(decoded)
-        picked = flat if self._pick is None else self._pick(list(flat))
-        values: dict[str, Value] = dict(zip(self.read, picked))  # noqa: B905 - strict costs; lengths were compared
-        for name, convert in self._converters:
-            value = values[name]
-            if value is not None:
-                values[name] = convert(value)
-        return values, True
+            return None
+        values = list(chain.from_iterable(decoded))
+        if self._pick is not None:
+            values = list(self._pick(values))
+        for place, convert in self._converters:
+            if values[place] is not None:
+                values[place] = convert(values[place])
+        return values
 
     def _decoded(self, rows: Sequence[RawRow], t_us: int) -> list[list[Value]] | None:
         """Return the values of each row; None if one is not PRESENT, or has not the columns that its group has now."""
@@ -293,7 +296,7 @@ class Plan:
         decoded: list[list[Value]] = _decode(self._array_head + b"".join(payloads))
         return decoded if list(map(len, decoded)) == self._widths else None
 
-    def _values_by_row(self, rows: Sequence[RawRow], t_us: int) -> dict[str, Value]:
+    def _picked_by_row(self, rows: Sequence[RawRow], t_us: int) -> list[Value]:
         values: dict[str, Value] = dict.fromkeys(self.read)
         for step, row in zip(self.steps, rows, strict=True):
             if row is None or step.status(row, t_us) != "PRESENT":
@@ -302,7 +305,7 @@ class Plan:
             for name, place, convert in step.outputs:
                 value = decoded[place] if place < len(decoded) else None
                 values[name] = value if convert is None or value is None else convert(value)
-        return values
+        return list(values.values())
 
     def statuses(self, rows: Sequence[RawRow], t_us: int, values: Mapping[str, Value]) -> dict[str, Status]:
         """Return the status of each feature, given the values."""
@@ -364,19 +367,20 @@ def _only_encoder(name: str, step: Step) -> Callable[[Keys], RawRow]:
 
 def _picks(
     steps: Sequence[Step], names: Sequence[str]
-) -> tuple[Callable[[list[Value]], Sequence[Value]] | None, list[tuple[str, Callable[[Value], Value]]]]:
+) -> tuple[Callable[[list[Value]], Sequence[Value]] | None, list[tuple[int, Callable[[Value], Value]]]]:
     """Return what picks the named values out of those of all rows, and the conversions of those that need one.
 
     None in place of what picks: the values of all rows are those that are named, in their order.
     """
     places: dict[str, int] = {}
-    converters: list[tuple[str, Callable[[Value], Value]]] = []
+    converters: list[tuple[int, Callable[[Value], Value]]] = []
+    place_of = {name: at for at, name in enumerate(names)}
     start = 0
     for step in steps:
         for name, place, convert in step.outputs:
             places[name] = start + place
             if convert is not None:
-                converters.append((name, convert))
+                converters.append((place_of[name], convert))
         start += step.width
     order = [places[name] for name in names]
     if order == list(range(start)):

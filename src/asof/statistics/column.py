@@ -1,16 +1,13 @@
 """Statistics of one column: what each type has, and how two parts become those of the whole."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import reduce
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from asof.clock import from_us
 from asof.errors import UsageError
@@ -20,14 +17,10 @@ from asof.statistics.distribution import (
     Points,
     Tally,
     count_distinct,
-    lengths_spread,
     merged,
-    numbers_spread,
     points,
 )
-from asof.statistics.hashes import value_numbers
 from asof.statistics.moments import NO_MOMENTS, Moments
-from asof.statistics.texts import texts_spread
 from asof.windows.sketches import share_of
 
 Kind = Literal["number", "bool", "decimal", "date", "timestamp", "text", "bytes", "vector", "list", "struct", "other"]
@@ -302,179 +295,6 @@ class ColumnStatistics:
                 return value
             case _:
                 return self._shown(value.item())
-
-
-def column_statistics(column: pa.ChunkedArray | pa.Array) -> ColumnStatistics:
-    """Return the statistics of a column of any type."""
-    if isinstance(column, pa.ChunkedArray):
-        joined = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        if isinstance(joined, pa.ChunkedArray):  # text of more than 2 GB
-            return reduce(ColumnStatistics.merge, map(column_statistics, joined.chunks))
-        return _array_statistics(joined)
-    return _array_statistics(column)
-
-
-def _array_statistics(column: pa.Array) -> ColumnStatistics:
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    rows, nulls = len(column), column.null_count
-    kind = _kind(column.type)
-    found = _READ[kind](column.drop_null() if nulls else column)
-    numbers, counts = found.numbers, found.counts
-    nans = infinite = 0
-    if numbers.dtype == np.float64 and not math.isfinite(_sum(numbers)):
-        real = numbers[~np.isnan(numbers)]
-        nans, infinite, numbers = len(numbers) - len(real), int(np.isinf(real).sum()), real
-    if counts is not None:
-        spread = lengths_spread(Tally(numbers, counts))
-    else:
-        spread = numbers_spread(numbers, valued=kind in ("number", "bool", "date", "timestamp"))
-        if isinstance(spread, Tally):  # it tells all of them
-            numbers, counts = spread.values, spread.counts
-    low, high = _extremes(numbers, ordered=counts is not None)
-    once = counts is not None and len(counts) == rows - nulls - nans
-    moments = _moments(numbers, None if once else counts, low, high)
-    if found.low is not None:
-        low, high = found.low, found.high
-    return ColumnStatistics(kind, rows, nulls, nans, infinite, low, high, moments, spread, found.items)
-
-
-def _extremes(numbers: np.ndarray, *, ordered: bool) -> tuple[float | None, float | None]:
-    if not len(numbers):
-        return None, None
-    ends = (numbers[0], numbers[-1]) if ordered else (np.minimum.reduce(numbers), np.maximum.reduce(numbers))
-    return ends[0].item() + 0, ends[1].item() + 0  # no -0.0
-
-
-def _moments(numbers: np.ndarray, counts: np.ndarray | None, low: float | None, high: float | None) -> Moments:
-    """Return those of the finite ones among numbers from `low` to `high`."""
-    if low is None or high is None:
-        return NO_MOMENTS
-    if math.isinf(low) or math.isinf(high):
-        finite = np.isfinite(numbers)
-        numbers, counts = numbers[finite], None if counts is None else counts[finite]
-        return _moments(numbers, counts, *_extremes(numbers, ordered=False))
-    return Moments.of(numbers, max(abs(low), abs(high)), counts)
-
-
-def _sum(numbers: np.ndarray) -> float:
-    """Return a sum: it is finite only if all numbers are, and hardly ever is not if they are."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.add.reduce(numbers))
-
-
-class _Read(NamedTuple):
-    """What was read of a column without nulls: float64 or int64, and what they do not tell.
-
-    Attributes:
-        numbers: The numbers; if they were counted, the different ones, ascending.
-        counts: How often each occurs; None: they were not counted.
-        items: The values, where they are not the numbers.
-        low: The least number, where the numbers are only about it.
-        high: The greatest.
-    """
-
-    numbers: np.ndarray
-    counts: np.ndarray | None = None
-    items: Distribution | None = None
-    low: Decimal | None = None
-    high: Decimal | None = None
-
-
-NONE = np.empty(0, np.int64)
-
-
-def _number(array: pa.Array) -> _Read:
-    if array.type in (pa.float64(), pa.int64()):
-        return _Read(array.to_numpy())
-    if pa.types.is_floating(array.type):
-        return _Read(np.asarray(array.cast(pa.float64(), safe=False)))
-    try:
-        return _Read(np.asarray(array.cast(pa.int64())))
-    except pa.ArrowInvalid:  # uint64 beyond int64
-        return _Read(np.asarray(array.cast(pa.float64(), safe=False)))
-
-
-def _decimal(array: pa.Array) -> _Read:
-    items, _ = texts_spread(array.cast(pa.string()))
-    bounds = pc.min_max(array)
-    numbers = np.asarray(array.cast(pa.float64()))
-    return _Read(numbers, None, items, bounds["min"].as_py(), bounds["max"].as_py())
-
-
-def _date(array: pa.Array) -> _Read:
-    return _Read(np.asarray(array.cast(pa.date32()).cast(pa.int32())).astype(np.int64))
-
-
-def _timestamp(array: pa.Array) -> _Read:
-    micros = array.cast(pa.timestamp("us", array.type.tz), safe=False)
-    return _Read(np.asarray(micros.cast(pa.int64())))
-
-
-def _text(array: pa.Array) -> _Read:
-    items, lengths = texts_spread(array)
-    return _Read(lengths.values, lengths.counts, items)
-
-
-def _bytes(array: pa.Array) -> _Read:
-    return _Read(NONE, items=numbers_spread(value_numbers(array)))
-
-
-def _vector(array: pa.Array) -> _Read:
-    flat = pc.list_flatten(array).cast(pa.float64(), safe=False)  # a length of huge integers is rounded
-    grid = np.asarray(pc.fill_null(flat, np.nan) if flat.null_count else flat).reshape(len(array), array.type.list_size)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _Read(np.sqrt(np.einsum("ij,ij->i", grid, grid)))
-
-
-def _list(array: pa.Array) -> _Read:
-    if pa.types.is_fixed_size_list(array.type):
-        return _Read(np.full(len(array), array.type.list_size, np.int64))
-    return _Read(np.asarray(pc.list_value_length(array)).astype(np.int64))
-
-
-def _nothing(_: pa.Array) -> _Read:
-    return _Read(NONE)
-
-
-_READ: Mapping[Kind, Callable[[pa.Array], _Read]] = {
-    "number": _number,
-    "bool": lambda array: _Read(np.asarray(array.cast(pa.int8())).astype(np.int64)),
-    "decimal": _decimal,
-    "date": _date,
-    "timestamp": _timestamp,
-    "text": _text,
-    "bytes": _bytes,
-    "vector": _vector,
-    "list": _list,
-    "struct": _bytes,
-    "other": _nothing,
-}
-
-
-def _kind(arrow: pa.DataType) -> Kind:
-    types = pa.types
-    tests: tuple[tuple[Kind, Callable[[pa.DataType], bool]], ...] = (
-        ("bool", types.is_boolean),
-        ("number", types.is_integer),
-        ("number", types.is_floating),
-        ("decimal", types.is_decimal),
-        ("date", types.is_date),
-        ("timestamp", types.is_timestamp),
-        ("text", types.is_string),
-        ("text", types.is_large_string),
-        ("bytes", types.is_binary),
-        ("bytes", types.is_large_binary),
-        ("bytes", types.is_fixed_size_binary),
-        ("struct", types.is_struct),
-    )
-    for kind, test in tests:
-        if test(arrow):
-            return kind
-    if types.is_fixed_size_list(arrow):
-        item = arrow.value_type
-        return "vector" if types.is_integer(item) or types.is_floating(item) or types.is_decimal(item) else "list"
-    return "list" if types.is_list(arrow) or types.is_large_list(arrow) else "other"
 
 
 def _time(moment_us: int) -> datetime | int:

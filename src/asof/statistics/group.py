@@ -14,9 +14,11 @@ from asof.arrow.frames import Frame, to_table
 from asof.clock import from_us
 from asof.errors import NotFoundError, UsageError
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN
-from asof.statistics.column import ColumnStatistics, column_statistics
+from asof.statistics.column import ColumnStatistics
+from asof.statistics.columns import columns_statistics
 from asof.statistics.distribution import Distribution, Tally, count_distinct, merged, numbers_spread
 from asof.statistics.hashes import row_numbers
+from asof.statistics.reading import read
 from asof.statistics.shown import as_html, as_text, bars, shown
 
 NO_KEYS = Tally(np.empty(0, np.uint64), np.empty(0, np.int64))
@@ -243,10 +245,7 @@ def of_rows(
     table: pa.Table, *, features: Sequence[str], keys: Sequence[str], event_time: str | None
 ) -> GroupStatistics:
     """Return the statistics of rows; those whose column `__retired` is true count as retirements."""
-    bounds = (None, None)
-    if event_time is not None and table.num_rows:
-        times = pc.min_max(table.column(event_time))
-        bounds = tuple(times[end].cast(pa.timestamp("us", "UTC"), safe=False).value for end in ("min", "max"))
+    bounds = _bounds_us(_whole(table.column(event_time))) if event_time is not None else (None, None)
     parts = [_whole(table.column(name)) for name in keys]
     spread = numbers_spread(row_numbers(parts, table.num_rows)) if keys else NO_KEYS
     every = table.num_rows
@@ -256,7 +255,7 @@ def of_rows(
             table = table.filter(pc.invert(retired))
     return GroupStatistics(
         rows=table.num_rows,
-        columns={name: column_statistics(table.column(name)) for name in features},
+        columns=dict(zip(features, columns_statistics([table.column(name) for name in features]), strict=True)),
         retired=every - table.num_rows,
         keys=spread,
         first_event_us=bounds[0],
@@ -279,6 +278,12 @@ def _of_both(one: GroupStatistics, other: GroupStatistics, name: str) -> ColumnS
         return mine.merge(others)
     except UsageError as error:
         raise UsageError(error.what, where=f"column {name}") from error
+
+
+def _bounds_us(times: pa.Array) -> tuple[int | None, int | None]:
+    """Return the least and the greatest of times in microseconds; None of none."""
+    found = read(times).numbers
+    return (int(np.minimum.reduce(found)), int(np.maximum.reduce(found))) if len(found) else (None, None)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

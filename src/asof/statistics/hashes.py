@@ -72,10 +72,8 @@ def _numbers(array: pa.Array) -> np.ndarray:
         return text_numbers(array.cast(pa.large_binary()))
     if pa.types.is_boolean(kind):
         array = array.cast(pa.int8())
-    if pa.types.is_uint64(kind):
-        return np.array(_filled(array))
     try:
-        numbers = array.cast(pa.int64()) if kind.bit_width == 64 else array.cast(pa.int32()).cast(pa.int64())  # noqa: PLR2004 - dates are 32 wide
+        numbers = array.view(pa.int64()) if kind.bit_width == 64 else array.cast(pa.int32()).cast(pa.int64())  # noqa: PLR2004 - dates are 32 wide
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid, ValueError):  # a type that no feature has
         return text_numbers(pa.array([None if value is None else str(value) for value in array.to_pylist()]))
     return np.array(_filled(numbers)).view(np.uint64)

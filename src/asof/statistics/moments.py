@@ -34,7 +34,7 @@ class Moments(NamedTuple):
             greatest: Their greatest distance from 0.
             counts: How often each of them comes; None: once.
         """
-        scale = greatest if greatest > 1e140 or 0 < greatest < 1e-140 else 1.0  # noqa: PLR2004 - a sum of squares fits
+        scale = 1.0 if _plain(greatest) else greatest
         found = cls()
         for start in range(0, len(numbers), BLOCK):
             part = slice(start, start + BLOCK)
@@ -42,6 +42,24 @@ class Moments(NamedTuple):
             scaled = plain / scale if scale != 1.0 else plain
             found = found.merge(_of_block(scaled, None if counts is None else counts[part]))
         return Moments(found.many, found.mean * scale, found.stddev * scale)
+
+    @classmethod
+    def of_rows(cls, ordered: np.ndarray) -> list["Moments | None"]:
+        """Return those of each row of a matrix, as `of` does; None: they are to be had from `of` alone.
+
+        Args:
+            ordered: Rows of some ascending numbers, at most `BLOCK`.
+        """
+        numbers = ordered.astype(np.float64, copy=False)
+        many = numbers.shape[1]
+        greatest = np.maximum(np.abs(numbers[:, 0]), np.abs(numbers[:, -1])).tolist()
+        with np.errstate(over="ignore", invalid="ignore"):  # where they are not plain
+            means = np.add.reduce(numbers, axis=1) / many
+            around = numbers - means[:, np.newaxis]
+            np.multiply(around, around, out=around)
+            stddevs = np.sqrt(np.add.reduce(around, axis=1) / many)
+        each = zip(greatest, means.tolist(), stddevs.tolist(), strict=True)
+        return [cls(many, mean, stddev) if _plain(most) else None for most, mean, stddev in each]
 
     def merge(self, other: "Moments") -> "Moments":
         """Return those of both."""
@@ -55,6 +73,11 @@ class Moments(NamedTuple):
 
 
 NO_MOMENTS = Moments()
+
+
+def _plain(greatest: float) -> bool:
+    """Return whether a sum of squares of numbers up to that one fits a float."""
+    return greatest == 0 or 1e-140 <= greatest <= 1e140  # noqa: PLR2004 - with room for many of them
 
 
 def _of_block(numbers: np.ndarray, counts: np.ndarray | None) -> Moments:

@@ -86,7 +86,7 @@ def _packed(found: Distribution) -> list[Value]:
 
 
 def _packed_tally(found: Tally) -> list[Value]:
-    counts = b"" if (found.counts == 1).all() else found.counts.astype("<i8").tobytes()
+    counts = b"" if np.maximum.reduce(found.counts, initial=1) == 1 else found.counts.astype("<i8").tobytes()
     kind = found.values.dtype.kind
     return [kind, found.values.tolist() if kind == "O" else found.values.astype(TYPES[kind]).tobytes(), counts]
 

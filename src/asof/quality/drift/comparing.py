@@ -13,7 +13,7 @@ from asof.parts import Parts, Question, resolve
 from asof.quality.drift.movers import moved_by
 from asof.quality.drift.sides import Compared, OfCommits, Side, Wanted, side_of
 from asof.statistics import Drift, Limits, Pair, compare
-from asof.statistics.column import column_statistics
+from asof.statistics.columns import column_statistics
 
 SEGMENTS = 50
 """Of more segments those with the most rows are compared."""

@@ -18,7 +18,7 @@ from asof.quality.statistics import Asked, Commits, Kept, asked_of, kept_group
 from asof.records import COMMIT_COLUMN, Commit
 from asof.registry.registered import RegisteredGroup
 from asof.statistics import ColumnStatistics, GroupStatistics, merged_all
-from asof.statistics.column import column_statistics
+from asof.statistics.columns import column_statistics
 
 Window = tuple[datetime | None, datetime | None]
 
