@@ -1,4 +1,4 @@
-"""Run examples/orchestration in Airflow, Dagster and Kubeflow Pipelines: `make orchestrators`.
+"""Run examples/orchestration in Airflow, Dagster and Kubeflow Pipelines, and examples/fti: `make orchestrators`.
 
 They are installed into environments of their own, since they would change the packages of .venv: 1.5 GB, and some
 minutes. With --environments FOLDER these stay for the next time.
@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from environments import ROOT, install, told
 
 import asof
 from asof.clock import system_clock
+from asof.demo.source import copy, example
 
 EXAMPLES = ROOT / "examples" / "orchestration"
 PACKAGES = {"airflow": ["apache-airflow>=3"], "others": ["dagster>=1.10", "kfp>=2.10"]}
-"""What each environment holds: those two get along with each other."""
+"""What each environment holds, beside the extra `demo`: those two get along with each other."""
 
-ENVIRONMENT = {"airflow": "airflow", "dagster": "others", "kubeflow": "others"}
+ENVIRONMENT = {"airflow": "airflow", "fti": "airflow", "dagster": "others", "kubeflow": "others"}
 HEADER = "origin,time_hour,temp,visib\n"
 
 
@@ -38,7 +39,10 @@ def run(name: str, python: Path) -> None:
             "AIRFLOW_HOME": f"{folder}/airflow",
             "AIRFLOW__CORE__DAGS_FOLDER": f"{folder}/dags",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",  # seconds
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+            "FLIGHTS": f"{folder}/flights",
+            "PATH": f"{python.parent}:{os.environ['PATH']}",
             "DAGSTER_HOME": "",
             "DAGSTER_DISABLE_TELEMETRY": "yes",
         }
@@ -70,18 +74,29 @@ def stored():
 ONE_DAY = ([("comfort@1", 4), ("weather@1", 4)], {"temp": 41.0, "celsius": 5.0, "fog": False})
 
 
+def dags_of(folder: Path):
+    """Make Airflow's database, give it the DAGs of a folder, and return their module."""
+    dags = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    dags.mkdir()
+    shutil.copy(folder / "airflow_dag.py", dags)
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    sys.path.insert(0, str(dags))
+    return import_module("airflow_dag")
+
+
+def ended(pipeline, logical_date, run_after):
+    """Run a DAG once, and return how its tasks ended."""
+    done = pipeline.test(logical_date=logical_date, run_after=run_after)
+    return {each.task_id: str(each.state) for each in done.get_task_instances()}
+
+
 def airflow() -> None:
     """Run the DAG by `dag.test()`: a good day, the same run again, and a day whose file is bad."""
     good, bad = arrivals()
-    dags = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    dags.mkdir()
-    shutil.copy(EXAMPLES / "airflow_dag.py", dags)
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
-    pipeline = import_module("airflow_dag").pipeline
+    pipeline = dags_of(EXAMPLES).pipeline
 
     def states(day):
-        done = pipeline.test(logical_date=day, run_after=day + timedelta(days=1))
-        return {each.task_id: str(each.state) for each in done.get_task_instances()}
+        return ended(pipeline, day, day + timedelta(days=1))
 
     steps = dict.fromkeys(("validate", "good", "write", "materialize", "verify", "proven"), "success")
     told(states(good) == steps, f"Airflow: a good file: {', '.join(steps)}")
@@ -89,6 +104,31 @@ def airflow() -> None:
     told(states(good) == steps and stored() == ONE_DAY, "Airflow: the same run again stores nothing")
     skipped = steps | dict.fromkeys(("write", "materialize", "verify", "proven"), "skipped")
     told(states(bad) == skipped and stored() == ONE_DAY, "Airflow: a bad file: the rest of the run is skipped")
+
+
+def fti() -> None:
+    """Run the DAGs of `asof init --template fti`: before there is a model, training, an hour, the same hour again."""
+    folder = Path(os.environ["FLIGHTS"])
+    copy(example("fti"), folder)
+    dags = dags_of(folder)
+    noon = datetime(2013, 12, 30, 18, tzinfo=UTC)
+
+    def run_of(pipeline, hour):
+        return ended(pipeline, hour, hour)
+
+    def commits():
+        with asof.open(folder / "store", create=False) as store:
+            return len(store.catalog.commits())
+
+    first = {"feature": "success", "inference": "failed"}
+    told(run_of(dags.hourly, noon) == first, "fti: before there is a model the features are made, inference fails")
+    told(run_of(dags.weekly, noon) == {"training": "success"}, "fti: training")
+    both, later = dict.fromkeys(first, "success"), noon + timedelta(hours=1)
+    told(run_of(dags.hourly, later) == both, "fti: an hour later: features and predictions")
+    files, before = sorted(file.name for file in (folder / "predictions").iterdir()), commits()
+    told(files == ["2013-12-30T1900.parquet"], f"fti: predictions are in {files}")
+    told(run_of(dags.hourly, later) == both, "fti: the same hour again")
+    told(commits() - before <= 1, "fti: nothing is stored twice")
 
 
 def dagster() -> None:
@@ -125,13 +165,13 @@ def kubeflow() -> None:
     told("temp between" in said and stored() == ONE_DAY, "Kubeflow: a bad file fails, and nothing is stored")
 
 
-EXAMPLE = {"airflow": airflow, "dagster": dagster, "kubeflow": kubeflow}
+EXAMPLE = {"airflow": airflow, "fti": fti, "dagster": dagster, "kubeflow": kubeflow}
 
 
 def main() -> None:
     """Install and run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="airflow, dagster, kubeflow; default: all")
+    parser.add_argument("names", nargs="*", help="airflow, fti, dagster, kubeflow; default: all")
     parser.add_argument("--environments", type=Path, help="keep the environments in this folder")
     parser.add_argument("--within", choices=EXAMPLE, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -145,7 +185,7 @@ def main() -> None:
     try:
         for name in asked.names or EXAMPLE:
             environment = ENVIRONMENT[name]
-            run(name, install(folder.resolve() / environment, PACKAGES[environment]))
+            run(name, install(folder.resolve() / environment, PACKAGES[environment], extras="[demo]"))
     finally:
         if asked.environments is None:
             shutil.rmtree(folder, ignore_errors=True)

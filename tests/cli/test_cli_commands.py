@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 import asof
 import asof.aggregates
+from asof import Entity, Feature, FeatureGroup
 from asof.cli.app import app
 from asof.clock import parse_time
 
@@ -477,3 +478,17 @@ webhook = "http://127.0.0.1:9/secret"
 
 def group_shape(name, command):
     return app.get_command(None, name).commands[command].shape
+
+
+def test_rows_that_a_full_load_found_unchanged_are_not_counted_as_rows(typed, document, tmp_path):
+    planes = FeatureGroup(
+        "planes", entity=Entity("plane", keys={"tailnum": "string"}), features=[Feature("seats", "int64")],
+        on_unchanged="skip",
+    )  # fmt: skip
+    with asof.open(tmp_path / "store") as store:
+        store.apply(planes)
+        for seats in (50, 50, 60):
+            store.write("planes", [{"tailnum": f"N{at}", "seats": seats if at == 0 else 50} for at in range(10)])
+    (group,) = document("ls", tmp_path / "store")["groups"]
+    assert (group["rows"], group["commits"]) == (11, 3)
+    assert " 11 " in typed("ls", tmp_path / "store").stdout

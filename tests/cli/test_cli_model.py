@@ -1,6 +1,8 @@
 """`asof model` and `asof predict`."""
 
+import os
 import shutil
+import subprocess
 
 import psycopg
 import pyarrow as pa
@@ -150,6 +152,45 @@ def test_a_file_is_there_only_when_it_is_whole(error, store, tmp_path):
     with asof.open(store) as opened:
         assert "late" not in {group.definition.name for group in opened.catalog.groups()}
     assert not list(tmp_path.glob(".*.part"))
+
+
+def test_answers_are_not_written_over_their_spine(error, store, asked, tmp_path):
+    before = parquet.read_table(asked)
+    (tmp_path / "link.parquet").symlink_to(asked)
+    for out in (asked, tmp_path / "link.parquet", tmp_path / "." / "spine.parquet"):
+        assert "is the spine itself -> name another file" in error(
+            "predict", store, "trees", asked, "--time", "at", "--out", out, code=2
+        )
+        assert "is the spine itself" in error("historical", store, "plain", asked, "--time", "at", "--out", out, code=2)
+    assert parquet.read_table(asked).equals(before)
+
+
+@pytest.mark.slow
+def test_a_spine_with_a_column_of_the_features_is_refused_with_what_to_do(error, store, asked, tmp_path):
+    table = parquet.read_table(asked)
+    parquet.write_table(table.append_column("temp", pa.array([1.0] * table.num_rows)), tmp_path / "more.parquet")
+    said = error(
+        "predict", store, "trees", tmp_path / "more.parquet", "--time", "at", "--out", tmp_path / "o.csv", code=2
+    )
+    assert "the spine has a column 'temp', which is a feature [model trees@1] -> leave it out" in said
+    assert "full_names" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow"])
+def test_a_full_disk_is_told_with_the_file(error, store, asked, tmp_path, suffix):
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        out = place / f"out.{suffix}"
+        said = error("predict", store, "trees", asked, "--time", "at", "--features", "--out", out)
+        assert said == f"No space left on device [{out}]"
+        assert list(place.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 @pytest.mark.slow

@@ -350,6 +350,57 @@ def test_settings_are_those_of_asof_toml(read, remarked, said, settings, text):
     assert not any("secret" in each.what or "password=x" in each.what for each in found.remarks)
 
 
+@pytest.mark.parametrize(
+    ("said", "line", "fault"),
+    [
+        ("online_store:\n    type: redis\n  password: secret", 4, "no line above is indented so far"),
+        ("online_store:\n\ttype: redis", 3, "a tab indents it"),
+        ("online_store:\n  password secret", 3, "it has no `name: value`"),
+        ("provider:local", 2, "it has no `name: value`"),
+        ("provider: local\n  password: secret", 3, "it is below provider, which has a value"),
+        ('provider: "local\nflags: x', 2, '" is missing'),
+        ("flags: {a: true,\nprovider: local", 2, "} is missing"),
+    ],
+)
+def test_a_line_that_is_no_yaml_is_told_with_its_place_and_not_with_its_text(read, remarked, said, line, fault):
+    found = read(features=OLD, settings=f"project: p\n{said}\nregistry: s3://bucket/registry.db\n")
+    (remark,) = remarked(found, "the line is no YAML")
+    assert remark.place == Place("feature_store.yaml", line)
+    assert remark.what == f"the line is no YAML: {fault}"
+    assert found.project == "p"
+    assert remarked(found, "the registry is not taken over"), "what follows is read"
+    assert not any("secret" in each.what for each in found.remarks)
+
+
+def test_what_yaml_may_look_like_is_read(read, remarked):
+    settings = """---
+# of our team
+project: p
+"provider": local
+registry:
+    path: data/registry.db
+    sqlalchemy_config_kwargs: {echo: false,
+        pool: true}
+online_store:
+    type: redis
+    hosts:
+      - a
+      - name: b
+        port: 1
+    - c
+    connection_string: "h:1,
+      ssl=true"
+notes: |
+  any : text
+\tat all
+more: a text
+  that goes on
+"""
+    found = read(features=OLD, settings=settings.replace("\\t", "  "))
+    assert remarked(found, "the line is no YAML") == []
+    assert (found.project, found.settings) == ("p", {"online": "redis://h:1"})
+
+
 def test_a_folder_without_feature_views_is_refused(tmp_path, read):
     with pytest.raises(NotFoundError, match="there is no folder"):
         read_repository(tmp_path / "nothing")

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -135,12 +135,38 @@ def write_batches(schema: Any, batches: Iterable[Any], path: Path) -> None:  # n
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     opened = {"parquet": _parquet_writer, "csv": _csv_writer, "arrow": _arrow_writer}[SUFFIXES[path.suffix.lower()]]
     try:
-        with unfinished.open("wb") as file, opened(file, schema) as write:
-            for batch in batches:
-                write(batch)
+        with ExitStack() as stack:
+            with _named(path):
+                write = stack.enter_context(opened(stack.enter_context(unfinished.open("wb")), schema))
+            for batch in batches:  # whose own errors have other places
+                with _named(path):
+                    write(batch)
+            with _named(path):
+                stack.close()
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Generator[None]:
+    """Have errors of writing say which file it is, such as that the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def refuse_spine(out: Path | None, spine: Path) -> None:
+    """Refuse to write answers over the file of their questions.
+
+    Raises:
+        UsageError: They are the same file, maybe by a link.
+    """
+    from asof.errors import UsageError
+
+    if out is not None and out.exists() and out.samefile(spine):
+        raise UsageError(f"--out {out} is the spine itself", todo="name another file")
 
 
 def _read_parquet(path: Path) -> Any:  # noqa: ANN401 - a Table

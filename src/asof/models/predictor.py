@@ -205,6 +205,7 @@ class Predictor:
         text = f"predicting with {self.model.ref}"
         with showing(text, progress=False if alone else progress, unit="rows") as advance:
             for part in parts:
+                self._refuse_features(part.column_names)
                 frame = self._reads.historical(
                     self.model.view, part, time=time, known=known or self._known, commits=commits, timezone=timezone,
                     truncate=truncate, progress=progress if alone else False,
@@ -310,6 +311,19 @@ class Predictor:
         if self._log is not None:
             self._log(vector, values)
         return Prediction(self.model.ref, values, vector)
+
+    def _refuse_features(self, names: Sequence[str]) -> None:
+        """Refuse a spine that has columns of the features.
+
+        Raises:
+            UsageError: It has one.
+        """
+        name = next((name for name in self._features if name in names), None)
+        if name is not None:
+            todo = "leave it out: the store knows it; or rename it, if it is something else"
+            raise UsageError(
+                f"the spine has a column {name!r}, which is a feature", where=f"model {self.model.ref}", todo=todo
+            )
 
     def _predicted(self, answered: pa.Table, *, keep: bool) -> pa.Table:
         """Return the spine of answered rows with what the model gives."""

@@ -8,7 +8,7 @@ import click
 from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import Document, table_document
-from asof.cli.files import FILE_IN, FILE_OUT, read_table, write_batches
+from asof.cli.files import FILE_IN, FILE_OUT, read_table, refuse_spine, write_batches
 from asof.cli.lookup import find, known_mode
 from asof.cli.screen import counted, progress
 
@@ -82,6 +82,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     and a column of times; its other columns are kept as they are. JSON: `data` holds the rows, or null with --out;
     `plan` is null without --explain.
     """
+    refuse_spine(out, spine_file)
     mode = known_mode(known)
     from asof.ingest.key_texts import key_types
 

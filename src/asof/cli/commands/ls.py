@@ -62,7 +62,7 @@ def _group(store: "Store", group: "RegisteredGroup") -> dict[str, Any]:
         "features": len(group.definition.features),
         "online": group.definition.online,
         "commits": len(commits),
-        "rows": sum(commit.rows for commit in commits),
+        "rows": sum(commit.rows - commit.unchanged for commit in commits),  # a confirmation stores none
         "last_commit_at": commits[-1].committed_at if commits else None,
         "description": group.definition.description,
         "project": group.definition.project,

@@ -9,7 +9,7 @@ import click
 from asof.cli.command import Answer, open_store, store_argument
 from asof.cli.command import command as asof_command
 from asof.cli.documents import Document
-from asof.cli.files import FILE_IN, FILE_OUT, SUFFIXES, read_batches, read_table, write_batches
+from asof.cli.files import FILE_IN, FILE_OUT, SUFFIXES, read_batches, read_table, refuse_spine, write_batches
 from asof.cli.lookup import find, known_mode
 from asof.cli.screen import counted, progress
 
@@ -92,6 +92,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
         raise click.UsageError("a table needs both -> --sql URL --table NAME")
     if group is not None and time is None:
         raise click.UsageError("rows of a group have times -> --time COL")
+    refuse_spine(out, spine_file)
     options["known"] = known_mode(options["known"])
     with open_store(store) as opened, progress(f"predicting with {model}", unit="rows") as advance:
         predictor = opened.models.load(model).fixed()
