@@ -1,0 +1,2 @@
+class StructType:
+    names: list[str]
