@@ -2,6 +2,7 @@
 from typing import Any
 
 class SparkContext:
+    defaultParallelism: int
     _active_spark_context: Any
     _jsc: Any
     @staticmethod

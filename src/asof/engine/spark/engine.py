@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.engine.planning import count, up_to
+from asof.engine import answers
+from asof.engine.conditions import check
+from asof.engine.planning import count, up_to, within_reach
 from asof.engine.port import (
     EVENT_COLUMN,
     NO_TIME,
@@ -23,6 +25,8 @@ from asof.engine.spark import point_in_time, scans
 from asof.engine.spark.failures import translated
 from asof.engine.spark.sessions import master_of, open_session
 from asof.engine.spark.stored import views
+from asof.engine.spark.tables import shaped
+from asof.engine.spark.windows import aggregated
 from asof.engine.spines import in_order, with_numbers
 from asof.engine.tables import nothing_found, typed
 from asof.records import COMMIT_COLUMN, RETIRED_COLUMN
@@ -31,15 +35,15 @@ from asof.windows.aggregation import Aggregation
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-PLAN = "union"
+PLAN, PARTS = "union", "parts"
 
 
 class SparkEngine:
     """The engine port over Spark.
 
-    Look-ups and the newest rows are Spark's. What ingest asks of few keys or in a stream (`scan`, `compare`, `absent`,
-    `stamped`, `explain`), users' statements, and rows that lie outside of the store are answered by the engine of one
-    machine, "duckdb", in the driver.
+    Look-ups, windows and the newest rows are Spark's. What ingest asks of few keys or in a stream (`scan`, `compare`,
+    `absent`, `stamped`, `explain`), users' statements, and rows that lie outside of the store are answered by the
+    engine of one machine, "duckdb", in the driver.
 
     Args:
         url: "spark:local[2]", "spark:spark://host:7077": the master of a session that is started when the first
@@ -128,7 +132,27 @@ class SparkEngine:
         profile: Profile | None = None,
     ) -> pa.Table:
         """See `Engine.aggregate`."""
-        return self._inner.aggregate(spine, rows, on=on, aggregations=aggregations, known=known, profile=profile)
+        profile = profile or Profile()
+        check(aggregations, rows.schema)
+        profile.files, profile.rows = len(rows.files), count(rows)
+        rows = within_reach(rows, aggregations, spine)
+        profile.files_read, profile.plan, profile.why = len(rows.files), PARTS, "the one plan of Spark"
+        if not spine.num_rows or (not rows.files and rows.journal is None):
+            return answers.nothing(spine, rows, on=on, aggregations=aggregations)
+        session = self._opened()
+        with profile.step("query"), translated(), views(session) as made:
+            found = aggregated(
+                made.table(with_numbers(spine, on)),
+                rows,
+                made,
+                carried=pa.schema([("__row", pa.int64())]),
+                on=on,
+                aggregations=aggregations,
+                known=known,
+            ).toArrow()
+        with profile.step("arrange"):
+            schema = answers.nothing(spine.slice(0, 0), rows, on=on, aggregations=aggregations).schema
+            return shaped(in_order(found), schema)
 
     def explain(
         self, spine: pa.Table, rows: Rows, *, on: Sequence[str], aggregation: Aggregation, known: Known
