@@ -8,9 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.arrow.conform import conform_column, conform_time
 from asof.arrow.frames import Frame, to_table
-from asof.arrow.types import TIMESTAMP, arrow_type
+from asof.arrow.types import TIMESTAMP
 from asof.clock import show_us, to_us
 from asof.definitions import Lookup
 from asof.derived import Derived, derived_of
@@ -27,11 +26,12 @@ from asof.engine.port import (
     Profile,
     Rows,
 )
-from asof.errors import DataError, NotFoundError, UsageError, warn
+from asof.errors import DataError, UsageError, warn
 from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, refuse_unknown, resolve, seen_pins
 from asof.progress import Progress, showing, unheard
 from asof.records import COMMIT_COLUMN, Status
 from asof.training.frame import HistoricalFrame
+from asof.training.inputs import keys_of, times_of
 from asof.training.made import Made, make
 from asof.training.plan import ReadPlan
 from asof.training.report import Comparison, Report
@@ -214,28 +214,7 @@ class HistoricalReader:
 
     def keys(self, lookup: Lookup, spine: pa.Table, answered: Sequence[Answered]) -> pa.Table:
         """Return the keys of a look-up; some may come from look-ups that were answered before."""
-        columns: list[pa.ChunkedArray] = []
-        for (key, dtype), source in zip(lookup.group.entity.keys.items(), lookup.sources, strict=True):
-            target = arrow_type(dtype)
-            if isinstance(source, str):
-                if source not in spine.column_names:
-                    raise NotFoundError.named(
-                        "spine column",
-                        source,
-                        spine.column_names,
-                        where=f"key {key} of group {lookup.group.name}",
-                    )
-                where = f"spine column {source}, key {key} of group {lookup.group.name}"
-                column = spine.column(source)
-                if pa.types.is_timestamp(target):
-                    columns.append(conform_time(column, where))
-                else:
-                    columns.append(conform_column(column, target, where))
-            else:
-                index, feature = source
-                where = f"feature {feature}, key {key} of group {lookup.group.name}"
-                columns.append(conform_column(answered[index].found.column(feature), target, where))
-        return pa.table(columns, names=list(lookup.group.keys))
+        return keys_of(lookup, spine, lambda index, feature: answered[index].found.column(feature))
 
     def _times(
         self,
@@ -249,14 +228,7 @@ class HistoricalReader:
         if not isinstance(time, str):
             moment = pa.repeat(pa.scalar(moment_us(self._parts, question, time), pa.int64()), spine.num_rows)
             return pa.chunked_array([moment.cast(TIMESTAMP)])
-        if time not in spine.column_names:
-            raise NotFoundError.named("spine column", time, spine.column_names, where="time=")
-        where = f"spine column {time}"
-        times = conform_time(spine.column(time), where, timezone=timezone, truncate=truncate)
-        if times.null_count:
-            row = int(pc.index(pc.is_null(times), True).as_py())
-            raise DataError(f"null time in row {row}", where=where, todo="filter such rows", data={"row": row})
-        return times
+        return times_of(spine, time, timezone=timezone, truncate=truncate)
 
     def pin(self, question: Question, commits: Pins | str | None) -> dict[str, tuple[Rows, int | None]]:
         """Return the pinned history of each group by its name, with the horizon of its retention."""
@@ -311,18 +283,7 @@ class _Part:
     ) -> tuple[pa.Table, Report]:
         """Return the rows with their answers, and the report."""
         answered = self._answer(mode, explain=explain, advance=self.advance)
-        columns = {name: self.spine.column(name) for name in self.spine.column_names}
-        names = [*self.spine.column_names, *outputs]
-        told: list[Answered | Made] = [*answered]
-        if self.derived is not None:
-            read = {name: column for answer in answered for name, column in answer.values().items()}
-            told.append(make(self.derived, read, self.spine, f"view {self.question.ref}"))
-        for answer in told:
-            columns |= answer.values()
-        if statuses:
-            for answer in told:
-                columns |= {name + STATUS_SUFFIX: values for name, values in answer.statuses().items()}
-            names += [name + STATUS_SUFFIX for name in outputs]
+        table = shown(self.spine, answered, self.derived, outputs, where=f"view {self.question.ref}", statuses=statuses)
         for answer in answered:
             self.reader.warn_if_unavailable(answer, answered, self.spine, self.times, self.pinned)
 
@@ -339,11 +300,36 @@ class _Part:
             _compare=compare,
             _plan=ReadPlan({a.label: a.profile for a in answered if a.profile is not None}) if explain else None,
         )
-        return pa.table([columns[name] for name in names], names=names), report
+        return table, report
 
     def _answer(self, mode: Known | None, *, explain: bool = False, advance: Progress = unheard) -> list[Answered]:
         parts = (self.question, self.lookups, self.spine, self.times, self.pinned)
         return self.reader.answer(*parts, mode, explain=explain, advance=advance)
+
+
+def shown(
+    spine: pa.Table,
+    answered: Sequence[Answered],
+    derived: Derived | None,
+    outputs: Sequence[str],
+    *,
+    where: str,
+    statuses: bool,
+) -> pa.Table:
+    """Return the rows of a spine with their answers, and what is made of them on demand."""
+    columns = {name: spine.column(name) for name in spine.column_names}
+    names = [*spine.column_names, *outputs]
+    told: list[Answered | Made] = [*answered]
+    if derived is not None:
+        read = {name: column for answer in answered for name, column in answer.values().items()}
+        told.append(make(derived, read, spine, where))
+    for answer in told:
+        columns |= answer.values()
+    if statuses:
+        for answer in told:
+            columns |= {name + STATUS_SUFFIX: values for name, values in answer.statuses().items()}
+        names += [name + STATUS_SUFFIX for name in outputs]
+    return pa.table([columns[name] for name in names], names=names)
 
 
 def known_mode(known: str | datetime) -> Known:
