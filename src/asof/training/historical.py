@@ -13,13 +13,10 @@ from asof.arrow.types import TIMESTAMP
 from asof.clock import show_us, to_us
 from asof.definitions import Lookup
 from asof.derived import Derived, derived_of
+from asof.engine.distributed import FarFrame, FarFrames, frames_of
 from asof.engine.port import (
-    EVENT_COLUMN,
-    EXPIRED,
-    FOUND,
     MISSING,
     NO_TIME,
-    RETIRED,
     STATUS_COLUMN,
     TIME_COLUMN,
     Known,
@@ -29,66 +26,15 @@ from asof.engine.port import (
 from asof.errors import DataError, UsageError, warn
 from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, refuse_unknown, resolve, seen_pins
 from asof.progress import Progress, showing, unheard
-from asof.records import COMMIT_COLUMN, Status
+from asof.records import COMMIT_COLUMN
+from asof.training.answered import STATUS_SUFFIX, Answered, coincide, label, shown
+from asof.training.distributed import TIMES, Columns, DistributedFrame, Options
+from asof.training.distributed import answer as answer_far
 from asof.training.frame import HistoricalFrame
 from asof.training.inputs import keys_of, times_of
-from asof.training.made import Made, make
 from asof.training.plan import ReadPlan
 from asof.training.report import Comparison, Report
 from asof.training.streamed import StreamedFrame
-
-STATUS_SUFFIX = "__status"
-_ROW_STATUSES: tuple[Status, ...] = ("MISSING", "PRESENT", "EXPIRED", "RETIRED")
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One look-up, answered.
-
-    Attributes:
-        lookup: What was looked up.
-        label: Its name in the report.
-        known: The knowledge mode.
-        found: The engine's answer: features, `__status`, `__event_us`.
-        profile: How it was found, if that was asked.
-    """
-
-    lookup: Lookup
-    label: str
-    known: Known
-    found: pa.Table
-    profile: Profile | None = None
-
-    def values(self) -> dict[str, pa.ChunkedArray]:
-        """Return the columns that are read: outputs, and hidden ones of which others are made."""
-        return {name: self.found.column(f.name) for f, name in self.lookup.outputs if name}
-
-    def statuses(self) -> dict[str, pa.Array]:
-        """Return the status of every value, as text."""
-        rows = self.found.column(STATUS_COLUMN).to_numpy()
-        names = pa.array([*_ROW_STATUSES, "NULL"])
-        null = len(_ROW_STATUSES)
-        found: dict[str, pa.Array] = {}
-        for feature, name in self.lookup.shown:
-            nulls = pc.is_null(self.found.column(feature.name)).to_numpy()
-            codes = np.where((rows == FOUND) & nulls, null, rows).astype(np.int8)
-            found[name] = pa.DictionaryArray.from_arrays(pa.array(codes), names).cast(pa.string())
-        return found
-
-    def counts(self) -> dict[Status, int]:
-        """Return how many values have each status."""
-        rows = self.found.column(STATUS_COLUMN).to_numpy()
-        outputs = [f.name for f, _ in self.lookup.shown]
-        found = rows == FOUND
-        nulls = sum(int((pc.is_null(self.found.column(f)).to_numpy() & found).sum()) for f in outputs)
-        each = len(outputs)
-        return {
-            "PRESENT": int(found.sum()) * each - nulls,
-            "NULL": nulls,
-            "MISSING": int((rows == MISSING).sum()) * each,
-            "EXPIRED": int((rows == EXPIRED).sum()) * each,
-            "RETIRED": int((rows == RETIRED).sum()) * each,
-        }
 
 
 def moment_us(parts: Parts, question: Question, time: datetime | None) -> int:
@@ -140,6 +86,15 @@ class HistoricalReader:
         if batch_rows is not None and batch_rows < 1:
             raise UsageError(f"batch_rows={batch_rows!r} is no number of rows", todo="pass 1 or more")
         question = resolve(self._parts, name)
+        frames = frames_of(self._parts.engine, spine)
+        if frames is not None:
+            if batch_rows is not None or explain:
+                what = "batch_rows and explain are of spines in this process"
+                raise UsageError(
+                    what, where="spine", todo="leave them out: Spark reads in parts, and has its own explain"
+                )
+            options = Options(time, known, commits, timezone, truncate, full_names, statuses)
+            return self._read_far(frames, spine, question, options)
         table, origin = to_table(spine, where="spine")
         lookups = question.view.lookups(full_names=full_names)
         derived = derived_of(question.view, question.ref, full_names=full_names)
@@ -172,6 +127,38 @@ class HistoricalReader:
 
         return StreamedFrame(answered(0, 0)[0], table.num_rows, chunks, origin, seen)
 
+    def _read_far(self, frames: FarFrames, spine: FarFrame, question: Question, asked: Options) -> DistributedFrame:
+        """Answer a spine that lies on many machines, where it lies."""
+        none = frames.schema(spine).empty_table()
+        outputs = question.view.output_names(full_names=asked.full_names)
+        _check_clash(question, none, outputs, statuses=asked.statuses)
+        pinned = self.pin(question, asked.commits)
+        time = asked.time if isinstance(asked.time, str) else moment_us(self._parts, question, asked.time)
+        mode = None if asked.known is None else known_mode(asked.known)
+        lookups = question.view.lookups(full_names=asked.full_names)
+        columns = Columns(
+            own=none.schema,
+            time=time,
+            timezone=asked.timezone,
+            truncate=asked.truncate,
+            lookups=lookups,
+            modes=[question.groups[each.group.name].known if mode is None else mode for each in lookups],
+            view=question.view,
+            ref=question.ref,
+            outputs=outputs,
+            full_names=asked.full_names,
+            statuses=asked.statuses,
+        )
+        if any(horizon is not None for _, horizon in pinned.values()):
+            least = frames.collected(frames.mapped(spine, columns.least, TIMES), TIMES)
+            times = least.column(0).cast(TIMESTAMP)
+            check_horizon(pinned, times, mode)
+            check_windows(lookups, pinned, times)
+        rows = {name: rows for name, (rows, _) in pinned.items()}
+        answered, schema = answer_far(frames, spine, columns, rows)
+        seen = seen_pins({ref: rows[name] for name in rows for ref in question.groups[name].refs})
+        return DistributedFrame(frames, answered, schema, columns, seen)
+
     def answer(  # noqa: PLR0913, PLR0917 - the parts of one question
         self,
         question: Question,
@@ -192,7 +179,7 @@ class HistoricalReader:
             keys = self.keys(lookup, spine, answered).append_column(TIME_COLUMN, times)
             profile = Profile() if explain else None
             found = self._found(lookup, keys, pinned[lookup.group.name][0], mode, profile)
-            answered.append(Answered(lookup, _label(lookup, lookups), mode, found, profile))
+            answered.append(Answered(lookup, label(lookup, lookups), mode, found, profile))
             advance(len(answered), len(lookups))
         return answered
 
@@ -294,7 +281,7 @@ class _Part:
         report = Report(
             rows=self.spine.num_rows,
             counts={a.label: a.counts() for a in answered},
-            coincide={a.label: _coincide(a, self.times) for a in answered},
+            coincide={a.label: coincide(a, self.times) for a in answered},
             known={a.label: a.known if isinstance(a.known, str) else show_us(a.known) for a in answered},
             external={g: rows.outside.read for g, (rows, _) in self.pinned.items() if rows.outside is not None},
             _compare=compare,
@@ -305,31 +292,6 @@ class _Part:
     def _answer(self, mode: Known | None, *, explain: bool = False, advance: Progress = unheard) -> list[Answered]:
         parts = (self.question, self.lookups, self.spine, self.times, self.pinned)
         return self.reader.answer(*parts, mode, explain=explain, advance=advance)
-
-
-def shown(
-    spine: pa.Table,
-    answered: Sequence[Answered],
-    derived: Derived | None,
-    outputs: Sequence[str],
-    *,
-    where: str,
-    statuses: bool,
-) -> pa.Table:
-    """Return the rows of a spine with their answers, and what is made of them on demand."""
-    columns = {name: spine.column(name) for name in spine.column_names}
-    names = [*spine.column_names, *outputs]
-    told: list[Answered | Made] = [*answered]
-    if derived is not None:
-        read = {name: column for answer in answered for name, column in answer.values().items()}
-        told.append(make(derived, read, spine, where))
-    for answer in told:
-        columns |= answer.values()
-    if statuses:
-        for answer in told:
-            columns |= {name + STATUS_SUFFIX: values for name, values in answer.statuses().items()}
-        names += [name + STATUS_SUFFIX for name in outputs]
-    return pa.table([columns[name] for name in names], names=names)
 
 
 def known_mode(known: str | datetime) -> Known:
@@ -405,21 +367,6 @@ def check_begin(name: str, horizon_us: int, first_us: int) -> None:
             f"the history of group {name!r} begins at {show_us(horizon_us)}, the question at {show_us(first_us)}",
             todo="its retention dropped older rows; ask for later times",
         )
-
-
-def _label(lookup: Lookup, lookups: Sequence[Lookup]) -> str:
-    name = lookup.group.name
-    if sum(other.group.name == name for other in lookups) == 1:
-        return name
-    sources = (s if isinstance(s, str) else f"{lookups[s[0]].group.name}.{s[1]}" for s in lookup.sources)
-    return f"{name} on {', '.join(sources)}"
-
-
-def _coincide(answer: Answered, times: pa.ChunkedArray) -> int:
-    if answer.lookup.group.static:
-        return 0
-    same = pc.equal(answer.found.column(EVENT_COLUMN), times.cast(pa.int64()))
-    return int(pc.sum(pc.fill_null(same, False)).as_py() or 0)  # noqa: FBT003 - null is not equal
 
 
 def _comparison(known: str, answered: Sequence[Answered], again: Sequence[Answered]) -> Comparison:

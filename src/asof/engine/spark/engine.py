@@ -23,6 +23,7 @@ from asof.engine.port import (
 )
 from asof.engine.spark import point_in_time, scans
 from asof.engine.spark.failures import translated
+from asof.engine.spark.frames import SparkFrames
 from asof.engine.spark.sessions import master_of, open_session
 from asof.engine.spark.stored import views
 from asof.engine.spark.tables import shaped
@@ -67,6 +68,11 @@ class SparkEngine:
             if self._session is None or stopped:
                 self._session = open_session(self._master, self._settings)
             return self._session
+
+    @property
+    def frames(self) -> SparkFrames:
+        """See `asof.engine.distributed.Distributing`."""
+        return SparkFrames()
 
     def look_up(
         self,

@@ -212,6 +212,10 @@ class Task:
         columns = [*spine.select(list(self.carried)).columns, *found.columns]
         return shaped(pa.Table.from_arrays(columns, names=self.schema.names), self.schema)
 
+    def of_nothing(self, spine: pa.Table) -> pa.Table:
+        """Return the answers of a part of the spine, if there are no events."""
+        return self.answer(spine, self.rows.schema.empty_table())
+
 
 def answering(task: Task) -> Callable[[pa.Table, pa.Table], pa.Table]:
     """Return what Spark calls with each part."""
