@@ -122,7 +122,7 @@ def test_one_time_for_all_rows(store, spark_session) -> None:
 
 def test_what_does_not_fit_is_refused(store, spark_session) -> None:
     spine = into_spark(spark_session, SPINE)
-    with pytest.raises(NotFoundError, match="unknown spine column 'whenn'.*did you mean 'when'"):
+    with pytest.raises(NotFoundError, match=r"unknown spine column 'whenn'.*did you mean 'when'"):
         store.historical("departure", spine, time="whenn")
     with pytest.raises(NotFoundError, match="unknown spine column 'dest'"):
         store.historical("departure", spine.drop("dest"), time="when")
