@@ -36,19 +36,20 @@ def looked_up(engine, rows: Rows) -> pa.Table:
     return engine.look_up(spine, rows, columns=names, known="event", ttl_us=None)
 
 
-@pytest.mark.parametrize("name", ["text=5", "number=x", "a b%20c", "a[b]{c}*?,d", "back\\slash", "é"])
-def test_files_are_those_of_the_list_whatever_their_folder_is_called(engine, tmp_path: Path, name: str) -> None:
+def test_files_are_those_of_the_list_whatever_their_folders_are_called(engine, tmp_path: Path) -> None:
     rows = stored_as(every_type(), every_value(), tmp_path, "file")
-    (place, file, stamp), folder = rows.files[0], tmp_path / name
-    folder.mkdir()
+    (place, file, stamp) = rows.files[0]
+    folder = tmp_path.joinpath("text=5", "number=x", "a b%20c", "a[b]{c}*?,d", "back\\slash", "é")
+    folder.mkdir(parents=True)
     there = shutil.copy(place, folder)
     moved = replace(rows, files=((str(there), file, stamp),))
     assert looked_up(engine, moved).equals(looked_up(DuckDBEngine(), rows))
 
 
-@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu"])
-@pytest.mark.parametrize("kind", ["TIMESTAMP_LTZ", "TIMESTAMP_NTZ"])
-@pytest.mark.parametrize("where", ["file", "journal"])
+@pytest.mark.parametrize(
+    ("zone", "kind", "where"),
+    [("America/New_York", "TIMESTAMP_NTZ", "file"), ("Asia/Kathmandu", "TIMESTAMP_LTZ", "journal")],
+)
 def test_times_are_instants_in_a_session_of_any_zone(engine, spark_session, tmp_path: Path, zone, kind, where) -> None:
     rows = stored_as(every_type(), every_value(), tmp_path, where)
     wanted = looked_up(DuckDBEngine(), rows)
