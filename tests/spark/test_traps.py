@@ -13,12 +13,15 @@ from asof.arrow.layout import stored_rows
 from asof.definitions import Entity, Feature, FeatureGroup
 from asof.engine.duckdb import DuckDBEngine
 from asof.engine.port import FOUND, STATUS_COLUMN, TIME_COLUMN, Rows
+from asof.engine.spark import windows
 from asof.engine.spark.engine import SparkEngine
 from asof.errors import TransientError
 from asof.records import COMMIT_COLUMN, DataFile, Stamp
 from asof.testing.played import times
 from asof.testing.spark import SPARK
 from asof.testing.stored import AT_US, every_type, every_value, rows_of, stored_as
+from asof.windows.aggregation import Aggregation
+from asof.windows.kinds import Window
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("spark_session")]
 
@@ -116,3 +119,53 @@ def test_a_key_with_a_third_of_all_rows_is_answered(engine, tmp_path: Path) -> N
     found = engine.look_up(spine, rows, **asked)
     assert found.equals(DuckDBEngine("duckdb:as-of").look_up(spine, rows, **asked))
     assert (found.column(STATUS_COLUMN).to_numpy() == FOUND).mean() > 0.9
+
+
+def counts(engine, rows: Rows, on: str, keys, at_us, *, reach_us: int) -> pa.Table:
+    asked = [Aggregation("many", "count", Window("exact", reach_us)), Aggregation("mean", "mean", SHORT, "x")]
+    spine = pa.table({on: keys, TIME_COLUMN: times(at_us)})
+    return engine.aggregate(spine, rows, on=[on], aggregations=asked, known="event")
+
+
+SHORT = Window("hop", 1_000, 300)
+
+
+def test_a_key_in_bands_of_time_has_the_events_of_its_windows(engine, tmp_path: Path, monkeypatch) -> None:
+    """Windows reach into the band before; every part is seen to be one."""
+    monkeypatch.setattr(windows, "PART_ROWS", 500)
+    group = FeatureGroup(
+        "g", entity=Entity("e", keys={"k": "int64"}), features=[Feature("x", "float64")], event_time="t"
+    )
+    random = np.random.default_rng(3)
+    at = AT_US + np.arange(5_000) * 7
+    keys = np.where(random.random(5_000) < 0.3, 0, random.integers(1, 9, 5_000))
+    table = pa.table({"k": keys, "t": times(at.tolist()), "x": random.random(5_000)})
+    rows = stored_as(group, table, tmp_path, "file", at_us=AT_US + 100_000)
+    asked = {"keys": keys[::20], "at_us": (at[::20] + random.integers(0, 2_000, 250)).tolist(), "reach_us": 2_500}
+    cut = windows.Cut.of(rows, [Aggregation("many", "count", Window("exact", 2_500))], at_once=2)
+    assert (cut.buckets, cut.band_us) == (10, 3_500)
+    found = counts(engine, rows, "k", **asked)
+    assert found.equals(counts(DuckDBEngine(), rows, "k", **asked))
+    assert len(set(found.column("many").to_pylist())) > 20
+
+
+def test_an_event_that_was_moved_to_another_entity_counts_there_alone(engine, tmp_path: Path, monkeypatch) -> None:
+    """Its rows belong to other parts, each of which must see which of them is the newest."""
+    monkeypatch.setattr(windows, "PART_ROWS", 1)
+    group = FeatureGroup(
+        "g",
+        entity=Entity("e", keys={"k": "int64"}),
+        features=[Feature("of", "int64"), Feature("x", "float64")],
+        event_time="t",
+    )
+    files = []
+    for commit, shift in ((1, 0), (2, 1)):
+        table = pa.table(
+            {"k": range(20), "t": times([AT_US] * 20), "of": [k + shift for k in range(20)], "x": [1.0] * 20}
+        )
+        place = str(tmp_path / f"{commit}.parquet")
+        pq.write_table(stored_rows(group, table), place)
+        files.append((place, DataFile(place, 20, 1, AT_US, AT_US), Stamp(commit, AT_US + commit, "commit")))
+    rows = replace(rows_of(group), pin=2, files=tuple(files))
+    found = counts(engine, rows, "of", [*range(22), None], [AT_US + 10] * 23, reach_us=100)
+    assert found.column("many").to_pylist() == [0, *[1] * 20, 0, None]
