@@ -19,8 +19,9 @@ help:  ## show this list
 
 install: $(VENV)/dev.stamp  ## make .venv with everything that developing needs
 
-servers: $(VENV)/dev.stamp  ## install the servers that tests start, as root on Debian, the packages of clients/node, Great Expectations
+servers: $(VENV)/dev.stamp  ## install the servers that tests start, as root on Debian, the packages of clients/node, PySpark, Great Expectations
 	@$(TURN) sh scripts/need_node.sh $(abspath $(BIN))/python & sh scripts/need_servers.sh; wait; \
+	$(TURN) sh scripts/need_spark.sh $(abspath $(BIN))/python; \
 	$(TURN) sh scripts/need_expectations.sh $(abspath $(BIN))/python
 
 demo: $(VENV)/demo.stamp  ## from nothing to a served vector and a model that predicts, on real flights
@@ -72,13 +73,14 @@ bench: $(VENV)/dev.stamp  ## run the benchmarks
 docs: $(VENV)/dev.stamp  ## write the generated pages of docs/
 	@if [ -e scripts/generate_docs.py ]; then $(BIN)/python scripts/generate_docs.py; else echo 'asof: no scripts/generate_docs.py yet'; fi
 
-# They agree with each other: core and demo are cut out of dev, expectations stands on it. `make lock ARGS=--upgrade` takes newer versions.
+# They agree with each other: core and demo are cut out of dev, expectations and spark stand on it. `make lock ARGS=--upgrade` takes newer versions.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate pyproject.toml
 lock: $(VENV)/dev.stamp  ## write requirements/*.txt from pyproject.toml
 	@$(PIP) install uv
 	@$(LOCK) $(ARGS) --extra demo --extra redis --extra kafka --extra nats --extra avro --extra protobuf --extra postgres --extra mysql --extra objects --extra external --extra sklearn --extra mlflow --extra server --extra ui --extra metrics --extra jwt --extra vectors --extra testing --group dev -o requirements/dev.txt
 	@$(LOCK) -c requirements/dev.txt --extra demo -o requirements/demo.txt
 	@$(LOCK) -c requirements/dev.txt --group expectations -o requirements/expectations.txt
+	@$(LOCK) -c requirements/dev.txt --extra spark -o requirements/spark.txt
 	@$(LOCK) -c requirements/dev.txt -o requirements/core.txt
 
 clean:  ## remove .venv and everything that tools leave behind

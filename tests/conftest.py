@@ -12,11 +12,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from asof.engine.spark.sessions import master_of, open_session
 from asof.testing.servers import (
     KafkaServer,
     MariaDbServer,
@@ -26,6 +27,7 @@ from asof.testing.servers import (
     S3Server,
     missing,
 )
+from asof.testing.spark import SPARK, spark_missing
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # MLflow would tell its makers of each call
 
@@ -83,6 +85,7 @@ SERVERS = {
     "kafka_server",
     "nats_server",
     "own_nats",
+    "spark_session",
 }
 
 
@@ -119,9 +122,13 @@ def pytest_sessionfinish() -> None:
 def need(program: str) -> None:
     """Skip the test where a server is not installed; fail in CI, where nothing may be left out."""
     package = missing().get(program)
-    if package is None:
-        return
-    said = f"{program} is not installed, so this is not tested; to have it: apt-get install {package}"
+    if package is not None:
+        lacks(program, f"apt-get install {package}")
+
+
+def lacks(program: str, command: str) -> None:
+    """Skip the test, or fail in CI, for want of what a command installs."""
+    said = f"{program} is not installed, so this is not tested; to have it: {command}"
     if os.environ.get("CI"):
         pytest.fail(said, pytrace=False)
     pytest.skip(said)
@@ -159,6 +166,17 @@ def started(kind: type[S], *options: dict[str, str], killed: bool = False) -> It
             server.kill()
         else:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def spark_session() -> Iterator[Any]:
+    """Give the Spark session of this process, which engines use too; it is started with the settings of tests."""
+    command = spark_missing()
+    if command is not None:
+        lacks("Spark", command)
+    session = open_session(*master_of(SPARK))
+    yield session
+    session.stop()
 
 
 @pytest.fixture(scope="session")

@@ -101,11 +101,11 @@ class UnsupportedError(AsofError):
 class MissingDependencyError(AsofError, ImportError):
     """A package of an extra is not installed."""
 
-    def __init__(self, package: str, *, extra: str) -> None:
-        """Name the package and the command that installs it."""
+    def __init__(self, package: str, *, extra: str, todo: str = "") -> None:
+        """Name the package and the command that installs it: that of the extra, unless another is given."""
         super().__init__(
             f"the package {package!r} is not installed",
-            todo=f'pip install "asof[{extra}]"',
+            todo=todo or f'pip install "asof[{extra}]"',
             data={"package": package, "extra": extra},
         )
 

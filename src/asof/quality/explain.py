@@ -39,7 +39,8 @@ from asof.quality.explanation import (
 from asof.quality.windowed import Windowed
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, RETIRED_COLUMN, Commit, Status
 from asof.registry.registered import RegisteredGroup
-from asof.training.historical import Answered, HistoricalReader, check_horizon, check_windows, known_mode
+from asof.training.answered import Answered
+from asof.training.historical import HistoricalReader, check_horizon, check_windows, known_mode
 
 LIMIT = 5
 

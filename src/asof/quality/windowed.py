@@ -42,7 +42,7 @@ from asof.quality.explanation import (
 )
 from asof.records import AVAILABLE_COLUMN, COMMIT_COLUMN, Commit
 from asof.registry.registered import RegisteredGroup
-from asof.training.historical import Answered
+from asof.training.answered import Answered
 from asof.windows.aggregation import Aggregation
 
 Row = Mapping[str, Any]

@@ -8,87 +8,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asof.arrow.conform import conform_column, conform_time
 from asof.arrow.frames import Frame, to_table
-from asof.arrow.types import TIMESTAMP, arrow_type
+from asof.arrow.types import TIMESTAMP
 from asof.clock import show_us, to_us
 from asof.definitions import Lookup
 from asof.derived import Derived, derived_of
+from asof.engine.distributed import FarFrame, FarFrames, frames_of
 from asof.engine.port import (
-    EVENT_COLUMN,
-    EXPIRED,
-    FOUND,
     MISSING,
     NO_TIME,
-    RETIRED,
     STATUS_COLUMN,
     TIME_COLUMN,
     Known,
     Profile,
     Rows,
 )
-from asof.errors import DataError, NotFoundError, UsageError, warn
+from asof.errors import DataError, UsageError, warn
 from asof.parts import Parts, Pins, Question, given_pins, pin_of, pinned_together, refuse_unknown, resolve, seen_pins
 from asof.progress import Progress, showing, unheard
-from asof.records import COMMIT_COLUMN, Status
+from asof.records import COMMIT_COLUMN
+from asof.training.answered import STATUS_SUFFIX, Answered, coincide, label, shown
+from asof.training.distributed import TIMES, Columns, DistributedFrame, Options
+from asof.training.distributed import answer as answer_far
 from asof.training.frame import HistoricalFrame
-from asof.training.made import Made, make
+from asof.training.inputs import keys_of, times_of
 from asof.training.plan import ReadPlan
 from asof.training.report import Comparison, Report
 from asof.training.streamed import StreamedFrame
-
-STATUS_SUFFIX = "__status"
-_ROW_STATUSES: tuple[Status, ...] = ("MISSING", "PRESENT", "EXPIRED", "RETIRED")
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One look-up, answered.
-
-    Attributes:
-        lookup: What was looked up.
-        label: Its name in the report.
-        known: The knowledge mode.
-        found: The engine's answer: features, `__status`, `__event_us`.
-        profile: How it was found, if that was asked.
-    """
-
-    lookup: Lookup
-    label: str
-    known: Known
-    found: pa.Table
-    profile: Profile | None = None
-
-    def values(self) -> dict[str, pa.ChunkedArray]:
-        """Return the columns that are read: outputs, and hidden ones of which others are made."""
-        return {name: self.found.column(f.name) for f, name in self.lookup.outputs if name}
-
-    def statuses(self) -> dict[str, pa.Array]:
-        """Return the status of every value, as text."""
-        rows = self.found.column(STATUS_COLUMN).to_numpy()
-        names = pa.array([*_ROW_STATUSES, "NULL"])
-        null = len(_ROW_STATUSES)
-        found: dict[str, pa.Array] = {}
-        for feature, name in self.lookup.shown:
-            nulls = pc.is_null(self.found.column(feature.name)).to_numpy()
-            codes = np.where((rows == FOUND) & nulls, null, rows).astype(np.int8)
-            found[name] = pa.DictionaryArray.from_arrays(pa.array(codes), names).cast(pa.string())
-        return found
-
-    def counts(self) -> dict[Status, int]:
-        """Return how many values have each status."""
-        rows = self.found.column(STATUS_COLUMN).to_numpy()
-        outputs = [f.name for f, _ in self.lookup.shown]
-        found = rows == FOUND
-        nulls = sum(int((pc.is_null(self.found.column(f)).to_numpy() & found).sum()) for f in outputs)
-        each = len(outputs)
-        return {
-            "PRESENT": int(found.sum()) * each - nulls,
-            "NULL": nulls,
-            "MISSING": int((rows == MISSING).sum()) * each,
-            "EXPIRED": int((rows == EXPIRED).sum()) * each,
-            "RETIRED": int((rows == RETIRED).sum()) * each,
-        }
 
 
 def moment_us(parts: Parts, question: Question, time: datetime | None) -> int:
@@ -140,6 +86,15 @@ class HistoricalReader:
         if batch_rows is not None and batch_rows < 1:
             raise UsageError(f"batch_rows={batch_rows!r} is no number of rows", todo="pass 1 or more")
         question = resolve(self._parts, name)
+        frames = frames_of(self._parts.engine, spine)
+        if frames is not None:
+            if batch_rows is not None or explain:
+                what = "batch_rows and explain are of spines in this process"
+                raise UsageError(
+                    what, where="spine", todo="leave them out: Spark reads in parts, and has its own explain"
+                )
+            options = Options(time, known, commits, timezone, truncate, full_names, statuses)
+            return self._read_far(frames, spine, question, options)
         table, origin = to_table(spine, where="spine")
         lookups = question.view.lookups(full_names=full_names)
         derived = derived_of(question.view, question.ref, full_names=full_names)
@@ -172,6 +127,38 @@ class HistoricalReader:
 
         return StreamedFrame(answered(0, 0)[0], table.num_rows, chunks, origin, seen)
 
+    def _read_far(self, frames: FarFrames, spine: FarFrame, question: Question, asked: Options) -> DistributedFrame:
+        """Answer a spine that lies on many machines, where it lies."""
+        none = frames.schema(spine).empty_table()
+        outputs = question.view.output_names(full_names=asked.full_names)
+        _check_clash(question, none, outputs, statuses=asked.statuses)
+        pinned = self.pin(question, asked.commits)
+        time = asked.time if isinstance(asked.time, str) else moment_us(self._parts, question, asked.time)
+        mode = None if asked.known is None else known_mode(asked.known)
+        lookups = question.view.lookups(full_names=asked.full_names)
+        columns = Columns(
+            own=none.schema,
+            time=time,
+            timezone=asked.timezone,
+            truncate=asked.truncate,
+            lookups=lookups,
+            modes=[question.groups[each.group.name].known if mode is None else mode for each in lookups],
+            view=question.view,
+            ref=question.ref,
+            outputs=outputs,
+            full_names=asked.full_names,
+            statuses=asked.statuses,
+        )
+        if any(horizon is not None for _, horizon in pinned.values()):
+            least = frames.collected(frames.mapped(spine, columns.least, TIMES), TIMES)
+            times = least.column(0).cast(TIMESTAMP)
+            check_horizon(pinned, times, mode)
+            check_windows(lookups, pinned, times)
+        rows = {name: rows for name, (rows, _) in pinned.items()}
+        answered, schema = answer_far(frames, spine, columns, rows)
+        seen = seen_pins({ref: rows[name] for name in rows for ref in question.groups[name].refs})
+        return DistributedFrame(frames, answered, schema, columns, seen)
+
     def answer(  # noqa: PLR0913, PLR0917 - the parts of one question
         self,
         question: Question,
@@ -192,7 +179,7 @@ class HistoricalReader:
             keys = self.keys(lookup, spine, answered).append_column(TIME_COLUMN, times)
             profile = Profile() if explain else None
             found = self._found(lookup, keys, pinned[lookup.group.name][0], mode, profile)
-            answered.append(Answered(lookup, _label(lookup, lookups), mode, found, profile))
+            answered.append(Answered(lookup, label(lookup, lookups), mode, found, profile))
             advance(len(answered), len(lookups))
         return answered
 
@@ -214,28 +201,7 @@ class HistoricalReader:
 
     def keys(self, lookup: Lookup, spine: pa.Table, answered: Sequence[Answered]) -> pa.Table:
         """Return the keys of a look-up; some may come from look-ups that were answered before."""
-        columns: list[pa.ChunkedArray] = []
-        for (key, dtype), source in zip(lookup.group.entity.keys.items(), lookup.sources, strict=True):
-            target = arrow_type(dtype)
-            if isinstance(source, str):
-                if source not in spine.column_names:
-                    raise NotFoundError.named(
-                        "spine column",
-                        source,
-                        spine.column_names,
-                        where=f"key {key} of group {lookup.group.name}",
-                    )
-                where = f"spine column {source}, key {key} of group {lookup.group.name}"
-                column = spine.column(source)
-                if pa.types.is_timestamp(target):
-                    columns.append(conform_time(column, where))
-                else:
-                    columns.append(conform_column(column, target, where))
-            else:
-                index, feature = source
-                where = f"feature {feature}, key {key} of group {lookup.group.name}"
-                columns.append(conform_column(answered[index].found.column(feature), target, where))
-        return pa.table(columns, names=list(lookup.group.keys))
+        return keys_of(lookup, spine, lambda index, feature: answered[index].found.column(feature))
 
     def _times(
         self,
@@ -249,14 +215,7 @@ class HistoricalReader:
         if not isinstance(time, str):
             moment = pa.repeat(pa.scalar(moment_us(self._parts, question, time), pa.int64()), spine.num_rows)
             return pa.chunked_array([moment.cast(TIMESTAMP)])
-        if time not in spine.column_names:
-            raise NotFoundError.named("spine column", time, spine.column_names, where="time=")
-        where = f"spine column {time}"
-        times = conform_time(spine.column(time), where, timezone=timezone, truncate=truncate)
-        if times.null_count:
-            row = int(pc.index(pc.is_null(times), True).as_py())
-            raise DataError(f"null time in row {row}", where=where, todo="filter such rows", data={"row": row})
-        return times
+        return times_of(spine, time, timezone=timezone, truncate=truncate)
 
     def pin(self, question: Question, commits: Pins | str | None) -> dict[str, tuple[Rows, int | None]]:
         """Return the pinned history of each group by its name, with the horizon of its retention."""
@@ -311,18 +270,7 @@ class _Part:
     ) -> tuple[pa.Table, Report]:
         """Return the rows with their answers, and the report."""
         answered = self._answer(mode, explain=explain, advance=self.advance)
-        columns = {name: self.spine.column(name) for name in self.spine.column_names}
-        names = [*self.spine.column_names, *outputs]
-        told: list[Answered | Made] = [*answered]
-        if self.derived is not None:
-            read = {name: column for answer in answered for name, column in answer.values().items()}
-            told.append(make(self.derived, read, self.spine, f"view {self.question.ref}"))
-        for answer in told:
-            columns |= answer.values()
-        if statuses:
-            for answer in told:
-                columns |= {name + STATUS_SUFFIX: values for name, values in answer.statuses().items()}
-            names += [name + STATUS_SUFFIX for name in outputs]
+        table = shown(self.spine, answered, self.derived, outputs, where=f"view {self.question.ref}", statuses=statuses)
         for answer in answered:
             self.reader.warn_if_unavailable(answer, answered, self.spine, self.times, self.pinned)
 
@@ -333,13 +281,13 @@ class _Part:
         report = Report(
             rows=self.spine.num_rows,
             counts={a.label: a.counts() for a in answered},
-            coincide={a.label: _coincide(a, self.times) for a in answered},
+            coincide={a.label: coincide(a, self.times) for a in answered},
             known={a.label: a.known if isinstance(a.known, str) else show_us(a.known) for a in answered},
             external={g: rows.outside.read for g, (rows, _) in self.pinned.items() if rows.outside is not None},
             _compare=compare,
             _plan=ReadPlan({a.label: a.profile for a in answered if a.profile is not None}) if explain else None,
         )
-        return pa.table([columns[name] for name in names], names=names), report
+        return table, report
 
     def _answer(self, mode: Known | None, *, explain: bool = False, advance: Progress = unheard) -> list[Answered]:
         parts = (self.question, self.lookups, self.spine, self.times, self.pinned)
@@ -419,21 +367,6 @@ def check_begin(name: str, horizon_us: int, first_us: int) -> None:
             f"the history of group {name!r} begins at {show_us(horizon_us)}, the question at {show_us(first_us)}",
             todo="its retention dropped older rows; ask for later times",
         )
-
-
-def _label(lookup: Lookup, lookups: Sequence[Lookup]) -> str:
-    name = lookup.group.name
-    if sum(other.group.name == name for other in lookups) == 1:
-        return name
-    sources = (s if isinstance(s, str) else f"{lookups[s[0]].group.name}.{s[1]}" for s in lookup.sources)
-    return f"{name} on {', '.join(sources)}"
-
-
-def _coincide(answer: Answered, times: pa.ChunkedArray) -> int:
-    if answer.lookup.group.static:
-        return 0
-    same = pc.equal(answer.found.column(EVENT_COLUMN), times.cast(pa.int64()))
-    return int(pc.sum(pc.fill_null(same, False)).as_py() or 0)  # noqa: FBT003 - null is not equal
 
 
 def _comparison(known: str, answered: Sequence[Answered], again: Sequence[Answered]) -> Comparison:

@@ -10,7 +10,7 @@ from asof.quality.verify.result import Cause
 from asof.records import COMMIT_COLUMN, Status
 from asof.registry.registered import RegisteredGroup
 from asof.serving.receipt import Receipt
-from asof.training.historical import Answered
+from asof.training.answered import Answered
 
 Version = tuple[int | None, int | None]
 """(event time, commit) of the row that answered; None where there was none."""

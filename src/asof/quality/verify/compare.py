@@ -16,7 +16,8 @@ from asof.quality.verify.result import Cause, Difference, Stage, StageName
 from asof.records import Status
 from asof.serving.online import Vector
 from asof.serving.replay import Replayed
-from asof.training.historical import Answered, HistoricalReader
+from asof.training.answered import Answered
+from asof.training.historical import HistoricalReader
 from asof.training.made import Made, shown
 
 

@@ -18,7 +18,8 @@ from asof.records import SEMANTICS, Status
 from asof.registry.registered import RegisteredGroup
 from asof.serving.receipt import Receipt
 from asof.serving.replay import Definition, replay
-from asof.training.historical import Answered, HistoricalReader
+from asof.training.answered import Answered
+from asof.training.historical import HistoricalReader
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,6 @@
+import pyarrow as pa
+
+from pyspark.sql.types import StructType
+
+def from_arrow_schema(schema: pa.Schema, prefer_timestamp_ntz: bool = ...) -> StructType: ...
+def to_arrow_schema(schema: StructType, timezone: str | None = ...) -> pa.Schema: ...
