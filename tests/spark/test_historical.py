@@ -145,3 +145,14 @@ def test_nothing_is_computed_before_rows_are_asked_for(store, spark_session) -> 
     frame = store.historical("departure", spine, time="when")
     assert repr(frame).startswith("<rows on many machines x 11 columns: id, origin, dest, when, hour, Temp Out, bad, ")
     assert frame.to_spark().columns[-1] == "seats"
+
+
+def test_a_spark_dataframe_that_is_written_is_collected_and_stored_once(store, spark_session) -> None:
+    columns = "'SFO' AS origin, TIMESTAMP '2023-12-31 12:00:00+00:00' AS at, 'N7' AS tailnum, 1.5D AS delay"
+    frame = spark_session.sql(f"SELECT {columns}")
+    first = store.backfill("arrivals", frame, idempotency_key="from spark")
+    assert store.backfill("arrivals", frame, idempotency_key="from spark").id == first.id
+    found = [row for row in store.read("arrivals").to_arrow().to_pylist() if row["origin"] == "SFO"]
+    assert [(row["at"].isoformat(), row["tailnum"], row["delay"]) for row in found] == [
+        ("2023-12-31T12:00:00+00:00", "N7", 1.5)
+    ]

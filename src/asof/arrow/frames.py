@@ -80,6 +80,8 @@ def _from_arrow_or_python(frame: Frame, where: str) -> pa.Table:
         return frame.read_all()
     if isinstance(frame, Mapping):
         return _from_columns(cast("Mapping[str, Any]", frame), where)
+    if type(frame).__module__.startswith("pyspark.sql.") and hasattr(frame, "toArrow"):
+        return frame.toArrow()  # its own Arrow stream has no zone for times, and fails
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(frame).read_all()
     if isinstance(frame, Iterable) and not isinstance(frame, str | bytes):
