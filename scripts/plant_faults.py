@@ -41,7 +41,7 @@ COMMAND = [
     "no:randomly",
 ]
 ORDER = ["-p", "plant_faults_order"]
-FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", re.MULTILINE)
+FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
