@@ -7,14 +7,15 @@ it each second. The clients share the machine's cores with the server and Redis.
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from http import HTTPStatus
 from types import SimpleNamespace
+from urllib.request import urlopen
 
 import numpy as np
 from data import START, Hands, groups, rows, start_us, view
@@ -314,9 +315,9 @@ def long(life):
 
 
 def answers(port):
-    """Return whether something listens."""
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-        return True
+    """Return whether a worker answers; the socket listens before there is one."""
+    with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/v1/health", timeout=5) as answer:
+        return answer.status == HTTPStatus.OK
     return False
 
 

@@ -38,6 +38,12 @@ EVERY_LAW = (
 )
 """Tests that hold a store to the oracle, and with it to all laws at once."""
 
+OTHER_ENGINES = (
+    "test_engines.py::test_look_ups_are_the_same_on_every_engine",
+    "test_engines.py::test_windows_are_the_same_to_the_bit_on_every_engine",
+)
+"""Tests that hold engines on other machines to law 8: they start once, and ask each of them and the oracle the same."""
+
 HERE = Path(__file__).parent
 
 
@@ -105,8 +111,9 @@ def test_every_online_store_every_plan_of_the_engine_and_every_registry_is_in_an
     assert {registry for *_, registry in arrangements.values()} == {"sqlite", "postgres_server", "mariadb_server"}
 
 
-def test_the_rest_of_law_8_is_not_built():
-    assert importlib.util.find_spec("asof.engine.spark") is None, "law 8 needs more tests: the same answers elsewhere"
+def test_engines_on_other_machines_are_held_to_law_8(tests):
+    for name in OTHER_ENGINES:
+        assert is_hypothesis_test(tests[name])
 
 
 def table() -> str:
@@ -116,6 +123,7 @@ def table() -> str:
     for number, law in LAWS.items():
         names = [name.partition("::")[2] for name, test in of_law(tests, number).items() if is_hypothesis_test(test)]
         names += ELSEWHERE.get(number, ())
+        names += [name.partition("::")[2] for name in OTHER_ENGINES] if number == 8 else []
         lines.append(f"| {number}. {law} | {'<br>'.join(f'`{name}`' for name in names)} | {over} | 30 (3,000) each |")
     lines.append(f"| all | {'<br>'.join(f'`{name}`' for name in EVERY_LAW)} | {over} | 30 (3,000); machine 10 (600) |")
     return "\n".join(lines)

@@ -173,13 +173,13 @@ class Workers:
             self._rests_until = time.monotonic() + AGAIN_SECONDS
 
     def _look(self) -> None:
-        for worker in list(self._every):
-            lives = worker.listens()
+        seen = [(worker, worker.listens()) for worker in self._every]
+        self._answered = self._answered or any(worker.heard for worker, _ in seen)  # before anybody is judged
+        for worker, lives in seen:
             if not lives or worker.is_late(self._grace_seconds):
                 self._every.remove(worker)
                 self._ended(worker, hung=lives)
         serving = [worker for worker in self._every if not worker.leaving]
-        self._answered = self._answered or any(worker.heard for worker in serving)
         if len(serving) > self._config.workers and all(worker.heard for worker in serving):
             min(serving, key=lambda worker: worker.generation).leave()
 
