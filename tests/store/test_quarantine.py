@@ -109,6 +109,22 @@ def test_mended_rows_are_replayed_and_leave_the_quarantine_in_one_step(kept, row
     assert pc.min(known.column("__available_at")).as_py() == clock.now  # nobody knew it before
 
 
+def test_what_is_said_of_a_batch_is_not_asked_of_pushes(store, row):
+    store.apply(weather(checks=[Check.row_count(2, None), Check.between("temp", -60, 140)], on_violation="strict"))
+    with pytest.raises(DataError, match="rows between 2 and anything"):
+        store.write("weather", [row()])
+    assert store.push("weather", row()).rows == 1
+    with pytest.raises(DataError, match="between"):
+        store.push("weather", row("LGA", temp=500.0))
+
+
+def test_a_row_whose_key_was_mended_leaves_the_quarantine(kept, row):
+    kept.write("weather", [row("JKF", temp=500.0)])
+    kept.quality.replay("weather", put(put(waiting(kept), "origin", ["JFK"]), "temp", [5.0]))
+    assert kept.read("weather").to_arrow().column("origin").to_pylist() == ["JFK"]
+    assert len(waiting(kept)) == 0
+
+
 def test_replay_can_count_rows_as_known_by_their_delay(kept, row, clock):
     kept.backfill("weather", [row("LGA", temp=500.0)])
     (commit,) = kept.quality.replay("weather", put(waiting(kept), "temp", [5.0]), backfill=True)
